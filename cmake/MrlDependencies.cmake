@@ -1,0 +1,34 @@
+# Every outside package, found once. What a package is for stands beside it.
+
+find_package(Threads REQUIRED)
+find_package(OpenMP REQUIRED)               # FAISS's config asks for its target
+find_package(Protobuf REQUIRED)             # messages; module mode, Debian ships no config file
+find_package(absl CONFIG REQUIRED)          # Status, strings, containers, synchronization
+find_package(gRPC CONFIG REQUIRED)          # RPC
+find_package(faiss CONFIG REQUIRED)         # coarse kind `faiss`, seen by index/coarse only
+find_package(RocksDB CONFIG REQUIRED)       # manifest and id map, seen by index/collection only
+find_package(yaml-cpp CONFIG REQUIRED)      # server configuration files
+find_package(nlohmann_json CONFIG REQUIRED) # payloads and --json output
+find_package(spdlog CONFIG REQUIRED)        # server log
+find_package(CLI11 CONFIG REQUIRED)         # command lines
+find_package(GTest CONFIG REQUIRED)         # tests
+
+find_path(MRL_XXHASH_INCLUDE xxhash.h REQUIRED)  # checksums; header-only use
+add_library(mrl_dep_xxhash INTERFACE)
+target_include_directories(mrl_dep_xxhash SYSTEM INTERFACE "${MRL_XXHASH_INCLUDE}")
+add_library(mrl::dep::xxhash ALIAS mrl_dep_xxhash)
+
+# OpenBLAS by name: otherwise FAISS gets the reference BLAS, which is an order of magnitude slower.
+find_library(MRL_OPENBLAS openblas REQUIRED)
+add_library(mrl_dep_faiss INTERFACE)
+target_link_libraries(mrl_dep_faiss INTERFACE faiss OpenMP::OpenMP_CXX "${MRL_OPENBLAS}")
+add_library(mrl::dep::faiss ALIAS mrl_dep_faiss)
+
+# google/rpc and google/longrunning protos come from the wheel googleapis-common-protos.
+execute_process(
+  COMMAND "${MRL_PYTHON}" -c "import google.rpc, os; print(os.path.dirname(os.path.dirname(list(google.rpc.__path__)[0])))"
+  OUTPUT_VARIABLE MRL_GOOGLEAPIS_DIR OUTPUT_STRIP_TRAILING_WHITESPACE RESULT_VARIABLE found)
+if(NOT found EQUAL 0 OR NOT EXISTS "${MRL_GOOGLEAPIS_DIR}/google/rpc/error_details.proto")
+  message(FATAL_ERROR "MRL_PYTHON=${MRL_PYTHON} lacks googleapis-common-protos; "
+                      "run deploy/setup.sh, or pass a Python that has deploy/requirements.txt installed")
+endif()
