@@ -1,0 +1,84 @@
+// What a collection is: the words that every module shares. Plain values, no I/O.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace mrl {
+
+// Stored on disk as these numbers: frozen.
+enum class Metric : uint8_t {
+  kCosine = 1,        // every prefix L2-normalised after slicing; larger is nearer
+  kInnerProduct = 2,  // dot product of raw prefixes; larger is nearer
+  kL2 = 3,            // squared Euclidean distance of raw prefixes; smaller is nearer
+};
+
+// Stored on disk as these numbers: frozen.
+enum class StorageType : uint8_t { kF32 = 1, kF16 = 2 };
+
+// Applied to a whole vector before it is sliced. Stored on disk as these numbers: frozen.
+enum class Transform : uint8_t {
+  kNone = 1,
+  kLayerNorm = 2,  // (x - mean) / sqrt(variance + 1e-5), as nomic-embed's models need it
+};
+
+// `dims` of a prefix at `bits` per dimension, as scanned by a coarse search: `16b8`.
+struct Code {
+  uint32_t dims = 0;
+  uint32_t bits = 0;
+  bool operator==(const Code&) const = default;
+};
+
+struct Schema {
+  static constexpr uint32_t kDimMax = 65536;
+  static constexpr size_t kLevelsMax = 64;
+
+  uint32_t dim = 0;              // 1 to kDimMax
+  std::vector<uint32_t> ladder;  // strictly increasing, last = dim, at most kLevelsMax
+  Metric metric = Metric::kCosine;
+  StorageType storage = StorageType::kF32;
+  Transform transform = Transform::kNone;
+  std::vector<Code> codes;  // increasing by (dims, bits); dims on the ladder; bits = 8
+
+  size_t levels() const { return ladder.size(); }
+  // First dimension and number of dimensions of level `level` (0-based).
+  uint32_t level_begin(size_t level) const { return level == 0 ? 0 : ladder[level - 1]; }
+  uint32_t level_width(size_t level) const { return ladder[level] - level_begin(level); }
+  // The level whose prefix has `dims` dimensions, or -1 when `dims` is not on the ladder.
+  int LevelOf(uint32_t dims) const;
+  bool HasCode(uint32_t dims, uint32_t bits) const;
+
+  // INVALID_ARGUMENT names the field, the value and the limit.
+  absl::Status Validate() const;
+
+  bool operator==(const Schema&) const = default;
+};
+
+// Bytes of one dimension in storage.
+constexpr size_t ElementBytes(StorageType type) { return type == StorageType::kF16 ? 2 : 4; }
+constexpr bool LargerIsNearer(Metric metric) { return metric != Metric::kL2; }
+
+// 16, 32, 64, … doubling while below `dim`, then `dim` itself; `dim` alone when it is 16 or less.
+std::vector<uint32_t> DefaultLadder(uint32_t dim);
+// 8-bit codes of every ladder step up to 256 dimensions (of the first step if all are longer).
+std::vector<Code> DefaultCodes(const std::vector<uint32_t>& ladder);
+
+// Text forms: cosine|ip|l2, f32|f16, none|layer_norm. Parse errors list what is accepted.
+absl::string_view ToString(Metric metric);
+absl::string_view ToString(StorageType type);
+absl::string_view ToString(Transform transform);
+absl::StatusOr<Metric> ParseMetric(absl::string_view text);
+absl::StatusOr<StorageType> ParseStorageType(absl::string_view text);
+absl::StatusOr<Transform> ParseTransform(absl::string_view text);
+// "16,32,64" and "16b8,64b8"; "none" or "" is the empty list of codes.
+absl::StatusOr<std::vector<uint32_t>> ParseLadder(absl::string_view text);
+absl::StatusOr<std::vector<Code>> ParseCodes(absl::string_view text);
+std::string FormatLadder(const std::vector<uint32_t>& ladder);
+std::string FormatCodes(const std::vector<Code>& codes);  // "none" when empty
+
+}  // namespace mrl

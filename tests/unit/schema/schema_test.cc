@@ -1,0 +1,79 @@
+#include "index/schema/schema.h"
+
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "index/schema/point_id.h"
+
+namespace mrl {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+Schema Small() { return {.dim = 64, .ladder = {16, 32, 64}, .codes = {{16, 8}}}; }
+
+std::string Refusal(const Schema& schema) { return std::string(schema.Validate().message()); }
+
+TEST(Schema, AcceptsAnIncreasingLadderThatEndsAtDim) { EXPECT_TRUE(Small().Validate().ok()); }
+
+TEST(Schema, NamesTheStepThatDoesNotIncrease) {
+  Schema schema = Small();
+  schema.ladder = {32, 16, 64};
+  EXPECT_THAT(Refusal(schema), HasSubstr("ladder step 16 follows 32"));
+}
+
+TEST(Schema, NamesTheStepAboveDim) {
+  Schema schema = Small();
+  schema.ladder = {16, 128};
+  EXPECT_THAT(Refusal(schema), HasSubstr("ladder step 128 is above dim 64"));
+}
+
+TEST(Schema, WantsTheLadderToReachDim) {
+  Schema schema = Small();
+  schema.ladder = {16, 32};
+  EXPECT_THAT(Refusal(schema), HasSubstr("the ladder ends at 32"));
+}
+
+TEST(Schema, RefusesACodeOffTheLadder) {
+  Schema schema = Small();
+  schema.codes = {{24, 8}};
+  EXPECT_THAT(Refusal(schema), HasSubstr("24 dimensions are not on the ladder 16,32,64"));
+}
+
+TEST(Schema, KnowsItsLevels) {
+  const Schema schema = Small();
+  EXPECT_EQ(schema.LevelOf(32), 1);
+  EXPECT_EQ(schema.LevelOf(33), -1);
+  EXPECT_EQ(schema.level_begin(2), 32U);
+  EXPECT_EQ(schema.level_width(2), 32U);
+}
+
+TEST(Schema, DoublesTheLadderByDefault) {
+  EXPECT_THAT(DefaultLadder(100), ElementsAre(16, 32, 64, 100));
+  EXPECT_THAT(DefaultLadder(8), ElementsAre(8));
+}
+
+TEST(Schema, ParsesAndFormatsItsTextForms) {
+  EXPECT_EQ(FormatLadder(*ParseLadder("16,32")), "16,32");
+  EXPECT_EQ(FormatCodes(*ParseCodes("16b8,64b8")), "16b8,64b8");
+  EXPECT_EQ(FormatCodes(*ParseCodes("none")), "none");
+  EXPECT_THAT(std::string(ParseMetric("dot").status().message()), HasSubstr("cosine, ip, l2"));
+  EXPECT_THAT(std::string(ParseCodes("16").status().message()), HasSubstr("'16'"));
+}
+
+TEST(PointId, OrdersNumbersBeforeStringsAndStringsBytewise) {
+  EXPECT_LT(PointId(uint64_t{7}), PointId(uint64_t{30}));
+  EXPECT_LT(PointId(uint64_t{900}), PointId(std::string("1")));
+  EXPECT_LT(PointId(std::string("a")), PointId(std::string("b")));
+}
+
+TEST(PointId, RefusesTheEmptyAndTheTooLongString) {
+  EXPECT_FALSE(PointId(std::string()).Validate().ok());
+  EXPECT_THAT(std::string(PointId(std::string(257, 'x')).Validate().message()),
+              HasSubstr("257 bytes; the limit is 256"));
+}
+
+}  // namespace
+}  // namespace mrl
