@@ -1,0 +1,179 @@
+// AVX2 with FMA and F16C.
+//
+// The int8 scan widens to 16 bits and uses VPMADDWD: VPMADDUBSW would saturate at 255 * 127 * 2.
+// Even and odd bytes are widened apart, so that each 32-bit lane stays one row and no horizontal
+// sum is needed.
+#include <immintrin.h>
+
+#include <cstring>
+
+#include "index/kernels/scan_block.h"
+#include "index/kernels/tables.h"
+
+namespace mrl::kernels {
+namespace {
+
+constexpr size_t kLanes = 8;
+constexpr size_t kSums = 4;                      // hides the latency of FMA
+constexpr size_t kGroups = kBlockRows / kLanes;  // vectors of rows in a block
+
+__m256 Load(const float* x) { return _mm256_loadu_ps(x); }
+
+__m256 Load(const uint16_t* x) {
+  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x)));
+}
+
+// The first `n` < kLanes elements, then zeros.
+template <typename Element>
+__m256 LoadTail(const Element* x, size_t n) {
+  Element padded[kLanes] = {};
+  std::memcpy(padded, x, n * sizeof(Element));
+  return Load(padded);
+}
+
+struct Dot {
+  static __m256 Add(__m256 q, __m256 x, __m256 sum) { return _mm256_fmadd_ps(q, x, sum); }
+};
+
+struct L2 {
+  static __m256 Add(__m256 q, __m256 x, __m256 sum) {
+    const __m256 difference = _mm256_sub_ps(q, x);
+    return _mm256_fmadd_ps(difference, difference, sum);
+  }
+};
+
+float ReduceAdd(__m256 sum) {
+  __m128 low = _mm_add_ps(_mm256_castps256_ps128(sum), _mm256_extractf128_ps(sum, 1));
+  low = _mm_add_ps(low, _mm_movehl_ps(low, low));
+  low = _mm_add_ss(low, _mm_movehdup_ps(low));
+  return _mm_cvtss_f32(low);
+}
+
+template <typename Term, typename Element>
+float Sum(const float* q, const Element* x, size_t n) {
+  __m256 sums[kSums];
+  for (size_t j = 0; j < kSums; ++j) sums[j] = _mm256_setzero_ps();
+  size_t i = 0;
+  for (; i + kSums * kLanes <= n; i += kSums * kLanes) {
+    for (size_t j = 0; j < kSums; ++j) {
+      sums[j] = Term::Add(Load(q + i + j * kLanes), Load(x + i + j * kLanes), sums[j]);
+    }
+  }
+  for (; i + kLanes <= n; i += kLanes) sums[0] = Term::Add(Load(q + i), Load(x + i), sums[0]);
+  if (i < n) sums[1] = Term::Add(LoadTail(q + i, n - i), LoadTail(x + i, n - i), sums[1]);
+  return ReduceAdd(_mm256_add_ps(_mm256_add_ps(sums[0], sums[2]), _mm256_add_ps(sums[1], sums[3])));
+}
+
+__m128i ToHalves(__m256 x) { return _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT); }
+
+void F32ToF16(const float* x, size_t n, uint16_t* out) {
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i), ToHalves(Load(x + i)));
+  }
+  if (i == n) return;
+  uint16_t padded[kLanes];
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(padded), ToHalves(LoadTail(x + i, n - i)));
+  std::memcpy(out + i, padded, (n - i) * sizeof(uint16_t));
+}
+
+void F16ToF32(const uint16_t* x, size_t n, float* out) {
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) _mm256_storeu_ps(out + i, Load(x + i));
+  if (i == n) return;
+  float padded[kLanes];
+  _mm256_storeu_ps(padded, LoadTail(x + i, n - i));
+  std::memcpy(out + i, padded, (n - i) * sizeof(float));
+}
+
+// Dot products of one block, codes still 128 too large, 8 rows to a vector.
+inline void DotBlock(const uint8_t* codes, const int8_t* query, size_t words,
+                     __m256i (&dots)[kGroups]) {
+  const __m256i low_bytes = _mm256_set1_epi16(0x00FF);
+  for (size_t g = 0; g < kGroups; ++g) dots[g] = _mm256_setzero_si256();
+  for (size_t word = 0; word < words; ++word, codes += kBlockRows * kWordDims) {
+    int32_t query_word;
+    std::memcpy(&query_word, query + word * kWordDims, sizeof(query_word));
+    const __m256i q = _mm256_set1_epi32(query_word);
+    const __m256i q_even = _mm256_srai_epi16(_mm256_slli_epi16(q, 8), 8);
+    const __m256i q_odd = _mm256_srai_epi16(q, 8);
+    for (size_t g = 0; g < kGroups; ++g) {
+      const __m256i x = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes) + g);
+      const __m256i even = _mm256_madd_epi16(_mm256_and_si256(x, low_bytes), q_even);
+      const __m256i odd = _mm256_madd_epi16(_mm256_srli_epi16(x, 8), q_odd);
+      dots[g] = _mm256_add_epi32(dots[g], _mm256_add_epi32(even, odd));
+    }
+  }
+}
+
+// The biases of a block's rows; the last block's array may end before its 64th row.
+inline const float* BlockBias(const Int8Scan& scan, size_t block, float (&padded)[kBlockRows]) {
+  const size_t first = block * kBlockRows;
+  const size_t left = scan.rows - first;
+  if (scan.row_bias != nullptr && left >= kBlockRows) return scan.row_bias + first;
+  std::memset(padded, 0, sizeof(padded));
+  if (scan.row_bias != nullptr) {
+    std::memcpy(padded, scan.row_bias + first, left * sizeof(float));
+  }
+  return padded;
+}
+
+// Fills `upper`; bit r of the result: row r reaches the threshold.
+inline uint64_t UpperBounds(const __m256i (&dots)[kGroups], __m256i offset, const BlockTerms& terms,
+                            const float* bias, float threshold, float (&upper)[kBlockRows]) {
+  const __m256 scale = _mm256_set1_ps(terms.scale);
+  const __m256 error = _mm256_set1_ps(terms.error);
+  const __m256 least = _mm256_set1_ps(threshold);
+  uint64_t reached = 0;
+  for (size_t g = 0; g < kGroups; ++g) {
+    const __m256 dot = _mm256_cvtepi32_ps(_mm256_sub_epi32(dots[g], offset));
+    const __m256 estimate =
+        _mm256_add_ps(_mm256_loadu_ps(bias + g * kLanes), _mm256_mul_ps(scale, dot));
+    const __m256 bound = _mm256_add_ps(estimate, error);
+    _mm256_storeu_ps(upper + g * kLanes, bound);
+    const int bits = _mm256_movemask_ps(_mm256_cmp_ps(bound, least, _CMP_GE_OQ));
+    reached |= static_cast<uint64_t>(static_cast<uint32_t>(bits)) << (g * kLanes);
+  }
+  return reached;
+}
+
+size_t ScanInt8(const Int8Scan& scan, const Int8Query& query, float threshold, Int8Survivors* out) {
+  const __m256i offset = _mm256_set1_epi32(CodeOffset(query));
+  const size_t block_bytes = scan.words * kBlockRows * kWordDims;
+  float padded_bias[kBlockRows];
+  float upper[kBlockRows];
+  size_t count = out->count;
+  size_t block = scan.block_begin;
+  for (; block < scan.block_end && out->capacity - count >= kBlockRows; ++block) {
+    const uint64_t mask = RowMask(scan, block);
+    if (mask == 0) continue;
+    __m256i dots[kGroups];
+    DotBlock(scan.codes + block * block_bytes, query.codes, scan.words, dots);
+    const BlockTerms terms = TermsOf(scan.blocks[block], query);
+    const float* bias = BlockBias(scan, block, padded_bias);
+    uint64_t survivors = mask & UpperBounds(dots, offset, terms, bias, threshold, upper);
+    for (; survivors != 0; survivors &= survivors - 1, ++count) {
+      const size_t row = static_cast<size_t>(__builtin_ctzll(survivors));
+      out->upper[count] = upper[row];
+      out->rows[count] = static_cast<uint32_t>(block * kBlockRows + row);
+    }
+  }
+  out->count = count;
+  return block;
+}
+
+}  // namespace
+
+constinit const Table kAvx2Table = {
+    .set = InstructionSet::kAvx2,
+    .name = "avx2",
+    .dot_f32 = Sum<Dot, float>,
+    .dot_f16 = Sum<Dot, uint16_t>,
+    .l2_f32 = Sum<L2, float>,
+    .l2_f16 = Sum<L2, uint16_t>,
+    .f32_to_f16 = F32ToF16,
+    .f16_to_f32 = F16ToF32,
+    .scan_int8 = ScanInt8,
+};
+
+}  // namespace mrl::kernels

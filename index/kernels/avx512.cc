@@ -1,0 +1,125 @@
+// AVX-512 F, BW, DQ and VL, with FMA and F16C; no VNNI.
+#include <immintrin.h>
+
+#include "index/kernels/avx512_scan.h"
+#include "index/kernels/tables.h"
+
+namespace mrl::kernels {
+namespace {
+
+constexpr size_t kLanes = 16;
+constexpr size_t kSums = 4;  // hides the latency of FMA
+
+float ReduceAdd(__m512 sum) {
+  const __m256 half = _mm256_add_ps(_mm512_maskz_extractf32x8_ps(0xFF, sum, 0),
+                                    _mm512_maskz_extractf32x8_ps(0xFF, sum, 1));
+  __m128 low = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+  low = _mm_add_ps(low, _mm_movehl_ps(low, low));
+  low = _mm_add_ss(low, _mm_movehdup_ps(low));
+  return _mm_cvtss_f32(low);
+}
+
+__mmask16 TailMask(size_t n) { return static_cast<__mmask16>((1u << n) - 1); }
+
+__m512 Load(const float* x) { return _mm512_loadu_ps(x); }
+
+__m512 Load(const uint16_t* x) {
+  return _mm512_maskz_cvtph_ps(kAllLanes, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)));
+}
+
+__m512 LoadTail(const float* x, __mmask16 mask) { return _mm512_maskz_loadu_ps(mask, x); }
+
+__m512 LoadTail(const uint16_t* x, __mmask16 mask) {
+  return _mm512_maskz_cvtph_ps(kAllLanes, _mm256_maskz_loadu_epi16(mask, x));
+}
+
+struct Dot {
+  static __m512 Add(__m512 q, __m512 x, __m512 sum) { return _mm512_fmadd_ps(q, x, sum); }
+};
+
+struct L2 {
+  static __m512 Add(__m512 q, __m512 x, __m512 sum) {
+    const __m512 difference = _mm512_sub_ps(q, x);
+    return _mm512_fmadd_ps(difference, difference, sum);
+  }
+};
+
+template <typename Term, typename Element>
+float Sum(const float* q, const Element* x, size_t n) {
+  __m512 sums[kSums];
+  for (size_t j = 0; j < kSums; ++j) sums[j] = _mm512_setzero_ps();
+  size_t i = 0;
+  for (; i + kSums * kLanes <= n; i += kSums * kLanes) {
+    for (size_t j = 0; j < kSums; ++j) {
+      sums[j] = Term::Add(Load(q + i + j * kLanes), Load(x + i + j * kLanes), sums[j]);
+    }
+  }
+  for (; i + kLanes <= n; i += kLanes) sums[0] = Term::Add(Load(q + i), Load(x + i), sums[0]);
+  if (i < n) {
+    const __mmask16 mask = TailMask(n - i);
+    sums[1] = Term::Add(LoadTail(q + i, mask), LoadTail(x + i, mask), sums[1]);
+  }
+  return ReduceAdd(_mm512_add_ps(_mm512_add_ps(sums[0], sums[2]), _mm512_add_ps(sums[1], sums[3])));
+}
+
+__m256i ToHalves(__m512 x) {
+  return _mm512_maskz_cvtps_ph(kAllLanes, x, _MM_FROUND_TO_NEAREST_INT);
+}
+
+// Sixteen-bit products as in avx2.cc: VPMADDUBSW would saturate.
+struct MultiplyWidened {
+  __m512i q_even;
+  __m512i q_odd;
+
+  static MultiplyWidened Prepare(__m512i q) {
+    return {_mm512_srai_epi16(_mm512_slli_epi16(q, 8), 8), _mm512_srai_epi16(q, 8)};
+  }
+  __m512i Add(__m512i sum, __m512i x) const {
+    const __m512i even = _mm512_madd_epi16(_mm512_and_si512(x, _mm512_set1_epi16(0x00FF)), q_even);
+    const __m512i odd = _mm512_madd_epi16(_mm512_srli_epi16(x, 8), q_odd);
+    return _mm512_add_epi32(sum, _mm512_add_epi32(even, odd));
+  }
+};
+
+}  // namespace
+
+namespace avx512 {
+
+float DotF32(const float* q, const float* x, size_t n) { return Sum<Dot>(q, x, n); }
+float DotF16(const float* q, const uint16_t* x, size_t n) { return Sum<Dot>(q, x, n); }
+float L2F32(const float* q, const float* x, size_t n) { return Sum<L2>(q, x, n); }
+float L2F16(const float* q, const uint16_t* x, size_t n) { return Sum<L2>(q, x, n); }
+
+void F32ToF16(const float* x, size_t n, uint16_t* out) {
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i), ToHalves(Load(x + i)));
+  }
+  if (i == n) return;
+  const __mmask16 mask = TailMask(n - i);
+  _mm256_mask_storeu_epi16(out + i, mask, ToHalves(LoadTail(x + i, mask)));
+}
+
+void F16ToF32(const uint16_t* x, size_t n, float* out) {
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) _mm512_storeu_ps(out + i, Load(x + i));
+  if (i == n) return;
+  const __mmask16 mask = TailMask(n - i);
+  _mm512_mask_storeu_ps(out + i, mask, LoadTail(x + i, mask));
+}
+
+}  // namespace avx512
+
+constinit const Table kAvx512Table = {
+    .set = InstructionSet::kAvx512,
+    .name = "avx512",
+    .dot_f32 = avx512::DotF32,
+    .dot_f16 = avx512::DotF16,
+    .l2_f32 = avx512::L2F32,
+    .l2_f16 = avx512::L2F16,
+    .f32_to_f16 = avx512::F32ToF16,
+    .f16_to_f32 = avx512::F16ToF32,
+    .scan_int8 = ScanInt8<MultiplyWidened>,
+};
+
+}  // namespace mrl::kernels

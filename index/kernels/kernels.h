@@ -1,0 +1,98 @@
+// The inner loops: pointers and sizes only, one .cc per instruction set, chosen once at start-up.
+//
+// Scores are float32. Every set gives the scalar reference's results up to rounding, and the int8
+// scan gives them exactly. No kernel allocates, reads past its arrays by more than the slack that
+// is named, or can fail.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace mrl::kernels {
+
+enum class InstructionSet : uint8_t { kScalar, kAvx2, kAvx512, kAvx512Icl };
+
+// Rows of a code block, and the dimensions interleaved in one 32-bit word of it.
+inline constexpr size_t kBlockRows = 64;
+inline constexpr size_t kWordDims = 4;
+
+// One block of 64 rows of 8-bit codes. Layout: word w (dims 4w..4w+3) of rows 0..63, then word w+1:
+// byte (w * 64 + row) * 4 + j holds dimension 4w + j of `row`, as code + 128 (unsigned). Missing
+// rows and dimensions hold 128. `words` = ceil(dims / 4).
+//
+// value of a dimension = scale * code, |true value vector - value vector| <= error_norm for every
+// row of the block, and |value vector| <= norm_max.
+struct Int8Block {
+  float scale;
+  float error_norm;
+  float norm_max;
+};
+
+// A query in 8 bits: value of dimension j = scale * codes[j]; `codes` is padded with zeros to a
+// multiple of 4. norm = |q|, error_norm = |q - value|, code_sum = sum of codes.
+struct Int8Query {
+  const int8_t* codes;
+  float scale;
+  float norm;
+  float error_norm;
+  int32_t code_sum;
+};
+
+// What one call scans: blocks [block_begin, block_end) of a code array that starts at block 0.
+struct Int8Scan {
+  const uint8_t* codes;  // block b at codes + b * words * 256
+  const Int8Block* blocks;
+  size_t words;
+  const float* row_bias;    // added to each row's estimate (L2: -|x|^2 / 2); null = 0
+  const uint64_t* allowed;  // bit r of word b = row b * 64 + r takes part; null = all do
+  size_t block_begin;
+  size_t block_end;
+  size_t rows;  // rows in the whole array; later rows of the last block are ignored
+};
+
+// Survivors of a scan: rows whose upper bound (estimate + error) reaches the threshold.
+struct Int8Survivors {
+  float* upper;  // room for `capacity` entries
+  uint32_t* rows;
+  size_t capacity;
+  size_t count;  // filled entries; the kernel appends
+};
+
+struct Table {
+  InstructionSet set;
+  const char* name;  // "scalar", "avx2", "avx512", "avx512icl"
+
+  // sum q[i] * x[i]; x in f32 or IEEE half. n may be 0; no alignment needed.
+  float (*dot_f32)(const float* q, const float* x, size_t n);
+  float (*dot_f16)(const float* q, const uint16_t* x, size_t n);
+  // sum (q[i] - x[i])^2.
+  float (*l2_f32)(const float* q, const float* x, size_t n);
+  float (*l2_f16)(const float* q, const uint16_t* x, size_t n);
+  // Conversions, round to nearest even; a value beyond f16's range becomes infinity.
+  void (*f32_to_f16)(const float* x, size_t n, uint16_t* out);
+  void (*f16_to_f32)(const uint16_t* x, size_t n, float* out);
+
+  // Scans until block_end, or until fewer than 64 places are free in `out`; returns the next block.
+  // Estimate of a row = bias + scale_b * query.scale * dot(codes); the error of its block is
+  // query.norm * error_norm + query.error_norm * norm_max; upper = estimate + error. Rows come out
+  // in row order.
+  size_t (*scan_int8)(const Int8Scan& scan, const Int8Query& query, float threshold,
+                      Int8Survivors* out);
+};
+
+// False where this CPU (or this build) lacks the set.
+bool Supported(InstructionSet set);
+const char* Name(InstructionSet set);
+// The table of a supported set.
+const Table& ForSet(InstructionSet set);
+
+// What MRL_CPU asks for ("scalar", "avx2", "avx512", "avx512icl"; unset or empty = the best that
+// is supported). False, with *supported = a list of the sets this CPU has, for a value that is
+// unknown or not supported.
+bool ChooseFromEnvironment(InstructionSet* set, const char** supported);
+
+// The table chosen from the environment at first use; the best one when MRL_CPU is refused.
+// Programs call ChooseFromEnvironment at start and stop with an error instead.
+const Table& Active();
+
+}  // namespace mrl::kernels

@@ -1,0 +1,136 @@
+// The reference: plain C++, what the other sets are tested against and what other CPUs run.
+#include <cstring>
+
+#include "index/kernels/scan_block.h"
+#include "index/kernels/tables.h"
+
+namespace mrl::kernels {
+namespace {
+
+// Partial sums: shorter chains of roundings than one running sum, as in the vector sets.
+constexpr size_t kSums = 8;
+
+uint32_t BitsOf(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof(bits));
+  return bits;
+}
+
+float FloatOf(uint32_t bits) {
+  float value;
+  std::memcpy(&value, &bits, sizeof(value));
+  return value;
+}
+
+float ToFloat(uint16_t half) {
+  const uint32_t sign = uint32_t{half & 0x8000u} << 16;
+  const uint32_t exponent = (half >> 10) & 0x1Fu;
+  const uint32_t mantissa = half & 0x3FFu;
+  if (exponent == 0x1F) {
+    const uint32_t quiet = mantissa == 0 ? 0 : 0x00400000u;  // as F16C does with a signalling NaN
+    return FloatOf(sign | 0x7F800000u | quiet | mantissa << 13);
+  }
+  if (exponent == 0) {
+    return FloatOf(sign | BitsOf(static_cast<float>(mantissa) * 0x1p-24f));  // exact
+  }
+  return FloatOf(sign | (exponent + 112) << 23 | mantissa << 13);
+}
+
+float ToFloat(float value) { return value; }
+
+uint16_t ToHalf(float value) {
+  const uint32_t bits = BitsOf(value);
+  const uint32_t sign = (bits >> 16) & 0x8000u;
+  const uint32_t magnitude = bits & 0x7FFFFFFFu;
+  uint32_t half = 0;
+  if (magnitude > 0x7F800000u) {
+    half = 0x7E00u | (magnitude >> 13 & 0x3FFu);  // NaN, made quiet
+  } else if (magnitude >= 0x47800000u) {          // 65536 and more
+    half = 0x7C00u;
+  } else if (magnitude >= 0x38800000u) {  // normal in half; a carry may reach infinity, rightly
+    const uint32_t rebased = magnitude - 0x38000000u;
+    half = (rebased + 0xFFFu + (rebased >> 13 & 1u)) >> 13;
+  } else if (magnitude >= 0x33000000u) {  // 2^-25 and more: a subnormal half, in units of 2^-24
+    const uint32_t shift = 126 - (magnitude >> 23);
+    const uint32_t mantissa = (magnitude & 0x7FFFFFu) | 0x800000u;
+    const uint32_t rest = mantissa & ((1u << shift) - 1);
+    const uint32_t tie = 1u << (shift - 1);
+    half = mantissa >> shift;
+    if (rest > tie || (rest == tie && (half & 1u) != 0)) ++half;
+  }
+  return static_cast<uint16_t>(sign | half);
+}
+
+float Dot(float q, float x) { return q * x; }
+float SquaredDifference(float q, float x) { return (q - x) * (q - x); }
+
+template <float (*kTerm)(float, float), typename Element>
+float Sum(const float* q, const Element* x, size_t n) {
+  float sums[kSums] = {};
+  size_t i = 0;
+  for (; i + kSums <= n; i += kSums) {
+    for (size_t j = 0; j < kSums; ++j) sums[j] += kTerm(q[i + j], ToFloat(x[i + j]));
+  }
+  for (size_t j = 0; i < n; ++i, ++j) sums[j] += kTerm(q[i], ToFloat(x[i]));
+  return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
+}
+
+void F32ToF16(const float* x, size_t n, uint16_t* out) {
+  for (size_t i = 0; i < n; ++i) out[i] = ToHalf(x[i]);
+}
+
+void F16ToF32(const uint16_t* x, size_t n, float* out) {
+  for (size_t i = 0; i < n; ++i) out[i] = ToFloat(x[i]);
+}
+
+void DotBlock(const uint8_t* codes, const int8_t* query, size_t words, int32_t* dots) {
+  for (size_t row = 0; row < kBlockRows; ++row) dots[row] = 0;
+  for (size_t word = 0; word < words; ++word) {
+    const int8_t* q = query + word * kWordDims;
+    const uint8_t* x = codes + word * kBlockRows * kWordDims;
+    for (size_t row = 0; row < kBlockRows; ++row, x += kWordDims) {
+      dots[row] += q[0] * x[0] + q[1] * x[1] + q[2] * x[2] + q[3] * x[3];
+    }
+  }
+}
+
+size_t ScanInt8(const Int8Scan& scan, const Int8Query& query, float threshold, Int8Survivors* out) {
+  const int32_t offset = CodeOffset(query);
+  const size_t block_bytes = scan.words * kBlockRows * kWordDims;
+  int32_t dots[kBlockRows];
+  for (size_t block = scan.block_begin; block < scan.block_end; ++block) {
+    if (out->capacity - out->count < kBlockRows) return block;
+    const uint64_t mask = RowMask(scan, block);
+    if (mask == 0) continue;
+    DotBlock(scan.codes + block * block_bytes, query.codes, scan.words, dots);
+    const BlockTerms terms = TermsOf(scan.blocks[block], query);
+    const size_t first = block * kBlockRows;
+    for (size_t row = 0; row < kBlockRows; ++row) {
+      if ((mask >> row & 1) == 0) continue;
+      const float bias = scan.row_bias == nullptr ? 0.0f : scan.row_bias[first + row];
+      const float dot = static_cast<float>(dots[row] - offset);
+      const float upper = (bias + terms.scale * dot) + terms.error;
+      if (!(upper >= threshold)) continue;
+      out->upper[out->count] = upper;
+      out->rows[out->count] = static_cast<uint32_t>(first + row);
+      ++out->count;
+    }
+  }
+  return scan.block_end;
+}
+
+}  // namespace
+
+constinit const Table kScalarTable = {
+    .set = InstructionSet::kScalar,
+    .name = "scalar",
+    .dot_f32 = Sum<Dot, float>,
+    .dot_f16 = Sum<Dot, uint16_t>,
+    .l2_f32 = Sum<SquaredDifference, float>,
+    .l2_f16 = Sum<SquaredDifference, uint16_t>,
+    .f32_to_f16 = F32ToF16,
+    .f16_to_f32 = F16ToF32,
+    .scan_int8 = ScanInt8,
+};
+
+}  // namespace mrl::kernels

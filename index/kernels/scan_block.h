@@ -1,0 +1,33 @@
+// What the int8 scans of all sets share per block. `static`, so that every set has its own copy,
+// compiled with its own flags.
+#pragma once
+
+#include "index/kernels/kernels.h"
+
+namespace mrl::kernels {
+
+// A query code meets stored codes that are 128 too large: what that adds to each dot product.
+static inline int32_t CodeOffset(const Int8Query& query) { return 128 * query.code_sum; }
+
+// Bit r: row r of `block` exists and is allowed.
+static inline uint64_t RowMask(const Int8Scan& scan, size_t block) {
+  const size_t first = block * kBlockRows;
+  if (first >= scan.rows) return 0;
+  const size_t left = scan.rows - first;
+  const uint64_t present = left >= kBlockRows ? ~uint64_t{0} : (uint64_t{1} << left) - 1;
+  return scan.allowed == nullptr ? present : present & scan.allowed[block];
+}
+
+// upper of a row = (bias + scale * float(dot)) + error, every operation rounded on its own and in
+// this order in every set.
+struct BlockTerms {
+  float scale;
+  float error;
+};
+
+static inline BlockTerms TermsOf(const Int8Block& block, const Int8Query& query) {
+  return {block.scale * query.scale,
+          query.norm * block.error_norm + query.error_norm * block.norm_max};
+}
+
+}  // namespace mrl::kernels

@@ -1,0 +1,28 @@
+// The tables of the instruction sets, for dispatch.cc. Files of a set include no header that
+// defines an inline function with external linkage: the linker might keep the copy compiled for a
+// newer CPU.
+#pragma once
+
+#include "index/kernels/kernels.h"
+
+namespace mrl::kernels {
+
+extern const Table kScalarTable;
+
+#if defined(__x86_64__)
+extern const Table kAvx2Table;
+extern const Table kAvx512Table;
+extern const Table kAvx512IclTable;
+
+// The AVX-512 kernels that the newer set takes over unchanged.
+namespace avx512 {
+float DotF32(const float* q, const float* x, size_t n);
+float DotF16(const float* q, const uint16_t* x, size_t n);
+float L2F32(const float* q, const float* x, size_t n);
+float L2F16(const float* q, const uint16_t* x, size_t n);
+void F32ToF16(const float* x, size_t n, uint16_t* out);
+void F16ToF32(const uint16_t* x, size_t n, float* out);
+}  // namespace avx512
+#endif
+
+}  // namespace mrl::kernels

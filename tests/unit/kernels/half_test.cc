@@ -1,0 +1,141 @@
+// Half precision, bit for bit, against values built from the format's definition.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "tests/unit/kernels/set_test.h"
+
+namespace mrl::kernels {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+uint32_t BitsOf(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof(bits));
+  return bits;
+}
+
+// The value of a half that is not NaN.
+float ValueOf(uint16_t half) {
+  const int exponent = half >> 10 & 0x1F;
+  const int mantissa = half & 0x3FF;
+  const float magnitude = exponent == 0x1F ? kInfinity
+                          : exponent == 0
+                              ? std::ldexp(static_cast<float>(mantissa), -24)
+                              : std::ldexp(1024.0f + static_cast<float>(mantissa), exponent - 25);
+  return (half & 0x8000) != 0 ? -magnitude : magnitude;
+}
+
+bool IsNan(uint16_t half) { return (half & 0x7FFF) > 0x7C00; }
+
+class Half : public SetTest {
+ protected:
+  uint16_t ToHalf(float value) {
+    uint16_t half = 0;
+    table().f32_to_f16(&value, 1, &half);
+    return half;
+  }
+  static std::vector<uint16_t> AllHalves() {
+    std::vector<uint16_t> halves(65536);
+    for (size_t i = 0; i < halves.size(); ++i) halves[i] = static_cast<uint16_t>(i);
+    return halves;
+  }
+};
+
+TEST_P(Half, WidensEveryHalfExactly) {
+  const std::vector<uint16_t> halves = AllHalves();
+  std::vector<float> floats(halves.size());
+  table().f16_to_f32(halves.data(), halves.size(), floats.data());
+  for (const uint16_t half : halves) {
+    if (IsNan(half)) {
+      ASSERT_TRUE(std::isnan(floats[half])) << half;
+      ASSERT_EQ(std::signbit(floats[half]), half >= 0x8000) << half;
+    } else {
+      ASSERT_EQ(BitsOf(floats[half]), BitsOf(ValueOf(half))) << half;
+    }
+  }
+}
+
+TEST_P(Half, RoundTripsEveryHalf) {
+  const std::vector<uint16_t> halves = AllHalves();
+  std::vector<float> floats(halves.size());
+  std::vector<uint16_t> back(halves.size());
+  table().f16_to_f32(halves.data(), halves.size(), floats.data());
+  table().f32_to_f16(floats.data(), floats.size(), back.data());
+  for (const uint16_t half : halves) {
+    ASSERT_EQ(back[half], IsNan(half) ? half | 0x0200 : half) << half;
+  }
+}
+
+TEST_P(Half, RoundsTiesToEvenAndTheRestToTheNearest) {
+  for (uint16_t half = 0; half < 0x7BFF; ++half) {  // neighbours half and half + 1, both finite
+    const float low = ValueOf(half);
+    const float high = ValueOf(static_cast<uint16_t>(half + 1));
+    const float middle = low + (high - low) / 2;  // exact in float
+    const uint16_t even = (half & 1) == 0 ? half : static_cast<uint16_t>(half + 1);
+    ASSERT_EQ(ToHalf(middle), even) << half;
+    ASSERT_EQ(ToHalf(-middle), even | 0x8000) << half;
+    ASSERT_EQ(ToHalf(std::nextafter(middle, 0.0f)), half) << half;
+    ASSERT_EQ(ToHalf(std::nextafter(middle, kInfinity)), half + 1) << half;
+  }
+}
+
+TEST_P(Half, TurnsWhatIsBeyondItsRangeIntoInfinity) {
+  EXPECT_EQ(ToHalf(65504.0f), 0x7BFF);
+  EXPECT_EQ(ToHalf(std::nextafter(65520.0f, 0.0f)), 0x7BFF);
+  for (const float value : {65520.0f, 65536.0f, 1e6f, 3e38f, kInfinity}) {
+    EXPECT_EQ(ToHalf(value), 0x7C00) << value;
+    EXPECT_EQ(ToHalf(-value), 0xFC00) << value;
+  }
+}
+
+TEST_P(Half, TurnsWhatIsBelowItsRangeIntoSignedZero) {
+  for (const float value : {0.0f, 1e-45f, 1e-38f, 0x1p-26f, 0x1p-25f}) {
+    EXPECT_EQ(ToHalf(value), 0x0000) << value;
+    EXPECT_EQ(ToHalf(-value), 0x8000) << value;
+  }
+  EXPECT_EQ(ToHalf(0x1.000002p-25f), 0x0001);
+}
+
+TEST_P(Half, NarrowsAnyFloatAsTheReferenceDoes) {
+  std::mt19937 random(2);
+  std::vector<float> floats(100'003);
+  for (float& value : floats) {
+    const uint32_t bits = static_cast<uint32_t>(random());
+    std::memcpy(&value, &bits, sizeof(value));
+  }
+  std::vector<uint16_t> expected(floats.size());
+  std::vector<uint16_t> halves(floats.size());
+  ForSet(InstructionSet::kScalar).f32_to_f16(floats.data(), floats.size(), expected.data());
+  table().f32_to_f16(floats.data(), floats.size(), halves.data());
+  EXPECT_EQ(halves, expected);
+}
+
+TEST_P(Half, WritesNoMoreThanItIsAsked) {
+  for (size_t n = 0; n <= 67; ++n) {
+    const std::vector<float> ones(n, 1.0f);
+    std::vector<uint16_t> halves(n + 1, 0xABCD);
+    table().f32_to_f16(ones.data(), n, halves.data());
+    std::vector<uint16_t> expected(n + 1, 0x3C00);
+    expected[n] = 0xABCD;
+    ASSERT_EQ(halves, expected) << n;
+
+    halves.resize(n);
+    std::vector<float> floats(n + 1, -7.0f);
+    table().f16_to_f32(halves.data(), n, floats.data());
+    std::vector<float> widened(n + 1, 1.0f);
+    widened[n] = -7.0f;
+    ASSERT_EQ(floats, widened) << n;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Sets, Half, EverySet(), SetName);
+
+}  // namespace
+}  // namespace mrl::kernels
