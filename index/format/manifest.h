@@ -1,0 +1,30 @@
+// The manifest's bytes, and the schema as the disk knows it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "index/format/manifest.pb.h"
+#include "index/schema/schema.h"
+
+namespace mrl::format {
+
+inline constexpr uint32_t kManifestVersion = 1;
+
+disk::Schema ToDisk(const Schema& schema);
+// DATA_LOSS when the message is not a valid schema.
+absl::StatusOr<Schema> FromDisk(const disk::Schema& message);
+
+// Binds files to a schema: a checksum of its text forms.
+uint64_t SchemaHash(const Schema& schema);
+
+// DATA_LOSS when the bytes are no manifest; FAILED_PRECONDITION for a newer version.
+absl::StatusOr<disk::Manifest> ParseManifest(const std::string& bytes);
+
+// "000001.seg", "000001.scan.idx".
+std::string SegmentFileName(uint32_t number);
+std::string SideFileName(uint32_t number, absl::string_view kind);
+
+}  // namespace mrl::format

@@ -1,0 +1,48 @@
+#include <cmath>
+#include <limits>
+
+#include "index/store/segment.h"
+
+namespace mrl::store {
+
+absl::string_view ToString(VectorProblem problem) {
+  switch (problem) {
+    case VectorProblem::kNone:
+      return "nothing";
+    case VectorProblem::kNotFinite:
+      return "a value is NaN or infinite";
+    case VectorProblem::kZeroNorm:
+      return "its norm is zero, which COSINE cannot compare";
+    case VectorProblem::kBeyondStorage:
+      return "a value is beyond the range of f16 (65504)";
+    case VectorProblem::kNormOverflow:
+      return "its norm overflows f32";
+    case VectorProblem::kNormUnderflow:
+      return "its norm underflows f32";
+  }
+  return "unknown";
+}
+
+VectorProblem CheckVector(const Schema& schema, const float* vector) {
+  // Half of the distance to the next half above 65504 still rounds down to it.
+  constexpr float kF16Limit = 65520.0F;
+  double squares = 0;
+  float largest = 0;
+  for (uint32_t i = 0; i < schema.dim; ++i) {
+    if (!std::isfinite(vector[i])) return VectorProblem::kNotFinite;
+    largest = std::fmax(largest, std::fabs(vector[i]));
+    squares += static_cast<double>(vector[i]) * vector[i];
+  }
+  if (schema.storage == StorageType::kF16 && largest >= kF16Limit) {
+    return VectorProblem::kBeyondStorage;
+  }
+  if (squares > std::numeric_limits<float>::max()) return VectorProblem::kNormOverflow;
+  if (schema.metric != Metric::kCosine) return VectorProblem::kNone;
+  if (largest == 0) return VectorProblem::kZeroNorm;
+  // What rounds to zero in storage has no direction left either.
+  const bool lost = schema.storage == StorageType::kF16 && largest < 0x1p-24F;
+  if (squares < std::numeric_limits<float>::min() || lost) return VectorProblem::kNormUnderflow;
+  return VectorProblem::kNone;
+}
+
+}  // namespace mrl::store

@@ -1,0 +1,232 @@
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "base/status.h"
+#include "index/format/manifest.h"
+#include "index/format/section_file.h"
+#include "index/kernels/kernels.h"
+#include "index/store/segment.h"
+#include "index/store/segment_sections.h"
+
+namespace mrl::store {
+namespace {
+
+template <typename T>
+absl::Span<const std::byte> BytesOf(const std::vector<T>& values) {
+  return format::AsBytes(absl::MakeConstSpan(values));
+}
+
+}  // namespace
+
+class SegmentWriter::Impl {
+ public:
+  Impl(const Schema& schema, const Options& options) : schema_(schema), options_(options) {}
+
+  absl::Status Create(FileSystem& files, const std::string& path);
+  absl::Status Append(absl::Span<float> vectors, absl::Span<const PointId> ids,
+                      absl::Span<const std::string> payloads,
+                      absl::Span<const float> mean_deviation);
+  absl::StatusOr<SegmentInfo> Finish();
+  absl::Span<const PointId> ids() const { return ids_; }
+  uint32_t rows() const { return static_cast<uint32_t>(ids_.size()); }
+
+ private:
+  void Round(absl::Span<float> vectors);
+  absl::Status AppendLevels(absl::Span<const float> vectors, size_t rows);
+  absl::Status AppendNorms(absl::Span<const float> vectors, size_t rows);
+  absl::Status AppendPayloads(size_t rows, absl::Span<const std::string> payloads);
+  absl::Status WriteIds();
+  size_t SectionOf(absl::string_view name) const;
+
+  const Schema schema_;
+  const Options options_;
+  std::unique_ptr<format::SectionFileWriter> file_;
+  std::vector<std::string> sections_;
+  std::vector<PointId> ids_;
+  std::vector<uint16_t> halves_;  // the chunk in f16
+  uint64_t payload_bytes_ = 0;
+};
+
+size_t SegmentWriter::Impl::SectionOf(absl::string_view name) const {
+  const auto at = std::find(sections_.begin(), sections_.end(), name);
+  CHECK(at != sections_.end());
+  return static_cast<size_t>(at - sections_.begin());
+}
+
+absl::Status SegmentWriter::Impl::Create(FileSystem& files, const std::string& path) {
+  const uint64_t rows = options_.rows_max;
+  ids_.reserve(rows);  // growing would hold them twice; pages that stay unused cost nothing
+  std::vector<format::SectionSpec> specs;
+  for (size_t level = 0; level < schema_.levels(); ++level) {
+    const uint64_t row_bytes = schema_.level_width(level) * ElementBytes(schema_.storage);
+    specs.push_back({.name = LevelSection(level), .bytes_max = rows * row_bytes});
+  }
+  if (schema_.metric == Metric::kCosine) {
+    specs.push_back({.name = kNormsSection, .bytes_max = rows * schema_.levels() * sizeof(float)});
+  }
+  if (options_.layer_norm) {
+    specs.push_back({.name = kTransformSection, .bytes_max = rows * 2 * sizeof(float)});
+  }
+  specs.push_back({.name = kIdValuesSection, .bytes_max = rows * sizeof(uint64_t)});
+  specs.push_back({.name = kIdOrderSection, .bytes_max = rows * sizeof(uint32_t)});
+  specs.push_back({.name = kPayloadOffsetsSection, .bytes_max = (rows + 1) * sizeof(uint64_t)});
+  specs.push_back({.name = kPayloadsSection,
+                   .bytes_max = format::kUnbounded,
+                   .page_bytes = format::kSmallPageBytes});
+  specs.push_back({.name = kIdLengthsSection, .bytes_max = format::kUnbounded});
+  specs.push_back({.name = kIdHeapSection, .bytes_max = format::kUnbounded});
+  for (const format::SectionSpec& spec : specs) sections_.push_back(spec.name);
+  MRL_ASSIGN_OR_RETURN(file_, format::SectionFileWriter::Create(files, path, specs));
+  const std::vector<uint64_t> first_offset = {0};
+  return file_->Append(SectionOf(kPayloadOffsetsSection), BytesOf(first_offset));
+}
+
+absl::Status SegmentWriter::Impl::Append(absl::Span<float> vectors, absl::Span<const PointId> ids,
+                                         absl::Span<const std::string> payloads,
+                                         absl::Span<const float> mean_deviation) {
+  const size_t rows = ids.size();
+  CHECK(vectors.size() == rows * schema_.dim);
+  CHECK(payloads.empty() || payloads.size() == rows);
+  CHECK(mean_deviation.size() == (options_.layer_norm ? 2 * rows : 0));
+  if (rows > options_.rows_max - ids_.size()) {
+    return absl::ResourceExhaustedError(absl::StrCat("the segment has room for ", options_.rows_max,
+                                                     " rows; ", ids_.size() + rows, " were given"));
+  }
+  Round(vectors);
+  MRL_RETURN_IF_ERROR(AppendLevels(vectors, rows));
+  if (schema_.metric == Metric::kCosine) MRL_RETURN_IF_ERROR(AppendNorms(vectors, rows));
+  if (options_.layer_norm) {
+    MRL_RETURN_IF_ERROR(
+        file_->Append(SectionOf(kTransformSection), format::AsBytes(mean_deviation)));
+  }
+  ids_.insert(ids_.end(), ids.begin(), ids.end());
+  return AppendPayloads(rows, payloads);
+}
+
+void SegmentWriter::Impl::Round(absl::Span<float> vectors) {
+  if (schema_.storage != StorageType::kF16) return;
+  halves_.resize(vectors.size());
+  kernels::Active().f32_to_f16(vectors.data(), vectors.size(), halves_.data());
+  kernels::Active().f16_to_f32(halves_.data(), vectors.size(), vectors.data());
+}
+
+absl::Status SegmentWriter::Impl::AppendLevels(absl::Span<const float> vectors, size_t rows) {
+  const size_t element = ElementBytes(schema_.storage);
+  const auto* source = schema_.storage == StorageType::kF16
+                           ? reinterpret_cast<const std::byte*>(halves_.data())
+                           : reinterpret_cast<const std::byte*>(vectors.data());
+  std::vector<std::byte> slice;
+  for (size_t level = 0; level < schema_.levels(); ++level) {
+    const size_t width = schema_.level_width(level) * element;
+    slice.resize(rows * width);
+    for (size_t row = 0; row < rows; ++row) {
+      const size_t begin = row * schema_.dim + schema_.level_begin(level);
+      std::memcpy(slice.data() + row * width, source + begin * element, width);
+    }
+    MRL_RETURN_IF_ERROR(file_->Append(level, slice));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SegmentWriter::Impl::AppendNorms(absl::Span<const float> vectors, size_t rows) {
+  std::vector<float> norms;
+  norms.reserve(rows * schema_.levels());
+  for (size_t row = 0; row < rows; ++row) {
+    const float* vector = vectors.data() + row * schema_.dim;
+    double squares = 0;
+    uint32_t i = 0;
+    for (const uint32_t dims : schema_.ladder) {
+      for (; i < dims; ++i) squares += static_cast<double>(vector[i]) * vector[i];
+      const double inverse = squares > 0 ? 1 / std::sqrt(squares) : 0;
+      norms.push_back(std::isfinite(static_cast<float>(inverse)) ? static_cast<float>(inverse) : 0);
+    }
+  }
+  return file_->Append(SectionOf(kNormsSection), BytesOf(norms));
+}
+
+absl::Status SegmentWriter::Impl::AppendPayloads(size_t rows,
+                                                 absl::Span<const std::string> payloads) {
+  std::vector<uint64_t> offsets;
+  for (size_t row = 0; row < rows; ++row) {
+    if (!payloads.empty()) {
+      payload_bytes_ += payloads[row].size();
+      MRL_RETURN_IF_ERROR(file_->Append(
+          SectionOf(kPayloadsSection),
+          format::AsBytes(absl::MakeConstSpan(payloads[row].data(), payloads[row].size()))));
+    }
+    offsets.push_back(payload_bytes_);
+  }
+  return file_->Append(SectionOf(kPayloadOffsetsSection), BytesOf(offsets));
+}
+
+absl::Status SegmentWriter::Impl::WriteIds() {
+  std::vector<uint32_t> order(ids_.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return ids_[a] < ids_[b]; });
+  for (size_t i = 1; i < order.size(); ++i) {
+    if (ids_[order[i - 1]] == ids_[order[i]]) {
+      return absl::AlreadyExistsError(
+          absl::StrCat("id '", ids_[order[i]].ToString(), "' comes more than once"));
+    }
+  }
+  std::vector<uint64_t> values;
+  std::vector<uint16_t> lengths;
+  std::string heap;
+  bool any_text = false;
+  for (const PointId& id : ids_) {
+    values.push_back(id.is_number() ? id.number() : heap.size());
+    lengths.push_back(id.is_number() ? 0 : static_cast<uint16_t>(id.text().size()));
+    if (!id.is_number()) heap += id.text();
+    any_text = any_text || !id.is_number();
+  }
+  if (!any_text) lengths.clear();
+  MRL_RETURN_IF_ERROR(file_->Append(SectionOf(kIdValuesSection), BytesOf(values)));
+  MRL_RETURN_IF_ERROR(file_->Append(SectionOf(kIdOrderSection), BytesOf(order)));
+  MRL_RETURN_IF_ERROR(file_->Append(SectionOf(kIdLengthsSection), BytesOf(lengths)));
+  return file_->Append(SectionOf(kIdHeapSection),
+                       format::AsBytes(absl::MakeConstSpan(heap.data(), heap.size())));
+}
+
+absl::StatusOr<SegmentInfo> SegmentWriter::Impl::Finish() {
+  MRL_RETURN_IF_ERROR(WriteIds());
+  SegmentInfo info;
+  info.number = options_.number;
+  info.uuid = format::NewUuid();
+  info.rows = rows();
+  info.first_sequence = options_.first_sequence;
+  MRL_ASSIGN_OR_RETURN(info.file_bytes,
+                       file_->Finish({.kind = format::FileKind::kSegment,
+                                      .uuid = info.uuid,
+                                      .bound_uuid = info.uuid,
+                                      .schema_hash = format::SchemaHash(schema_)}));
+  return info;
+}
+
+SegmentWriter::SegmentWriter(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+SegmentWriter::~SegmentWriter() = default;
+
+absl::StatusOr<std::unique_ptr<SegmentWriter>> SegmentWriter::Create(FileSystem& files,
+                                                                     const std::string& path,
+                                                                     const Schema& schema,
+                                                                     const Options& options) {
+  auto impl = std::make_unique<Impl>(schema, options);
+  MRL_RETURN_IF_ERROR(impl->Create(files, path));
+  return std::unique_ptr<SegmentWriter>(new SegmentWriter(std::move(impl)));
+}
+
+absl::Status SegmentWriter::Append(absl::Span<float> vectors, absl::Span<const PointId> ids,
+                                   absl::Span<const std::string> payloads,
+                                   absl::Span<const float> mean_deviation) {
+  return impl_->Append(vectors, ids, payloads, mean_deviation);
+}
+
+uint32_t SegmentWriter::rows() const { return impl_->rows(); }
+absl::Span<const PointId> SegmentWriter::ids() const { return impl_->ids(); }
+absl::StatusOr<SegmentInfo> SegmentWriter::Finish() { return impl_->Finish(); }
+
+}  // namespace mrl::store
