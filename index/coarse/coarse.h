@@ -1,0 +1,94 @@
+// Coarse search: the first stage, over all rows of a segment, at one prefix.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "index/schema/schema.h"
+#include "index/store/segment.h"
+
+namespace mrl::coarse {
+
+// Named numbers of one query, such as nprobe or efSearch; unknown names are refused.
+using Params = std::map<std::string, double>;
+
+struct Request {
+  const float* query = nullptr;  // transformed, at least `dims` floats, not normalised
+  uint32_t dims = 0;             // on the ladder
+  uint32_t bits = 0;  // 0 = stored precision (exact top-keep of the prefix); 8 = raw code estimate
+  uint32_t keep = 0;  // at least 1
+  const uint64_t* allowed = nullptr;   // bitmap over rows; null = all
+  const Params* params = nullptr;      // null = none
+  std::function<bool()> stopped = {};  // true = cancelled or past the deadline; may be empty
+};
+
+struct Candidate {
+  float score = 0;  // the metric's own score: L2 positive and ascending
+  uint32_t row = 0;
+};
+
+struct Result {
+  std::vector<Candidate> candidates;  // best first, at most `keep`; ties by row
+  uint64_t rows_scanned = 0;
+  uint64_t bytes_touched = 0;
+  uint64_t rescored = 0;  // rows whose stored prefix was read to replace an estimate
+};
+
+// One coarse index of one segment. Thread-safe: constant after it is opened or built.
+class CoarseIndex {
+ public:
+  virtual ~CoarseIndex() = default;
+  virtual absl::string_view kind() const = 0;  // "scan", "faiss"
+  virtual std::string Describe() const = 0;    // "scan 16b8,64b8", "faiss HNSW32 on 64 dims"
+  // The prefixes it can search: dims 0 = any ladder step.
+  virtual uint32_t dims() const = 0;
+  virtual uint64_t memory_bytes() const = 0;
+  // INVALID_ARGUMENT for dims or params it does not know; CANCELLED when `stopped`.
+  virtual absl::StatusOr<Result> Search(const Request& request) const = 0;
+  // Raw estimates of `rows` at (dims, bits) for a middle stage on codes; FAILED_PRECONDITION where
+  // the code is not stored.
+  virtual absl::Status Estimate(const float* query, Code code, absl::Span<const uint32_t> rows,
+                                float* scores) const = 0;
+};
+
+// Kind `scan`. Writes the schema's codes beside a segment while its rows stream by (side file
+// NNNNNN.scan.idx, bound to the segment's uuid), and opens them. With no codes the file is still
+// written, and every prefix is scanned at stored precision.
+class ScanWriter {
+ public:
+  static absl::StatusOr<std::unique_ptr<ScanWriter>> Create(FileSystem& files,
+                                                            const std::string& path,
+                                                            const Schema& schema,
+                                                            uint32_t rows_max);
+  ~ScanWriter();
+  // `vectors`: rows x dim floats as SegmentWriter left them (rounded to storage).
+  absl::Status Append(absl::Span<const float> vectors);
+  absl::Status Finish(const store::SegmentInfo& segment);
+
+ private:
+  class Impl;
+  explicit ScanWriter(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+absl::StatusOr<std::unique_ptr<CoarseIndex>> OpenScan(FileSystem& files, const std::string& path,
+                                                      std::shared_ptr<const store::Segment> segment,
+                                                      MemoryAccount& account);
+
+// Kind `faiss`: any factory string on the first `dims` dimensions; saved inside our checksummed
+// container (NNNNNN.faiss.idx) and handed to FAISS only after every page's checksum passed.
+struct FaissOptions {
+  std::string factory;  // "HNSW32", "IVF1024,Flat"
+  uint32_t dims = 0;    // on the ladder
+};
+absl::Status BuildFaiss(FileSystem& files, const std::string& path, const store::Segment& segment,
+                        const FaissOptions& options);
+absl::StatusOr<std::unique_ptr<CoarseIndex>> OpenFaiss(
+    FileSystem& files, const std::string& path, std::shared_ptr<const store::Segment> segment,
+    MemoryAccount& account);
+
+}  // namespace mrl::coarse

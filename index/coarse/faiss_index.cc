@@ -1,0 +1,229 @@
+// Kind `faiss`: building, the side file, and searching.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "index/coarse/coarse.h"
+#include "index/coarse/exact_scan.h"
+#include "index/coarse/faiss_library.h"
+#include "index/coarse/level_scorer.h"
+#include "index/coarse/side_file.h"
+
+namespace mrl::coarse {
+namespace {
+
+// Side file: `about` holds u64 dims, u64 rows and the factory string; `index` holds FAISS's bytes.
+constexpr absl::string_view kAboutSection = "about";
+constexpr absl::string_view kIndexSection = "index";
+constexpr size_t kFactoryBytesMax = 256;
+constexpr size_t kAddRows = 16384;
+constexpr uint64_t kTrainBytesMax = uint64_t{256} << 20;
+
+// Scales a prefix to unit length; a zero prefix stays.
+void Normalise(float* x, size_t n) {
+  double squares = 0;
+  for (size_t i = 0; i < n; ++i) squares += static_cast<double>(x[i]) * x[i];
+  if (squares == 0) return;
+  const double factor = 1 / std::sqrt(squares);
+  for (size_t i = 0; i < n; ++i) x[i] = static_cast<float>(x[i] * factor);
+}
+
+// Reads rows `first`, `first` + `stride`, … as FAISS gets them.
+std::vector<float> Gather(const store::Segment& segment, size_t level, uint64_t first,
+                          uint64_t stride, uint64_t count) {
+  const size_t dims = segment.schema().ladder[level];
+  std::vector<float> vectors(count * dims);
+  for (uint64_t i = 0; i < count; ++i) {
+    float* out = vectors.data() + i * dims;
+    segment.Prefix(static_cast<uint32_t>(first + i * stride), level, out);
+    if (segment.schema().metric == Metric::kCosine) Normalise(out, dims);
+  }
+  return vectors;
+}
+
+absl::Status TrainAndAdd(const store::Segment& segment, size_t level, FaissLibrary& library) {
+  const uint64_t rows = segment.rows();
+  if (library.needs_training()) {
+    const uint64_t row_bytes = segment.schema().ladder[level] * sizeof(float);
+    const uint64_t wanted = std::min(rows, std::max<uint64_t>(1, kTrainBytesMax / row_bytes));
+    const uint64_t stride = wanted == 0 ? 1 : rows / wanted;
+    MRL_RETURN_IF_ERROR(library.Train(Gather(segment, level, 0, stride, wanted)));
+  }
+  for (uint64_t first = 0; first < rows; first += kAddRows) {
+    const uint64_t count = std::min<uint64_t>(kAddRows, rows - first);
+    MRL_RETURN_IF_ERROR(library.Add(Gather(segment, level, first, 1, count)));
+  }
+  return absl::OkStatus();
+}
+
+struct About {
+  uint64_t dims = 0;
+  uint64_t rows = 0;
+  std::string factory;
+};
+
+std::vector<uint8_t> Encode(const About& about) {
+  std::vector<uint8_t> bytes(2 * sizeof(uint64_t) + about.factory.size());
+  std::memcpy(bytes.data(), &about.dims, sizeof(uint64_t));
+  std::memcpy(bytes.data() + sizeof(uint64_t), &about.rows, sizeof(uint64_t));
+  std::memcpy(bytes.data() + 2 * sizeof(uint64_t), about.factory.data(), about.factory.size());
+  return bytes;
+}
+
+absl::StatusOr<About> LoadAbout(const format::SectionFileReader& reader, const std::string& path) {
+  const uint64_t size = reader.size(kAboutSection);
+  if (size <= 2 * sizeof(uint64_t) || size > 2 * sizeof(uint64_t) + kFactoryBytesMax) {
+    return absl::DataLossError(
+        absl::StrCat(path, ": section `", kAboutSection, "` has ", size, " bytes"));
+  }
+  std::vector<std::byte> bytes(size);
+  MRL_RETURN_IF_ERROR(reader.Load(kAboutSection, absl::MakeSpan(bytes)));
+  About about;
+  std::memcpy(&about.dims, bytes.data(), sizeof(uint64_t));
+  std::memcpy(&about.rows, bytes.data() + sizeof(uint64_t), sizeof(uint64_t));
+  about.factory.assign(reinterpret_cast<const char*>(bytes.data()) + 2 * sizeof(uint64_t),
+                       size - 2 * sizeof(uint64_t));
+  return about;
+}
+
+// What FAISS read must be what the segment and the file's own description say.
+absl::Status CrossCheck(const std::string& path, const About& about, const FaissLibrary& library,
+                        const store::Segment& segment) {
+  const Schema& schema = segment.schema();
+  if (schema.LevelOf(library.dims()) < 0 || library.dims() != about.dims) {
+    return absl::DataLossError(absl::StrCat(path, ": the index has ", library.dims(),
+                                            " dims, its file says ", about.dims));
+  }
+  if (library.rows() != segment.rows() || about.rows != segment.rows()) {
+    return absl::DataLossError(absl::StrCat(path, ": the index has ", library.rows(),
+                                            " rows, the segment has ", segment.rows()));
+  }
+  if (library.inner_product() != LargerIsNearer(schema.metric)) {
+    return absl::DataLossError(
+        absl::StrCat(path, ": the index has another metric than ", ToString(schema.metric)));
+  }
+  return absl::OkStatus();
+}
+
+class FaissIndex : public CoarseIndex {
+ public:
+  FaissIndex(std::shared_ptr<const store::Segment> segment, About about,
+             std::unique_ptr<FaissLibrary> library, MemoryAccount::Reservation memory)
+      : segment_(std::move(segment)),
+        about_(std::move(about)),
+        library_(std::move(library)),
+        memory_(std::move(memory)) {}
+
+  absl::string_view kind() const override { return "faiss"; }
+  std::string Describe() const override {
+    return absl::StrCat("faiss ", about_.factory, " on ", about_.dims, " dims");
+  }
+  uint32_t dims() const override { return static_cast<uint32_t>(about_.dims); }
+  uint64_t memory_bytes() const override { return memory_.bytes(); }
+
+  absl::StatusOr<Result> Search(const Request& request) const override {
+    MRL_RETURN_IF_ERROR(Check(request));
+    const Metric metric = segment_->schema().metric;
+    std::vector<float> query(request.query, request.query + request.dims);
+    if (metric == Metric::kCosine) Normalise(query.data(), query.size());
+    static const Params kNone;
+    MRL_ASSIGN_OR_RETURN(FaissLibrary::Found found,
+                         library_->Search(query.data(), request.keep, request.allowed,
+                                          request.params == nullptr ? kNone : *request.params));
+    if (IsStopped(request.stopped)) return absl::CancelledError("the search was stopped");
+    SortByKeyThenRow(found.rows, request.keep);
+    Result result;
+    result.rows_scanned = found.rows_scanned;
+    result.bytes_touched = found.rows_scanned * (memory_bytes() / std::max(1u, segment_->rows()));
+    for (const KeyedRow& row : found.rows) {
+      result.candidates.push_back({ScoreOfKey(metric, row.key), row.row});
+    }
+    return result;
+  }
+
+  absl::Status Estimate(const float*, Code code, absl::Span<const uint32_t>,
+                        float*) const override {
+    return absl::FailedPreconditionError(
+        absl::StrCat("faiss: the code ", code.dims, "b", code.bits, " is not stored here"));
+  }
+
+ private:
+  absl::Status Check(const Request& request) const {
+    if (request.dims != about_.dims) {
+      return absl::InvalidArgumentError(absl::StrCat("faiss: asked for ", request.dims,
+                                                     " dims, this index searches ", about_.dims));
+    }
+    if (request.bits != 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("faiss: asked for ", request.bits, " bits, it takes dims without bits"));
+    }
+    if (request.keep == 0) return absl::InvalidArgumentError("faiss: keep is 0, the least is 1");
+    if (IsStopped(request.stopped)) return absl::CancelledError("the search was stopped");
+    return absl::OkStatus();
+  }
+
+  const std::shared_ptr<const store::Segment> segment_;
+  const About about_;
+  const std::unique_ptr<FaissLibrary> library_;
+  const MemoryAccount::Reservation memory_;
+};
+
+}  // namespace
+
+absl::Status BuildFaiss(FileSystem& files, const std::string& path, const store::Segment& segment,
+                        const FaissOptions& options) {
+  const Schema& schema = segment.schema();
+  const int level = schema.LevelOf(options.dims);
+  if (level < 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "faiss: ", options.dims, " dims are not on the ladder ", FormatLadder(schema.ladder)));
+  }
+  if (options.factory.empty() || options.factory.size() > kFactoryBytesMax) {
+    return absl::InvalidArgumentError(absl::StrCat("faiss: the factory string has ",
+                                                   options.factory.size(), " bytes, it has 1 to ",
+                                                   kFactoryBytesMax));
+  }
+  MRL_ASSIGN_OR_RETURN(auto library, FaissLibrary::Make(options.factory, options.dims,
+                                                        LargerIsNearer(schema.metric)));
+  MRL_RETURN_IF_ERROR(TrainAndAdd(segment, static_cast<size_t>(level), *library));
+  MRL_ASSIGN_OR_RETURN(const std::vector<uint8_t> bytes, library->Serialise());
+  const std::vector<uint8_t> about =
+      Encode({.dims = options.dims, .rows = segment.rows(), .factory = options.factory});
+  MRL_ASSIGN_OR_RETURN(
+      auto file, format::SectionFileWriter::Create(
+                     files, path,
+                     {{.name = std::string(kAboutSection), .bytes_max = about.size()},
+                      {.name = std::string(kIndexSection), .bytes_max = format::kUnbounded}}));
+  MRL_RETURN_IF_ERROR(file->Append(0, format::AsBytes<uint8_t>(about)));
+  MRL_RETURN_IF_ERROR(file->Append(1, format::AsBytes<uint8_t>(bytes)));
+  return file->Finish(SideFileHeader(format::FileKind::kFaiss, segment.info().uuid, schema))
+      .status();
+}
+
+absl::StatusOr<std::unique_ptr<CoarseIndex>> OpenFaiss(
+    FileSystem& files, const std::string& path, std::shared_ptr<const store::Segment> segment,
+    MemoryAccount& account) {
+  MRL_ASSIGN_OR_RETURN(auto reader, OpenSideFile(files, path, format::FileKind::kFaiss, *segment));
+  MRL_ASSIGN_OR_RETURN(About about, LoadAbout(*reader, path));
+  const uint64_t size = reader->size(kIndexSection);
+  MRL_ASSIGN_OR_RETURN(auto memory, account.Reserve(size, path));
+  std::unique_ptr<FaissLibrary> library;
+  {
+    // FAISS copies what it reads: both copies are there for a moment.
+    MRL_ASSIGN_OR_RETURN(const auto reading, account.Reserve(size, path));
+    std::vector<uint8_t> bytes(size);
+    MRL_RETURN_IF_ERROR(
+        reader->Load(kIndexSection, {reinterpret_cast<std::byte*>(bytes.data()), bytes.size()}));
+    absl::StatusOr<std::unique_ptr<FaissLibrary>> parsed = FaissLibrary::Parse(std::move(bytes));
+    if (!parsed.ok()) return Annotate(parsed.status(), path);
+    library = *std::move(parsed);
+  }
+  MRL_RETURN_IF_ERROR(CrossCheck(path, about, *library, *segment));
+  return std::make_unique<FaissIndex>(std::move(segment), std::move(about), std::move(library),
+                                      std::move(memory));
+}
+
+}  // namespace mrl::coarse

@@ -1,0 +1,55 @@
+// FAISS behind plain values: its headers, types and exceptions stay in faiss_library.cc.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "index/coarse/coarse.h"
+#include "index/coarse/shortlist.h"
+
+namespace mrl::coarse {
+
+// One FAISS index. FAISS's own threads are held to one around every call, so that results do not
+// depend on the machine and workers do not multiply. Search is thread-safe, the rest is not.
+class FaissLibrary {
+ public:
+  // INVALID_ARGUMENT, with FAISS's own words, for a factory string it cannot make.
+  static absl::StatusOr<std::unique_ptr<FaissLibrary>> Make(const std::string& factory,
+                                                            uint32_t dims, bool inner_product);
+  // Bytes that Serialise gave, unchanged. DATA_LOSS when FAISS cannot read them.
+  static absl::StatusOr<std::unique_ptr<FaissLibrary>> Parse(std::vector<uint8_t> bytes);
+  ~FaissLibrary();
+
+  uint32_t dims() const;
+  uint64_t rows() const;
+  bool inner_product() const;
+  bool needs_training() const;
+  // Named parameters of a query that this index knows, in order.
+  std::vector<std::string> param_names() const;
+
+  absl::Status Train(absl::Span<const float> vectors);
+  absl::Status Add(absl::Span<const float> vectors);
+  absl::StatusOr<std::vector<uint8_t>> Serialise() const;
+
+  struct Found {
+    std::vector<KeyedRow> rows;  // in no order that may be relied on; at most `keep`
+    uint64_t rows_scanned = 0;   // expected, where FAISS keeps no count
+  };
+  // INVALID_ARGUMENT for parameters it does not know or out of range. `query` as it was built for
+  // (normalised for cosine). `allowed`: by FAISS's selector where it can, by fetching more where
+  // not.
+  absl::StatusOr<Found> Search(const float* query, size_t keep, const uint64_t* allowed,
+                               const Params& params) const;
+
+ private:
+  class Impl;
+  explicit FaissLibrary(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace mrl::coarse

@@ -1,0 +1,79 @@
+#include "index/coarse/level_scorer.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace mrl::coarse {
+namespace {
+
+constexpr size_t kLineBytes = 64;
+constexpr size_t kPrefetchBytes = 512;  // the hardware prefetcher takes over after a few lines
+
+}  // namespace
+
+LevelScorer::LevelScorer(const store::Segment& segment, const float* query, size_t last_level)
+    : segment_(segment),
+      table_(kernels::Active()),
+      metric_(segment.schema().metric),
+      storage_(segment.schema().storage) {
+  const Schema& schema = segment.schema();
+  double squares = 0;
+  for (size_t level = 0; level <= last_level; ++level) {
+    const float* slice = query + schema.level_begin(level);
+    const size_t width = schema.level_width(level);
+    for (size_t i = 0; i < width; ++i) squares += static_cast<double>(slice[i]) * slice[i];
+    levels_.push_back(
+        {.data = static_cast<const std::byte*>(segment.Level(level)),
+         .query = slice,
+         .width = width,
+         .row_bytes = width * ElementBytes(storage_),
+         .inverse_query_norm = squares > 0 ? static_cast<float>(1 / std::sqrt(squares)) : 0});
+  }
+}
+
+float LevelScorer::LevelSum(uint32_t row, size_t level) const {
+  const Level& at = levels_[level];
+  const std::byte* data = at.data + row * at.row_bytes;
+  if (storage_ == StorageType::kF16) {
+    const auto* x = reinterpret_cast<const uint16_t*>(data);
+    return metric_ == Metric::kL2 ? table_.l2_f16(at.query, x, at.width)
+                                  : table_.dot_f16(at.query, x, at.width);
+  }
+  const auto* x = reinterpret_cast<const float*>(data);
+  return metric_ == Metric::kL2 ? table_.l2_f32(at.query, x, at.width)
+                                : table_.dot_f32(at.query, x, at.width);
+}
+
+float LevelScorer::Extend(uint32_t row, size_t from, size_t to, float sum) const {
+  for (size_t level = from; level <= to; ++level) sum += LevelSum(row, level);
+  return sum;
+}
+
+float LevelScorer::Key(uint32_t row, size_t level, float sum) const {
+  switch (metric_) {
+    case Metric::kCosine:
+      return sum * segment_.InverseNorms(row)[level] * levels_[level].inverse_query_norm;
+    case Metric::kInnerProduct:
+      return sum;
+    case Metric::kL2:
+      return -sum;
+  }
+  return sum;
+}
+
+void LevelScorer::Prefetch(uint32_t row, size_t from, size_t to) const {
+  for (size_t level = from; level <= to; ++level) {
+    const Level& at = levels_[level];
+    const std::byte* data = at.data + row * at.row_bytes;
+    const size_t bytes = std::min(at.row_bytes, kPrefetchBytes);
+    for (size_t i = 0; i < bytes; i += kLineBytes) __builtin_prefetch(data + i);
+  }
+}
+
+uint64_t LevelScorer::RowBytes(size_t from, size_t to) const {
+  uint64_t bytes = 0;
+  for (size_t level = from; level <= to; ++level) bytes += levels_[level].row_bytes;
+  return bytes;
+}
+
+}  // namespace mrl::coarse
