@@ -1,0 +1,92 @@
+// Runs a plan over a view: coarse shortlist, stages at growing prefixes, top k.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "index/coarse/coarse.h"
+#include "index/funnel/plan.h"
+#include "index/store/segment.h"
+
+namespace mrl::funnel {
+
+// What one search sees from start to end. Constant; shared by concurrent searches.
+struct View {
+  struct Part {
+    std::shared_ptr<const store::Segment> segment;
+    std::vector<std::shared_ptr<const coarse::CoarseIndex>> indexes;  // the active one first
+  };
+  Schema schema;
+  std::vector<Part> parts;
+  uint64_t rows() const;
+};
+
+// A row of a view, and back.
+struct Location {
+  uint32_t part = 0;
+  uint32_t row = 0;
+  bool operator==(const Location&) const = default;
+};
+std::optional<Location> Find(const View& view, const PointId& id);
+
+struct Hit {
+  Location at;
+  float score = 0;
+};
+
+// One stage as it ran. Stage 0 is the coarse search.
+struct StageTrace {
+  std::string kind;  // coarse kind for stage 0, "rerank" after it, "exact" for exact search
+  uint32_t dims = 0;
+  uint32_t bits = 0;
+  uint64_t candidates_in = 0;  // rows scanned for stage 0
+  uint64_t candidates_out = 0;
+  uint64_t bytes = 0;
+  uint64_t rescored = 0;
+  double micros = 0;
+  float score_cut = 0;  // score of the last candidate kept
+};
+
+// Where a point stood: its rank (0-based) in each stage that scored it, or the stage it fell out
+// at.
+struct WhyNot {
+  PointId id;
+  bool found = false;  // the id is in the collection
+  struct AtStage {
+    int64_t rank = -1;  // among the stage's kept candidates; -1 = not among them
+    float score = 0;    // its score at that stage's prefix, computed in any case
+  };
+  std::vector<AtStage> stages;
+  int lost_at = -1;  // first stage that did not keep it; -1 = it is in the result
+};
+
+struct Trace {
+  std::vector<StageTrace> stages;
+  uint64_t multiply_adds = 0;  // sum over stages of candidates_in x dims, as the MRL paper counts
+  std::vector<WhyNot> why_not;
+};
+
+struct RunOptions {
+  std::function<bool()> stopped = {};      // polled between blocks and stages; may be empty
+  absl::Span<const PointId> why_not = {};  // ids to follow through the stages
+  std::optional<Location> leave_out = {};  // a row that may not be in the result (search by id)
+};
+
+struct Output {
+  std::vector<Hit> hits;  // best first; equal scores by id
+  Trace trace;
+};
+
+// `query`: as the user gave it, query_dims floats of the plan's input; transformed here.
+// INVALID_ARGUMENT for NaN, infinities, and a zero vector under COSINE; CANCELLED when stopped.
+// Thread-safe.
+absl::StatusOr<Output> Run(const View& view, const Plan& plan, absl::Span<const float> query,
+                           const RunOptions& options);
+
+}  // namespace mrl::funnel

@@ -1,0 +1,180 @@
+#include "index/funnel/stages.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "index/coarse/exact_scan.h"
+
+namespace mrl::funnel {
+namespace {
+
+constexpr size_t kPrefetchCandidates = 10;  // measured best between 8 and 12
+constexpr size_t kCandidatesBetweenPolls = 1024;
+constexpr absl::string_view kCodeKind = "scan";  // the kind that stores codes
+
+absl::Status Stopped() { return absl::CancelledError("the search was stopped"); }
+
+size_t LevelOf(const Search& search, const Stage& stage) {
+  return static_cast<size_t>(search.view.schema.LevelOf(stage.dims));
+}
+
+// How many rows to ask of a part so that `keep` are left without the row that may not be found.
+size_t KeepWithLeftOut(const Search& search, uint32_t part, size_t keep) {
+  const std::optional<Location>& left_out = search.options.leave_out;
+  return left_out.has_value() && left_out->part == part ? keep + 1 : keep;
+}
+
+bool IsLeftOut(const Search& search, const Location& at) { return search.options.leave_out == at; }
+
+// Keys of candidates from the stored precision, at `level`.
+absl::Status RerankStored(const Search& search, size_t level, std::vector<Shortlisted>& candidates,
+                          StageTrace* trace) {
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    if (i % kCandidatesBetweenPolls == 0 && search.stopped()) return Stopped();
+    if (i + kPrefetchCandidates < candidates.size()) {
+      const Shortlisted& later = candidates[i + kPrefetchCandidates];
+      search.scorers[later.at.part].Prefetch(later.at.row, later.levels_done, level);
+    }
+    Shortlisted& now = candidates[i];
+    const coarse::LevelScorer& scorer = search.scorers[now.at.part];
+    trace->bytes += scorer.RowBytes(now.levels_done, level);
+    now.sum = scorer.Extend(now.at.row, now.levels_done, level, now.sum);
+    now.levels_done = static_cast<uint32_t>(level + 1);
+    now.key = scorer.Key(now.at.row, level, now.sum);
+  }
+  return absl::OkStatus();
+}
+
+// Keys of candidates from their codes, part by part.
+absl::Status RerankCodes(const Search& search, const Stage& stage,
+                         std::vector<Shortlisted>& candidates, StageTrace* trace) {
+  trace->bytes += static_cast<uint64_t>(stage.dims) * stage.bits / 8 * candidates.size();
+  for (uint32_t part = 0; part < search.view.parts.size(); ++part) {
+    if (search.stopped()) return Stopped();
+    std::vector<uint32_t> rows;
+    std::vector<Shortlisted*> owners;
+    for (Shortlisted& candidate : candidates) {
+      if (candidate.at.part != part) continue;
+      rows.push_back(candidate.at.row);
+      owners.push_back(&candidate);
+    }
+    if (rows.empty()) continue;
+    MRL_ASSIGN_OR_RETURN(const coarse::CoarseIndex* index,
+                         IndexOf(search.view.parts[part], kCodeKind));
+    std::vector<float> scores(rows.size());
+    MRL_RETURN_IF_ERROR(
+        index->Estimate(search.query, {stage.dims, stage.bits}, rows, scores.data()));
+    for (size_t i = 0; i < rows.size(); ++i) {
+      owners[i]->key = coarse::ScoreOfKey(search.view.schema.metric, scores[i]);
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+bool BeforeByRow(const Shortlisted& a, const Shortlisted& b) {
+  if (a.key != b.key) return a.key > b.key;
+  return a.at.part != b.at.part ? a.at.part < b.at.part : a.at.row < b.at.row;
+}
+
+bool BeforeById(const View& view, const Shortlisted& a, const Shortlisted& b) {
+  if (a.key != b.key) return a.key > b.key;
+  if (a.at.part == b.at.part) {
+    return view.parts[a.at.part].segment->IdLess(a.at.row, b.at.row);
+  }
+  return view.parts[a.at.part].segment->Id(a.at.row) < view.parts[b.at.part].segment->Id(b.at.row);
+}
+
+float CutTo(std::vector<Shortlisted>& candidates, size_t keep, const Before& before) {
+  if (candidates.empty()) return 0;
+  if (candidates.size() > keep) {
+    std::nth_element(candidates.begin(), candidates.begin() + keep, candidates.end(), before);
+    candidates.resize(keep);
+  }
+  return std::max_element(candidates.begin(), candidates.end(), before)->key;
+}
+
+absl::StatusOr<const coarse::CoarseIndex*> IndexOf(const View::Part& part, absl::string_view kind) {
+  for (const auto& index : part.indexes) {
+    if (index->kind() == kind) return index.get();
+  }
+  return absl::FailedPreconditionError(absl::StrCat("segment ", part.segment->info().number,
+                                                    " has no index of the kind `", kind, "`"));
+}
+
+absl::StatusOr<std::vector<Shortlisted>> RunCoarse(const Search& search, StageTrace* trace) {
+  const Stage& stage = search.plan.stages.front();
+  const Metric metric = search.view.schema.metric;
+  std::vector<Shortlisted> candidates;
+  for (uint32_t part = 0; part < search.view.parts.size(); ++part) {
+    MRL_ASSIGN_OR_RETURN(const coarse::CoarseIndex* index,
+                         IndexOf(search.view.parts[part], search.plan.kind));
+    coarse::Request request = {
+        .query = search.query,
+        .dims = stage.dims,
+        .bits = stage.bits,
+        .keep = static_cast<uint32_t>(KeepWithLeftOut(search, part, stage.keep)),
+        .allowed = nullptr,
+        .params = &search.plan.params,
+        .stopped = search.options.stopped};
+    MRL_ASSIGN_OR_RETURN(const coarse::Result result, index->Search(request));
+    trace->candidates_in += result.rows_scanned;
+    trace->bytes += result.bytes_touched;
+    trace->rescored += result.rescored;
+    for (const coarse::Candidate& found : result.candidates) {
+      const Location at = {part, found.row};
+      if (IsLeftOut(search, at)) continue;
+      // Negating is its own inverse, so this turns scores to keys as well.
+      candidates.push_back({.at = at, .key = coarse::ScoreOfKey(metric, found.score)});
+    }
+  }
+  return candidates;
+}
+
+absl::StatusOr<std::vector<Shortlisted>> RunExact(const Search& search, StageTrace* trace) {
+  const Stage& stage = search.plan.stages.front();
+  const size_t level = LevelOf(search, stage);
+  std::vector<Shortlisted> candidates;
+  for (uint32_t part = 0; part < search.view.parts.size(); ++part) {
+    const store::Segment& segment = *search.view.parts[part].segment;
+    MRL_ASSIGN_OR_RETURN(
+        const std::vector<coarse::KeyedRow> rows,
+        coarse::ExactScan(segment, {.query = search.query,
+                                    .level = level,
+                                    .keep = KeepWithLeftOut(search, part, stage.keep),
+                                    .allowed = nullptr,
+                                    .stopped = &search.options.stopped}));
+    trace->candidates_in += segment.rows();
+    trace->bytes += segment.rows() * search.scorers[part].RowBytes(0, level);
+    for (const coarse::KeyedRow& row : rows) {
+      const Location at = {part, row.row};
+      if (!IsLeftOut(search, at)) candidates.push_back({.at = at, .key = row.key});
+    }
+  }
+  return candidates;
+}
+
+absl::Status Rerank(const Search& search, const Stage& stage, std::vector<Shortlisted>& candidates,
+                    StageTrace* trace) {
+  trace->candidates_in = candidates.size();
+  if (stage.bits != 0) return RerankCodes(search, stage, candidates, trace);
+  return RerankStored(search, LevelOf(search, stage), candidates, trace);
+}
+
+absl::StatusOr<float> ScoreAt(const Search& search, const Stage& stage, Location at) {
+  if (stage.bits == 0) {
+    return coarse::ScoreOfKey(search.view.schema.metric,
+                              search.scorers[at.part].Key(at.row, LevelOf(search, stage)));
+  }
+  MRL_ASSIGN_OR_RETURN(const coarse::CoarseIndex* index,
+                       IndexOf(search.view.parts[at.part], kCodeKind));
+  float score = 0;
+  MRL_RETURN_IF_ERROR(
+      index->Estimate(search.query, {stage.dims, stage.bits}, {&at.row, 1}, &score));
+  return score;
+}
+
+}  // namespace mrl::funnel

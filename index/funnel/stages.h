@@ -1,0 +1,59 @@
+// The steps of a funnel over the candidates of all parts.
+//
+// A candidate carries the sum over the levels that were scored already, so that a stage at a longer
+// prefix reads the new levels only.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "index/coarse/level_scorer.h"
+#include "index/funnel/plan.h"
+#include "index/funnel/run.h"
+
+namespace mrl::funnel {
+
+struct Shortlisted {
+  Location at;
+  float key = 0;  // of the last stage; larger is nearer
+  float sum = 0;  // over levels [0, levels_done)
+  uint32_t levels_done = 0;
+};
+
+// One search under way. Refers to what Run was given.
+struct Search {
+  const View& view;
+  const Plan& plan;
+  const float* query;  // transformed
+  const RunOptions& options;
+  std::vector<coarse::LevelScorer> scorers;  // one per part, up to the plan's last prefix
+
+  bool stopped() const { return options.stopped && options.stopped(); }
+};
+
+// Keys fall, equal keys by part and row: the order in which every stage but the last cuts.
+bool BeforeByRow(const Shortlisted& a, const Shortlisted& b);
+// Keys fall, equal keys by id: the order of a result.
+bool BeforeById(const View& view, const Shortlisted& a, const Shortlisted& b);
+
+using Before = std::function<bool(const Shortlisted&, const Shortlisted&)>;
+// Keeps the first `keep` by `before`, in no order. Returns the last key kept (0 of none).
+float CutTo(std::vector<Shortlisted>& candidates, size_t keep, const Before& before);
+
+// The index of `part` that has `kind`; FAILED_PRECONDITION when there is none.
+absl::StatusOr<const coarse::CoarseIndex*> IndexOf(const View::Part& part, absl::string_view kind);
+
+// Candidates of every part at the first stage, cut to its keep; fills `trace`.
+absl::StatusOr<std::vector<Shortlisted>> RunCoarse(const Search& search, StageTrace* trace);
+// Every row of every part at the full query, with all ties of the k-th; fills `trace`.
+absl::StatusOr<std::vector<Shortlisted>> RunExact(const Search& search, StageTrace* trace);
+// Gives every candidate its key at `stage`; fills `trace` but for what is kept.
+absl::Status Rerank(const Search& search, const Stage& stage, std::vector<Shortlisted>& candidates,
+                    StageTrace* trace);
+
+// The score of one row at a stage's prefix, whether or not the stage has seen it.
+absl::StatusOr<float> ScoreAt(const Search& search, const Stage& stage, Location at);
+
+}  // namespace mrl::funnel

@@ -1,0 +1,96 @@
+#include "index/schedule/worker_pool.h"
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include "absl/synchronization/notification.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace mrl::schedule {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+TEST(WorkerPool, RunsTasksInTheOrderTheyCame) {
+  std::vector<int> order;
+  WorkerPool pool(1, 8);
+  for (int i = 0; i < 4; ++i) {
+    ASSERT_TRUE(pool.Submit([&order, i] { order.push_back(i); }).ok());
+  }
+  pool.Shutdown();
+  EXPECT_THAT(order, ElementsAre(0, 1, 2, 3));
+}
+
+TEST(WorkerPool, RunsAsManyTasksAtOnceAsItHasThreads) {
+  WorkerPool pool(2, 4);
+  absl::Notification first;
+  absl::Notification second;
+  ASSERT_TRUE(pool.Submit([&] {
+                    first.Notify();
+                    second.WaitForNotification();
+                  })
+                  .ok());
+  ASSERT_TRUE(pool.Submit([&] {
+                    first.WaitForNotification();
+                    second.Notify();
+                  })
+                  .ok());
+  pool.Shutdown();  // would never return with one thread: each task waits for the other
+  EXPECT_TRUE(second.HasBeenNotified());
+}
+
+TEST(WorkerPool, RefusesATaskWhenTheQueueIsFullAndNamesTheLimit) {
+  absl::Notification running;
+  absl::Notification release;
+  std::atomic<int> done = 0;
+  WorkerPool pool(1, 2);
+  ASSERT_TRUE(pool.Submit([&] {
+                    running.Notify();
+                    release.WaitForNotification();
+                  })
+                  .ok());
+  running.WaitForNotification();
+  ASSERT_TRUE(pool.Submit([&] { ++done; }).ok());
+  ASSERT_TRUE(pool.Submit([&] { ++done; }).ok());
+  EXPECT_EQ(pool.queued(), 2);
+  const absl::Status refused = pool.Submit([&] { ++done; });
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(refused.message(), HasSubstr("the limit is 2"));
+  release.Notify();
+  pool.Shutdown();
+  EXPECT_EQ(done, 2);
+}
+
+TEST(WorkerPool, DrainsWhatWaitsAtShutdownAndRefusesTheRest) {
+  std::atomic<int> done = 0;
+  WorkerPool pool(2, 1000);
+  for (int i = 0; i < 500; ++i) ASSERT_TRUE(pool.Submit([&] { ++done; }).ok());
+  pool.Shutdown();
+  EXPECT_EQ(done, 500);
+  const absl::Status refused = pool.Submit([&] { ++done; });
+  EXPECT_EQ(refused.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(refused.message(), HasSubstr("shutting down"));
+  pool.Shutdown();
+  EXPECT_EQ(done, 500);
+}
+
+TEST(WorkerPool, TakesTasksFromManyThreads) {
+  std::atomic<int> done = 0;
+  {
+    WorkerPool pool(3, 1000);
+    std::vector<std::thread> senders;
+    for (int t = 0; t < 4; ++t) {
+      senders.emplace_back([&] {
+        for (int i = 0; i < 200; ++i) EXPECT_TRUE(pool.Submit([&] { ++done; }).ok());
+      });
+    }
+    for (std::thread& sender : senders) sender.join();
+  }
+  EXPECT_EQ(done, 800);
+}
+
+}  // namespace
+}  // namespace mrl::schedule
