@@ -1,0 +1,109 @@
+// A collection directory: RocksDB manifest and id map, segments and side files; written in bulk by
+// CollectionBuilder, opened for reading by Collection. Layout: docs/formats/collection.md.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "base/file.h"
+#include "base/memory_account.h"
+#include "index/coarse/coarse.h"
+#include "index/funnel/run.h"
+#include "index/schema/schema.h"
+#include "index/store/segment.h"
+
+namespace mrl::collection {
+
+// One chunk of a bulk load.
+struct Chunk {
+  std::vector<float> vectors;  // ids.size() x dim, as the user gave them
+  std::vector<PointId> ids;
+  std::vector<std::string> payloads;  // empty, or one JSON object per row
+};
+
+struct BuildOptions {
+  bool replace = false;       // exchange an existing collection at the path
+  bool skip_invalid = false;  // drop rows that CheckVector refuses, and count them
+  uint32_t segment_rows_max = store::Segment::kRowsMax;
+  std::optional<coarse::FaissOptions> faiss;  // built as the active index beside `scan`
+  uint64_t rows_expected = 0;  // a hint for the layout of the first segment; 0 = unknown
+};
+
+struct BuildReport {
+  uint64_t rows = 0;
+  uint64_t skipped = 0;       // with skip_invalid
+  std::string first_skipped;  // "row 17: a value is NaN or infinite"
+};
+
+// Builds beside `path` (a temporary folder in the same parent) and renames at the end; whatever
+// fails, `path` is as it was and nothing half-written is left. Not thread-safe.
+class CollectionBuilder {
+ public:
+  // ALREADY_EXISTS when `path` exists and replace is off; FAILED_PRECONDITION when replace is on
+  // and `path` is not a collection.
+  static absl::StatusOr<std::unique_ptr<CollectionBuilder>> Create(FileSystem& files,
+                                                                   const std::string& path,
+                                                                   const Schema& schema,
+                                                                   const BuildOptions& options);
+  ~CollectionBuilder();
+  // INVALID_ARGUMENT names the row and what is wrong with it (unless skip_invalid).
+  absl::Status Append(Chunk chunk);
+  // Duplicate ids are ALREADY_EXISTS and name the id.
+  absl::StatusOr<BuildReport> Finish();
+
+ private:
+  class Impl;
+  explicit CollectionBuilder(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// Thread-safe: constant after Open. Holds no file lock; the directory may be on a read-only disk.
+class Collection {
+ public:
+  // Reads the manifest, opens segments and side files. DATA_LOSS names the damaged part; NOT_FOUND
+  // when `path` is no collection.
+  static absl::StatusOr<std::shared_ptr<const Collection>> Open(FileSystem& files,
+                                                                const std::string& path,
+                                                                MemoryAccount& account);
+  ~Collection();
+
+  const std::string& uuid() const;
+  uint64_t generation() const;  // of the manifest; 1 for a fresh build
+  int64_t created_unix_s() const;
+  const funnel::View& view() const;
+  const Schema& schema() const { return view().schema; }
+  uint64_t rows() const { return view().rows(); }
+  // Coarse kinds, the active one first.
+  std::vector<std::string> kinds() const;
+  // The planner's input for this collection; the caller fills in k, query_dims, exact and funnel.
+  funnel::PlanInput plan_input() const;
+
+  // Every file of the collection with its size, and bytes in memory per part.
+  struct File {
+    std::string name;  // relative to the directory
+    uint64_t bytes = 0;
+  };
+  std::vector<File> files() const;
+  // What a vector costs in memory beside its levels: codes, norms, ids, id index, coarse data.
+  uint64_t hot_bytes() const;
+  uint64_t memory_bytes() const;
+
+ private:
+  class Impl;
+  explicit Collection(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// Reads every byte and checks every checksum, RocksDB's too, and that the id map agrees with the
+// segments. `progress(part, done_bytes, total_bytes)` may be empty. DATA_LOSS names the damaged
+// part.
+absl::Status Verify(FileSystem& files, const std::string& path,
+                    const std::function<void(absl::string_view, uint64_t, uint64_t)>& progress);
+
+}  // namespace mrl::collection

@@ -1,0 +1,103 @@
+#include "index/collection/manifest_reader.h"
+
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "index/collection/database.h"
+#include "index/collection/layout.h"
+
+namespace mrl::collection {
+namespace {
+
+absl::Status CheckManifest(const Manifest& manifest) {
+  uint64_t sequence = 1;
+  for (const store::SegmentInfo& segment : manifest.segments) {
+    if (segment.first_sequence < sequence || segment.rows == 0 ||
+        segment.rows > store::Segment::kRowsMax) {
+      return absl::DataLossError(
+          absl::StrCat("manifest: segment ", segment.number, " has impossible rows"));
+    }
+    sequence = segment.first_sequence + segment.rows;
+  }
+  for (const Manifest::SideFile& file : manifest.side_files) {
+    if (file.kind != "scan" && file.kind != "faiss") {
+      return absl::FailedPreconditionError(
+          absl::StrCat("the coarse kind '", file.kind, "' is not known to this program"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Manifest> FromDisk(const disk::Manifest& message) {
+  Manifest manifest;
+  manifest.uuid = message.uuid();
+  manifest.generation = message.generation();
+  manifest.created_unix_s = message.created_unix_s();
+  MRL_ASSIGN_OR_RETURN(manifest.schema, format::FromDisk(message.schema()));
+  for (const disk::Segment& segment : message.segments()) {
+    manifest.segments.push_back({.number = segment.number(),
+                                 .uuid = segment.uuid(),
+                                 .rows = segment.rows(),
+                                 .first_sequence = segment.first_sequence(),
+                                 .file_bytes = segment.file_bytes()});
+  }
+  for (const disk::SideFile& file : message.side_files()) {
+    manifest.side_files.push_back({file.segment(), file.kind(), file.file_bytes()});
+  }
+  manifest.active_kind = message.active_kind();
+  MRL_RETURN_IF_ERROR(CheckManifest(manifest));
+  return manifest;
+}
+
+absl::StatusOr<Manifest> ReadFromDatabase(const std::string& path) {
+  MRL_ASSIGN_OR_RETURN(const std::unique_ptr<Database> database, Database::OpenReadOnly(path));
+  MRL_ASSIGN_OR_RETURN(const std::string bytes, database->GetManifest());
+  MRL_ASSIGN_OR_RETURN(const disk::Manifest message, format::ParseManifest(bytes));
+  return FromDisk(message);
+}
+
+}  // namespace
+
+uint64_t Manifest::rows() const {
+  uint64_t rows = 0;
+  for (const store::SegmentInfo& segment : segments) rows += segment.rows;
+  return rows;
+}
+
+std::string Manifest::Serialize() const {
+  disk::Manifest message;
+  message.set_format_version(format::kManifestVersion);
+  message.set_uuid(uuid);
+  message.set_generation(generation);
+  message.set_created_unix_s(created_unix_s);
+  *message.mutable_schema() = format::ToDisk(schema);
+  for (const store::SegmentInfo& info : segments) {
+    disk::Segment* segment = message.add_segments();
+    segment->set_number(info.number);
+    segment->set_uuid(info.uuid);
+    segment->set_rows(info.rows);
+    segment->set_first_sequence(info.first_sequence);
+    segment->set_file_bytes(info.file_bytes);
+  }
+  for (const SideFile& file : side_files) {
+    disk::SideFile* side_file = message.add_side_files();
+    side_file->set_segment(file.segment);
+    side_file->set_kind(file.kind);
+    side_file->set_file_bytes(file.file_bytes);
+  }
+  message.set_active_kind(active_kind);
+  return message.SerializeAsString();
+}
+
+absl::StatusOr<Manifest> ReadManifest(FileSystem& files, const std::string& path) {
+  if (!files.Exists(JoinPath(DatabasePath(path), "CURRENT"))) {
+    return absl::NotFoundError(absl::StrCat(path, " is not a collection directory"));
+  }
+  absl::StatusOr<Manifest> manifest = ReadFromDatabase(DatabasePath(path));
+  if (!manifest.ok()) return Annotate(manifest.status(), path);
+  return manifest;
+}
+
+}  // namespace mrl::collection
