@@ -1,0 +1,37 @@
+// What every verb of mrl-index shares: how it is added, and how an error becomes an exit code.
+#pragma once
+
+#include <functional>
+
+#include <CLI/CLI.hpp>
+
+#include "absl/status/status.h"
+
+namespace mrl::cli {
+
+enum ExitCode : int {
+  kOk = 0,
+  kFailure = 1,
+  kUsage = 2,
+  kBadInput = 65,
+  kIo = 74,
+  kInterrupted = 130,
+};
+
+// The chosen verb, run after parsing.
+using Verb = std::function<absl::Status()>;
+
+// Each adds its verb to `app`; when the verb is chosen `*verb` is set.
+void AddBuild(CLI::App& app, Verb* verb);
+void AddInspect(CLI::App& app, Verb* verb);
+void AddVerify(CLI::App& app, Verb* verb);
+void AddSearch(CLI::App& app, Verb* verb);
+void AddEval(CLI::App& app, Verb* verb);
+
+// From now on the first SIGINT or SIGTERM is left to the verb, which must look at Interrupted()
+// between chunks and return CANCELLED; a second one ends the program. For verbs that leave nothing
+// behind the first one does.
+void CatchInterrupts();
+bool Interrupted();
+
+}  // namespace mrl::cli

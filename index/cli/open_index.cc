@@ -1,0 +1,56 @@
+#include "index/cli/open_index.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "index/io/embeddings.h"
+
+namespace mrl::cli {
+
+absl::StatusOr<OpenedIndex> OpenIndex(const std::string& path) {
+  OpenedIndex index;
+  index.account = std::make_unique<MemoryAccount>(MemoryAccount::DefaultLimitBytes());
+  MRL_ASSIGN_OR_RETURN(index.collection,
+                       collection::Collection::Open(FileSystem::Posix(), path, *index.account));
+  return index;
+}
+
+absl::StatusOr<Queries> ReadQueries(const std::string& path, const Schema& schema, uint64_t begin,
+                                    uint64_t limit) {
+  MRL_ASSIGN_OR_RETURN(const auto reader, io::OpenEmbeddings(FileSystem::Posix(), path));
+  Queries queries;
+  queries.dims = reader->dims();
+  const bool known = queries.dims == schema.dim ||
+                     (schema.transform == Transform::kNone && schema.LevelOf(queries.dims) >= 0);
+  if (!known) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, " has ", queries.dims, " dimensions; the collection takes ", schema.dim,
+                     " or a step of its ladder ", FormatLadder(schema.ladder)));
+  }
+  if (begin >= reader->rows()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, " has ", reader->rows(), " rows; row ", begin, " is not among them"));
+  }
+  const uint64_t left = reader->rows() - begin;
+  queries.rows = limit == 0 ? left : std::min(limit, left);
+  queries.values.resize(queries.rows * queries.dims);
+  MRL_RETURN_IF_ERROR(reader->Read(begin, absl::MakeSpan(queries.values)));
+  return queries;
+}
+
+absl::StatusOr<funnel::Plan> PlanFor(const collection::Collection& collection,
+                                     const std::string& funnel_text, bool exact, uint32_t k,
+                                     uint32_t query_dims) {
+  funnel::PlanInput input = collection.plan_input();
+  input.k = k;
+  input.query_dims = query_dims;
+  input.exact = exact;
+  if (!funnel_text.empty()) {
+    MRL_ASSIGN_OR_RETURN(input.funnel, funnel::ParseFunnel(funnel_text));
+  }
+  return funnel::MakePlan(input);
+}
+
+}  // namespace mrl::cli

@@ -1,0 +1,40 @@
+// An index directory and the vectors asked of it.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/memory_account.h"
+#include "index/collection/collection.h"
+
+namespace mrl::cli {
+
+// A collection with the account it is held from.
+struct OpenedIndex {
+  std::unique_ptr<MemoryAccount> account;
+  std::shared_ptr<const collection::Collection> collection;
+};
+absl::StatusOr<OpenedIndex> OpenIndex(const std::string& path);
+
+// Rows of an embedding file whose length a query may have: dim, or a ladder step where the
+// collection has no transform.
+struct Queries {
+  std::vector<float> values;
+  uint32_t dims = 0;
+  size_t rows = 0;
+  absl::Span<const float> row(size_t i) const {
+    return absl::MakeConstSpan(values).subspan(i * dims, dims);
+  }
+};
+// Up to `limit` rows (0 = all) from row `begin` on; INVALID_ARGUMENT when there is none.
+absl::StatusOr<Queries> ReadQueries(const std::string& path, const Schema& schema, uint64_t begin,
+                                    uint64_t limit);
+
+// The plan for `funnel_text` ("" = the built-in rule) or exact search.
+absl::StatusOr<funnel::Plan> PlanFor(const collection::Collection& collection,
+                                     const std::string& funnel_text, bool exact, uint32_t k,
+                                     uint32_t query_dims);
+
+}  // namespace mrl::cli

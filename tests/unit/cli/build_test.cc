@@ -1,0 +1,188 @@
+#include <gmock/gmock.h>
+#include <sched.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <limits>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/unit/cli/program.h"
+
+namespace mrl::cli {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+class Build : public Program {
+ protected:
+  Finished Make(const std::string& input, const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> arguments = {"build", "--input", input, "--output", *this / "index"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return Run(arguments);
+  }
+  // 65, this message, and nothing left behind.
+  void ExpectRefused(const Finished& run, const std::string& message) const {
+    EXPECT_EQ(run.code, 65) << run.err;
+    EXPECT_THAT(run.err, HasSubstr(message));
+    EXPECT_THAT(Names(), Not(Contains("index")));
+    EXPECT_THAT(Names(), Not(Contains(StartsWith(".tmp-"))));
+  }
+  nlohmann::json Inspect() const {
+    return nlohmann::json::parse(Run({"inspect", "--index", *this / "index", "--json"}).out);
+  }
+  std::string HitIds(const std::string& id) const {
+    const Finished run = Run({"search", "--index", *this / "index", "--id", id, "-k", "1",
+                              "--include-self", "--exact", "--json"});
+    EXPECT_EQ(run.code, 0) << run.err;
+    return nlohmann::json::parse(run.out)["hits"][0]["id"].dump();
+  }
+};
+
+TEST_F(Build, DefaultsComeFromTheInput) {
+  const Finished run = Make(WriteNpy("base.npy", Vectors(20)));
+  EXPECT_EQ(run.code, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("20 rows of 32 dimensions, ladder 16,32, cosine, f32"));
+  EXPECT_EQ(Inspect()["codes"], "16b8,32b8");
+  EXPECT_EQ(HitIds("7"), "7");
+}
+
+TEST_F(Build, HalvesAreStoredAsHalves) {
+  const std::vector<uint16_t> halves(2 * 16, 0x3c00);
+  const std::string data(reinterpret_cast<const char*>(halves.data()), halves.size() * 2);
+  const std::string half = WriteNpy("half.npy", "<f2", "(2, 16)", data);
+  EXPECT_THAT(Make(half).out, HasSubstr("ladder 16, cosine, f16"));
+  const std::string full = WriteNpy("full.npy", Vectors(2, 1, 16), 16);
+  EXPECT_THAT(Make(half, {"--input", full, "--replace"}).out, HasSubstr("4 rows of 16 dimensions"));
+  EXPECT_EQ(Inspect()["storage"], "f32");
+  EXPECT_THAT(Make(half, {"--storage", "f32", "--replace"}).out, HasSubstr("cosine, f32"));
+}
+
+TEST_F(Build, OptionsReachTheSchema) {
+  const Finished run =
+      Make(WriteNpy("base.npy", Vectors(50)),
+           {"--dims", "8,24,32", "--codes", "24b8", "--metric", "l2", "--storage", "f16",
+            "--transform", "layer_norm", "--limit", "30", "--chunk-rows", "7"});
+  EXPECT_EQ(run.code, 0) << run.err;
+  const nlohmann::json schema = Inspect();
+  EXPECT_EQ(schema["rows"], 30);
+  EXPECT_EQ(schema["codes"], "24b8");
+  EXPECT_EQ(schema["metric"], "l2");
+  EXPECT_EQ(schema["storage"], "f16");
+  EXPECT_EQ(schema["transform"], "layer_norm");
+  EXPECT_EQ(schema["levels"][1]["dims"], 24);
+}
+
+TEST_F(Build, FaissBecomesTheActiveIndex) {
+  const Finished run =
+      Make(WriteNpy("base.npy", Vectors(100)),
+           {"--coarse", "faiss", "--faiss-factory", "Flat", "--coarse-dims", "16"});
+  EXPECT_EQ(run.code, 0) << run.err;
+  EXPECT_THAT(Inspect()["coarse"], ElementsAre("faiss", "scan"));
+}
+
+TEST_F(Build, IdsComeFromNpyTextOrAField) {
+  const std::string base = WriteNpy("base.npy", Vectors(2));
+  const int64_t numbers[] = {70, 80};
+  const std::string npy =
+      WriteNpy("ids.npy", "<i8", "(2,)", std::string(reinterpret_cast<const char*>(numbers), 16));
+  EXPECT_EQ(Make(base, {"--ids", npy}).code, 0);
+  EXPECT_EQ(HitIds("80"), "80");
+  EXPECT_EQ(Make(base, {"--ids", Write("ids.txt", "cat\n12\n"), "--replace"}).code, 0);
+  EXPECT_EQ(HitIds("12"), "\"12\"");
+  const std::string rows = Write("rows.jsonl", "{\"key\":\"a\"}\n{\"key\":9}\n");
+  EXPECT_EQ(Make(base, {"--payloads", rows, "--id-field", "key", "--replace"}).code, 0);
+  EXPECT_EQ(HitIds("a"), "\"a\"");
+  EXPECT_EQ(HitIds("9"), "9");
+}
+
+TEST_F(Build, SideFilesMustFitTheRows) {
+  const std::string base = WriteNpy("base.npy", Vectors(3));
+  ExpectRefused(Make(base, {"--ids", Write("few.txt", "a\nb\n")}),
+                "few.txt has 2 entries; row 2 of the input has none");
+  ExpectRefused(Make(base, {"--ids", Write("many.txt", "a\nb\nc\nd\n")}),
+                "many.txt has more entries than the 3 rows of the input");
+  ExpectRefused(Make(base, {"--payloads", Write("few.jsonl", "{}\n")}),
+                "few.jsonl has 1 entries; row 1 of the input has none");
+  ExpectRefused(Make(base, {"--payloads", Write("list.jsonl", "{}\n[]\n{}\n")}),
+                "line 2: it is not a JSON object");
+  EXPECT_EQ(Make(base, {"--ids", *this / "many.txt", "--limit", "2"}).code, 0);
+}
+
+TEST_F(Build, BadInputIsRefused) {
+  ExpectRefused(Make(Write("text.npy", "1 2 3\n4 5 6\n")), "this is not an npy file");
+  ExpectRefused(Make(WriteNpy("wide.npy", "<f8", "(1, 2)", std::string(16, '\0'))),
+                "has dtype <f8");
+  ExpectRefused(Make(Write("table.csv", "1,2")), "the suffix is unknown");
+  const std::string other = WriteNpy("other.npy", Vectors(2, 1, 16), 16);
+  ExpectRefused(Make(WriteNpy("base.npy", Vectors(2)), {"--input", other}),
+                "other.npy has 16 dimensions");
+  ExpectRefused(Make(other, {"--dims", "4,2,16"}), "2");
+  ExpectRefused(Make(other, {"--dims", "4,32"}), "32");
+  ExpectRefused(Make(other, {"--codes", "5b8"}), "5");
+}
+
+TEST_F(Build, ARowThatCannotBeStoredIsRefusedOrSkipped) {
+  std::vector<float> values = Vectors(5);
+  values[3 * kDims + 1] = std::numeric_limits<float>::quiet_NaN();
+  const std::string base = WriteNpy("base.npy", values);
+  ExpectRefused(Make(base), "row 3: ");
+  const Finished skipped = Make(base, {"--skip-invalid"});
+  EXPECT_EQ(skipped.code, 0);
+  EXPECT_THAT(skipped.err, HasSubstr("skipped 1 rows; the first: row 3: "));
+  EXPECT_THAT(skipped.out, HasSubstr("4 rows"));
+}
+
+TEST_F(Build, ADuplicateIdIsNamed) {
+  ExpectRefused(Make(WriteNpy("base.npy", Vectors(3)), {"--ids", Write("ids", "a\nb\na\n")}),
+                "'a'");
+}
+
+TEST_F(Build, AnExistingOutputIsReplacedOnlyWhenAsked) {
+  const std::string base = WriteNpy("base.npy", Vectors(5));
+  EXPECT_EQ(Make(base).code, 0);
+  const Finished refused = Make(base);
+  EXPECT_EQ(refused.code, 65);
+  EXPECT_THAT(refused.err, HasSubstr("exists; replace it with --replace"));
+  EXPECT_EQ(Make(base, {"--replace", "--limit", "4"}).code, 0);
+  EXPECT_EQ(Inspect()["rows"], 4);
+  EXPECT_EQ(Inspect()["generation"], 2);
+}
+
+TEST_F(Build, AFolderThatIsNoCollectionIsNeverReplaced) {
+  const std::string base = WriteNpy("base.npy", Vectors(5));
+  const Finished run = Run({"build", "--input", base, "--output", *this / "", "--replace"});
+  EXPECT_EQ(run.code, 1);
+  EXPECT_THAT(run.err, HasSubstr("is not a collection directory and is not replaced"));
+  EXPECT_THAT(Names(), Contains("base.npy"));
+}
+
+TEST_F(Build, AMissingInputIsAnIoError) {
+  const Finished run = Make(*this / "missing.npy");
+  EXPECT_EQ(run.code, 74);
+  EXPECT_THAT(run.err, HasSubstr("missing.npy"));
+}
+
+TEST_F(Build, AnInterruptLeavesNothingBehind) {
+  const std::string base = WriteNpy("base.npy", Vectors(200'000, 1, 16), 16);
+  const pid_t child =
+      Start({"build", "--input", base, "--output", *this / "index", "--chunk-rows", "1"});
+  const auto started = [this] {
+    const std::vector<std::string> names = Names();
+    return std::any_of(names.begin(), names.end(),
+                       [](const std::string& name) { return name.rfind(".tmp-", 0) == 0; });
+  };
+  while (!started()) sched_yield();
+  kill(child, SIGINT);
+  const Finished run = Wait(child);
+  EXPECT_EQ(run.code, 130);
+  EXPECT_THAT(run.err, HasSubstr("interrupted; nothing was written"));
+  EXPECT_THAT(Names(), ElementsAre("base.npy", "stderr", "stdout"));
+}
+
+}  // namespace
+}  // namespace mrl::cli

@@ -1,0 +1,165 @@
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <set>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/str_split.h"
+#include "tests/unit/cli/program.h"
+
+namespace mrl::cli {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using Json = nlohmann::json;
+
+// Rows nearest to a query by the cosine of their first `dims` dimensions, in double precision.
+std::set<size_t> Nearest(const std::vector<float>& rows, const float* query, size_t all_dims,
+                         size_t dims) {
+  std::vector<std::pair<double, size_t>> scored;
+  for (size_t row = 0; row * all_dims < rows.size(); ++row) {
+    const float* values = rows.data() + row * all_dims;
+    const double dot = std::inner_product(values, values + dims, query, 0.0);
+    const double squares = std::inner_product(values, values + dims, values, 0.0);
+    scored.emplace_back(-dot / std::sqrt(squares), row);
+  }
+  std::sort(scored.begin(), scored.end());
+  std::set<size_t> nearest;
+  for (size_t i = 0; i < 10; ++i) nearest.insert(scored[i].second);
+  return nearest;
+}
+
+class Eval : public Program {
+ protected:
+  static constexpr size_t kQueries = 20;
+
+  Finished Measure(const std::vector<std::string>& more) const {
+    std::vector<std::string> arguments = {"eval", "--index", *this / "index", "--queries",
+                                          WriteNpy("queries.npy", Vectors(kQueries, 2))};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return Run(arguments);
+  }
+  std::vector<Json> MeasureJson(std::vector<std::string> more) const {
+    more.push_back("--json");
+    const Finished run = Measure(more);
+    EXPECT_EQ(run.code, 0) << run.err;
+    std::vector<Json> lines;
+    for (const auto& line : absl::StrSplit(run.out, '\n', absl::SkipEmpty())) {
+      lines.push_back(Json::parse(line.begin(), line.end()));
+    }
+    return lines;
+  }
+  // Recall@10 of the prefix alone against all dimensions, computed here.
+  static double RecallOfPrefix(size_t dims) {
+    const std::vector<float> rows = Vectors(kRows);
+    const std::vector<float> queries = Vectors(kQueries, 2);
+    double hits = 0;
+    for (size_t i = 0; i < kQueries; ++i) {
+      const float* query = queries.data() + i * kDims;
+      const std::set<size_t> truth = Nearest(rows, query, kDims, kDims);
+      for (const size_t row : Nearest(rows, query, kDims, dims)) hits += truth.count(row);
+    }
+    return hits / (10 * kQueries);
+  }
+  // What `--exact` finds, as a truth file with these columns, each row number plus `shift`.
+  template <typename T>
+  std::string WriteTruth(const std::string& descr, size_t columns, T shift) const {
+    std::vector<T> rows;
+    for (size_t i = 0; i < kQueries; ++i) {
+      const Finished run =
+          Run({"search", "--index", *this / "index", "--vector", *this / "queries.npy", "--row",
+               std::to_string(i), "--exact", "-k", std::to_string(columns), "--json"});
+      const Json found = Json::parse(run.out);
+      for (const Json& hit : found["hits"]) {
+        rows.push_back(hit["id"].get<T>() + shift);
+      }
+    }
+    return WriteNpy(
+        "truth.npy", descr, "(20, " + std::to_string(columns) + ")",
+        std::string(reinterpret_cast<const char*>(rows.data()), rows.size() * sizeof(T)));
+  }
+};
+
+TEST_F(Eval, EachFunnelIsALineWithItsKeys) {
+  BuildIndex();
+  const auto lines = MeasureJson({"--funnel", "16:200,32:10", "--funnel", "16:10", "--exact"});
+  ASSERT_EQ(lines.size(), 3u);
+  std::vector<std::string> keys;
+  for (const auto& item : lines[0].items()) keys.push_back(item.key());
+  EXPECT_THAT(keys,
+              ElementsAre("bytes_touched", "coarse", "funnel", "hot_bytes_per_row", "k", "mean_ms",
+                          "multiply_adds", "p50_ms", "p95_ms", "p99_ms", "qps", "recall"));
+  EXPECT_EQ(lines[0]["funnel"], "scan/16:200,32:10");
+  EXPECT_EQ(lines[0]["coarse"], "scan");
+  EXPECT_EQ(lines[0]["k"], 10);
+  EXPECT_EQ(lines[0]["recall"], 1.0);
+  EXPECT_EQ(lines[0]["multiply_adds"], 200 * 16 + 200 * 32);
+  EXPECT_NEAR(lines[1]["recall"].get<double>(), RecallOfPrefix(16), 1e-9);
+  EXPECT_EQ(lines[1]["multiply_adds"], 200 * 16);
+  EXPECT_EQ(lines[2]["funnel"], "exact");
+  EXPECT_EQ(lines[2]["recall"], 1.0);
+  EXPECT_EQ(lines[2]["multiply_adds"], 200 * 32);
+}
+
+TEST_F(Eval, WithoutAFunnelTheDefaultPlanIsMeasured) {
+  BuildIndex();
+  const Finished run = Measure({"--limit", "5"});
+  EXPECT_EQ(run.code, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("recall@10 of 5 queries against exact search, 1 thread(s)"));
+  EXPECT_THAT(run.out, HasSubstr("scan/"));
+}
+
+TEST_F(Eval, ThreadsChangeNoResult) {
+  BuildIndex();
+  const std::vector<std::string> funnel = {"--funnel", "16:20,32:10"};
+  const auto one = MeasureJson(funnel);
+  const auto four = MeasureJson({"--funnel", "16:20,32:10", "--threads", "4", "--in-flight", "8"});
+  EXPECT_EQ(one[0]["recall"], four[0]["recall"]);
+  EXPECT_EQ(one[0]["bytes_touched"], four[0]["bytes_touched"]);
+}
+
+TEST_F(Eval, ATruthFileReplacesExactSearch) {
+  BuildIndex();
+  ASSERT_EQ(Measure({}).code, 0);  // writes the queries
+  const auto same = MeasureJson({"--exact", "--truth", WriteTruth<int64_t>("<i8", 10, 0)});
+  EXPECT_EQ(same[0]["recall"], 1.0);
+  const auto narrow = MeasureJson({"--exact", "--truth", WriteTruth<int32_t>("<i4", 12, 0)});
+  EXPECT_EQ(narrow[0]["recall"], 1.0);
+  const auto none = MeasureJson({"--exact", "--truth", WriteTruth<int64_t>("<i8", 10, 1000)});
+  EXPECT_EQ(none[0]["recall"], 0.0);
+}
+
+TEST_F(Eval, BadInputIsRefused) {
+  BuildIndex();
+  const auto expect_refused = [this](const std::vector<std::string>& more,
+                                     const std::string& message) {
+    const Finished run = Measure(more);
+    EXPECT_EQ(run.code, 65);
+    EXPECT_THAT(run.err, HasSubstr(message));
+  };
+  expect_refused({"--truth", WriteNpy("f.npy", Vectors(20))}, "has dtype <f4; one of <i4, <i8");
+  const std::string narrow = WriteNpy("n.npy", "<i8", "(20, 9)", std::string(20 * 9 * 8, '\0'));
+  expect_refused({"--truth", narrow}, "at least 20 rows and k = 10 columns");
+  const std::string few = WriteNpy("s.npy", "<i8", "(19, 10)", std::string(19 * 10 * 8, '\0'));
+  expect_refused({"--truth", few}, "at least 20 rows and k = 10 columns");
+  expect_refused({"--funnel", "17:10"}, "17");
+  expect_refused({"-k", "10001"}, "10000");
+}
+
+TEST_F(Eval, AQueryThatCannotBeSearchedIsNamed) {
+  BuildIndex();
+  std::vector<float> values = Vectors(3);
+  std::fill_n(values.begin() + kDims, kDims, 0.0F);
+  const Finished run =
+      Run({"eval", "--index", *this / "index", "--queries", WriteNpy("zero.npy", values)});
+  EXPECT_EQ(run.code, 65);
+  EXPECT_THAT(run.err, HasSubstr("query 1: "));
+}
+
+}  // namespace
+}  // namespace mrl::cli
