@@ -1,0 +1,39 @@
+// What every verb of `mrl` shares: the connection's flags, exit codes, and how an error becomes
+// one.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include "absl/status/status.h"
+#include "client/cpp/client.h"
+
+namespace mrl::cli {
+
+enum ExitCode : int {
+  kOk = 0,
+  kFailure = 1,
+  kUsage = 2,
+  kBadInput = 65,
+  kUnavailable = 69,
+  kInterrupted = 130,
+};
+
+struct Globals {
+  std::string server = "127.0.0.1:7600";
+  bool json = false;
+  double timeout_s = 30;
+};
+
+// The chosen verb, run after parsing.
+using Verb = std::function<absl::Status(client::Client&, const Globals&)>;
+
+// Each adds its verb to `app`; when the verb is chosen `*verb` is set.
+void AddSearch(CLI::App& app, Verb* verb);
+void AddExplain(CLI::App& app, Verb* verb);
+void AddStatus(CLI::App& app, Verb* verb);
+void AddCollections(CLI::App& app, Verb* verb);
+
+}  // namespace mrl::cli

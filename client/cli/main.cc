@@ -1,0 +1,65 @@
+// mrl: the online client.
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "absl/time/time.h"
+#include "client/cli/command.h"
+
+namespace mrl::cli {
+namespace {
+
+int CodeOf(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kOk:
+      return kOk;
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kOutOfRange:
+      return kBadInput;
+    case absl::StatusCode::kUnavailable:
+      return kUnavailable;
+    default:
+      return kFailure;
+  }
+}
+
+int Run(int argc, char** argv) {
+  signal(SIGINT, [](int) { _exit(kInterrupted); });
+  CLI::App app("Searches a running mrl-server.", "mrl");
+  Globals globals;
+  app.set_version_flag("--version", "mrl " MRL_VERSION);
+  app.add_option("--server", globals.server, "ADDRESS:PORT of the server")
+      ->envname("MRL_SERVER")
+      ->capture_default_str();
+  app.add_flag("--json", globals.json, "Print JSON");
+  app.add_option("--timeout", globals.timeout_s, "Deadline of a call, in seconds")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.fallthrough();  // --server and --json may follow the verb
+  app.require_subcommand(1);
+  Verb verb;
+  AddSearch(app, &verb);
+  AddExplain(app, &verb);
+  AddStatus(app, &verb);
+  AddCollections(app, &verb);
+  // CLI11 reports by exceptions and with exit codes of its own.
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kOk : kUsage;
+  }
+  client::ConnectionOptions options;
+  options.timeout = absl::Seconds(globals.timeout_s);
+  client::Client client(globals.server, options);
+  const absl::Status status = verb(client, globals);
+  if (!status.ok()) {
+    std::fprintf(stderr, "mrl: %s\n", std::string(status.message()).c_str());
+  }
+  return CodeOf(status);
+}
+
+}  // namespace
+}  // namespace mrl::cli
+
+int main(int argc, char** argv) { return mrl::cli::Run(argc, argv); }

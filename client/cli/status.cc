@@ -1,0 +1,44 @@
+// mrl status: whether the server is healthy, what it is, and what it holds.
+#include "base/status.h"
+
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "client/cli/command.h"
+#include "client/cli/output.h"
+
+namespace mrl::cli {
+namespace {
+
+absl::Status Run(client::Client& client, const Globals& globals) {
+  MRL_ASSIGN_OR_RETURN(const bool healthy, client.CheckHealth());
+  MRL_ASSIGN_OR_RETURN(const client::ServerInfo info, client.GetServerInfo());
+  if (globals.json) {
+    PrintJson({{"healthy", healthy},
+               {"version", info.version},
+               {"commit", info.commit},
+               {"instruction_set", info.instruction_set},
+               {"workers", info.workers},
+               {"memory_used_bytes", info.memory_used_bytes},
+               {"memory_limit_bytes", info.memory_limit_bytes},
+               {"limits", info.limits}});
+  } else {
+    PrintTable({{"health", healthy ? "serving" : "not serving"},
+                {"version", absl::StrCat(info.version, " (", info.commit, ")")},
+                {"instruction set", info.instruction_set},
+                {"workers", absl::StrCat(info.workers)},
+                {"memory",
+                 absl::StrCat(info.memory_used_bytes, " of ", info.memory_limit_bytes, " bytes")}});
+  }
+  return healthy ? absl::OkStatus() : absl::UnavailableError("the server is not serving");
+}
+
+}  // namespace
+
+void AddStatus(CLI::App& app, Verb* verb) {
+  app.add_subcommand("status", "Show health, version and memory of the server")->callback([verb] {
+    *verb = Run;
+  });
+}
+
+}  // namespace mrl::cli

@@ -1,0 +1,259 @@
+#include "client/cpp/client.h"
+
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+
+namespace mrl::client {
+namespace {
+
+void ToProto(const Id& id, v1::PointId* out) {
+  if (const auto* number = std::get_if<uint64_t>(&id)) {
+    out->set_number(*number);
+  } else {
+    out->set_text(std::get<std::string>(id));
+  }
+}
+
+Id FromProto(const v1::PointId& id) {
+  if (id.has_number()) return id.number();
+  return id.text();
+}
+
+void ToProto(absl::Span<const float> vector, v1::Vector* out) {
+  out->set_dtype(v1::DTYPE_F32);
+  out->set_data(vector.data(), vector.size() * sizeof(float));
+}
+
+absl::Status ToProto(const SearchOptions& options, v1::SearchOptions* out) {
+  if (options.exact && !options.funnel.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("exact search takes no funnel, but one is given: ", options.funnel));
+  }
+  out->set_k(options.k);
+  if (!options.funnel.empty()) out->set_funnel_text(options.funnel);
+  if (options.exact) out->set_exact(true);
+  if (options.score_threshold) out->set_score_threshold(*options.score_threshold);
+  out->set_with_payload(options.with_payload);
+  out->set_with_vector(options.with_vector);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<v1::SearchRequest> MakeRequest(const std::string& collection, const Query& query,
+                                              const SearchOptions& options) {
+  v1::SearchRequest request;
+  request.set_collection(collection);
+  if (const auto* vector = std::get_if<std::vector<float>>(&query)) {
+    ToProto(*vector, request.mutable_vector());
+  } else {
+    ToProto(std::get<Id>(query), request.mutable_id());
+  }
+  MRL_RETURN_IF_ERROR(ToProto(options, request.mutable_options()));
+  request.set_include_self(options.include_self);
+  return request;
+}
+
+Hit FromProto(const v1::Hit& hit) {
+  Hit out{FromProto(hit.id()), hit.score(), hit.payload_json(), {}};
+  const std::string& bytes = hit.vector().data();
+  if (bytes.empty()) return out;
+  out.vector.resize(bytes.size() / sizeof(float));
+  std::memcpy(out.vector.data(), bytes.data(), out.vector.size() * sizeof(float));
+  return out;
+}
+
+SearchStats FromProto(const v1::SearchStats& stats) {
+  SearchStats out;
+  out.queue_micros = stats.queue_micros();
+  out.total_micros = stats.total_micros();
+  for (const v1::StageStats& stage : stats.stages()) {
+    out.stages.push_back({stage.kind(), stage.dims(), stage.bits(), stage.candidates_in(),
+                          stage.candidates_out(), stage.bytes_touched(), stage.rescored(),
+                          stage.micros(), stage.score_cut()});
+  }
+  out.rows_scanned = stats.rows_scanned();
+  out.plan = stats.plan();
+  out.generation = stats.generation();
+  out.multiply_adds = stats.multiply_adds();
+  return out;
+}
+
+SearchResult FromProto(const v1::SearchResponse& response) {
+  SearchResult out;
+  for (const v1::Hit& hit : response.hits()) out.hits.push_back(FromProto(hit));
+  out.stats = FromProto(response.stats());
+  return out;
+}
+
+WhyNot FromProto(const v1::WhyNot& why_not) {
+  WhyNot out;
+  out.id = FromProto(why_not.id());
+  out.found = why_not.found();
+  for (const v1::WhyNot::AtStage& stage : why_not.stages()) {
+    out.stages.push_back(
+        {stage.has_rank() ? std::optional<uint64_t>(stage.rank()) : std::nullopt, stage.score()});
+  }
+  if (why_not.has_lost_at()) out.lost_at = why_not.lost_at();
+  return out;
+}
+
+std::string MetricName(v1::Metric metric) {
+  switch (metric) {
+    case v1::METRIC_COSINE:
+      return "cosine";
+    case v1::METRIC_INNER_PRODUCT:
+      return "ip";
+    case v1::METRIC_L2:
+      return "l2";
+    default:
+      return "unknown";
+  }
+}
+
+Collection FromProto(const v1::Collection& collection) {
+  Collection out;
+  out.name = collection.name();
+  out.serving = collection.state() == v1::Collection::STATE_SERVING;
+  out.state_message = collection.state_message();
+  if (!out.serving) return out;
+  out.uuid = collection.uuid();
+  out.generation = collection.generation();
+  out.created_unix_s = collection.create_time().seconds();
+  out.rows = collection.rows();
+  out.dim = collection.dim();
+  out.ladder.assign(collection.ladder().begin(), collection.ladder().end());
+  out.metric = MetricName(collection.metric());
+  out.storage = collection.storage() == v1::STORAGE_TYPE_F16 ? "f16" : "f32";
+  out.transform = collection.transform() == v1::TRANSFORM_LAYER_NORM ? "layer_norm" : "none";
+  for (const v1::Code& code : collection.codes()) {
+    out.codes.push_back(absl::StrCat(code.dims(), "b", code.bits()));
+  }
+  out.kinds.assign(collection.kinds().begin(), collection.kinds().end());
+  return out;
+}
+
+// Puts the pieces of a batch in their rows; refuses what no right server sends.
+absl::Status Merge(const v1::BatchSearchResponse& chunk, std::vector<SearchResult>* results) {
+  for (const auto& piece : chunk.results()) {
+    if (piece.row() >= results->size()) {
+      return absl::InternalError(
+          absl::StrCat("the server answered row ", piece.row(), " of ", results->size()));
+    }
+    SearchResult& result = (*results)[piece.row()];
+    for (const v1::Hit& hit : piece.hits()) result.hits.push_back(FromProto(hit));
+    if (piece.last()) result.stats = FromProto(piece.stats());
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::string ToString(const Id& id) {
+  if (const auto* number = std::get_if<uint64_t>(&id)) return absl::StrCat(*number);
+  return std::get<std::string>(id);
+}
+
+absl::StatusOr<SearchResult> Client::Search(const std::string& collection, const Query& query,
+                                            const SearchOptions& options) {
+  MRL_ASSIGN_OR_RETURN(const v1::SearchRequest request, MakeRequest(collection, query, options));
+  MRL_ASSIGN_OR_RETURN(const v1::SearchResponse response, connection_->Search(request));
+  return FromProto(response);
+}
+
+absl::StatusOr<std::vector<SearchResult>> Client::BatchSearch(const std::string& collection,
+                                                              absl::Span<const float> queries,
+                                                              uint32_t rows,
+                                                              const SearchOptions& options) {
+  v1::BatchSearchRequest request;
+  request.set_collection(collection);
+  request.set_rows(rows);
+  ToProto(queries, request.mutable_queries());
+  MRL_RETURN_IF_ERROR(ToProto(options, request.mutable_options()));
+  std::vector<SearchResult> results(rows);
+  MRL_RETURN_IF_ERROR(connection_->BatchSearch(
+      request,
+      [&results](const v1::BatchSearchResponse& chunk) { return Merge(chunk, &results); }));
+  return results;
+}
+
+absl::StatusOr<Explanation> Client::Explain(const std::string& collection, const Query& query,
+                                            const SearchOptions& options,
+                                            absl::Span<const Id> why_not) {
+  v1::ExplainSearchRequest request;
+  MRL_ASSIGN_OR_RETURN(*request.mutable_search(), MakeRequest(collection, query, options));
+  for (const Id& id : why_not) ToProto(id, request.add_why_not());
+  MRL_ASSIGN_OR_RETURN(const v1::ExplainSearchResponse response,
+                       connection_->ExplainSearch(request));
+  Explanation out;
+  out.result = FromProto(response.result());
+  for (const v1::WhyNot& point : response.why_not()) out.why_not.push_back(FromProto(point));
+  return out;
+}
+
+absl::StatusOr<Collection> Client::GetCollection(const std::string& name) {
+  v1::GetCollectionRequest request;
+  request.set_name(name);
+  MRL_ASSIGN_OR_RETURN(const v1::Collection response, connection_->GetCollection(request));
+  return FromProto(response);
+}
+
+absl::StatusOr<std::vector<Collection>> Client::ListCollections() {
+  std::vector<Collection> out;
+  v1::ListCollectionsRequest request;
+  do {
+    MRL_ASSIGN_OR_RETURN(const v1::ListCollectionsResponse page,
+                         connection_->ListCollections(request));
+    for (const v1::Collection& collection : page.collections()) {
+      out.push_back(FromProto(collection));
+    }
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  return out;
+}
+
+absl::StatusOr<CollectionStats> Client::GetCollectionStats(const std::string& name) {
+  v1::GetCollectionStatsRequest request;
+  request.set_name(name);
+  MRL_ASSIGN_OR_RETURN(const v1::CollectionStats response,
+                       connection_->GetCollectionStats(request));
+  CollectionStats out{response.name(),
+                      response.generation(),
+                      response.rows(),
+                      response.segments(),
+                      response.memory_bytes(),
+                      response.hot_bytes(),
+                      response.disk_bytes(),
+                      {},
+                      {}};
+  for (const auto& level : response.levels()) out.level_bytes[level.dims()] = level.bytes();
+  for (const auto& file : response.files()) out.file_bytes[file.name()] = file.bytes();
+  return out;
+}
+
+absl::StatusOr<Collection> Client::ReloadCollection(const std::string& name) {
+  v1::ReloadCollectionRequest request;
+  request.set_name(name);
+  MRL_ASSIGN_OR_RETURN(const v1::Collection response, connection_->ReloadCollection(request));
+  return FromProto(response);
+}
+
+absl::StatusOr<ServerInfo> Client::GetServerInfo() {
+  MRL_ASSIGN_OR_RETURN(const v1::ServerInfo response, connection_->GetServerInfo({}));
+  ServerInfo out{response.version(),
+                 response.commit(),
+                 response.instruction_set(),
+                 response.workers(),
+                 response.memory_used_bytes(),
+                 response.memory_limit_bytes(),
+                 {}};
+  for (const v1::Limit& limit : response.limits()) out.limits[limit.name()] = limit.value();
+  return out;
+}
+
+absl::StatusOr<bool> Client::CheckHealth(const std::string& service) {
+  return connection_->CheckHealth(service);
+}
+
+}  // namespace mrl::client

@@ -1,0 +1,147 @@
+#include "client/cpp/connection.h"
+
+#include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/grpcpp.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/status.h"
+#include "mrl/v1/collection.grpc.pb.h"
+#include "mrl/v1/search.grpc.pb.h"
+#include "mrl/v1/server.grpc.pb.h"
+
+namespace mrl::client {
+namespace {
+
+constexpr char kHealthCheck[] = "/grpc.health.v1.Health/Check";
+
+absl::Status FromGrpc(const grpc::Status& status) {
+  if (status.ok()) return absl::OkStatus();
+  return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+}
+
+// health.proto is in no package that the build needs, and its two messages are one field each:
+// HealthCheckRequest { string service = 1; } and HealthCheckResponse { enum status = 1; SERVING 1
+// }.
+grpc::ByteBuffer EncodeHealthRequest(const std::string& service) {
+  std::string bytes;
+  if (!service.empty()) {
+    bytes.push_back('\x0a');
+    size_t length = service.size();
+    for (; length >= 0x80; length >>= 7) bytes.push_back(static_cast<char>(length | 0x80));
+    bytes.push_back(static_cast<char>(length));
+    bytes += service;
+  }
+  const grpc::Slice slice(bytes);
+  return grpc::ByteBuffer(&slice, 1);
+}
+
+bool DecodeServing(const grpc::ByteBuffer& response) {
+  grpc::Slice slice;
+  if (!response.DumpToSingleSlice(&slice).ok()) return false;
+  return slice.size() == 2 && slice.begin()[0] == 0x08 && slice.begin()[1] == 1;
+}
+
+class GrpcConnection final : public Connection {
+ public:
+  GrpcConnection(std::shared_ptr<grpc::Channel> channel, absl::Duration timeout)
+      : timeout_(timeout),
+        search_(v1::SearchService::NewStub(channel)),
+        collections_(v1::CollectionService::NewStub(channel)),
+        server_(v1::ServerService::NewStub(channel)),
+        generic_(channel) {}
+
+  absl::StatusOr<v1::SearchResponse> Search(const v1::SearchRequest& request) override {
+    return Unary<v1::SearchResponse>(*search_, &v1::SearchService::Stub::Search, request);
+  }
+  absl::Status BatchSearch(
+      const v1::BatchSearchRequest& request,
+      const std::function<absl::Status(const v1::BatchSearchResponse&)>& chunk) override {
+    grpc::ClientContext context;
+    SetDeadline(&context);
+    auto reader = search_->BatchSearch(&context, request);
+    v1::BatchSearchResponse message;
+    absl::Status refused;
+    while (refused.ok() && reader->Read(&message)) refused = chunk(message);
+    if (!refused.ok()) context.TryCancel();
+    const absl::Status ended = FromGrpc(reader->Finish());
+    return refused.ok() ? ended : refused;
+  }
+  absl::StatusOr<v1::ExplainSearchResponse> ExplainSearch(
+      const v1::ExplainSearchRequest& request) override {
+    return Unary<v1::ExplainSearchResponse>(*search_, &v1::SearchService::Stub::ExplainSearch,
+                                            request);
+  }
+  absl::StatusOr<v1::Collection> GetCollection(const v1::GetCollectionRequest& request) override {
+    return Unary<v1::Collection>(*collections_, &v1::CollectionService::Stub::GetCollection,
+                                 request);
+  }
+  absl::StatusOr<v1::ListCollectionsResponse> ListCollections(
+      const v1::ListCollectionsRequest& request) override {
+    return Unary<v1::ListCollectionsResponse>(
+        *collections_, &v1::CollectionService::Stub::ListCollections, request);
+  }
+  absl::StatusOr<v1::CollectionStats> GetCollectionStats(
+      const v1::GetCollectionStatsRequest& request) override {
+    return Unary<v1::CollectionStats>(*collections_,
+                                      &v1::CollectionService::Stub::GetCollectionStats, request);
+  }
+  absl::StatusOr<v1::Collection> ReloadCollection(
+      const v1::ReloadCollectionRequest& request) override {
+    return Unary<v1::Collection>(*collections_, &v1::CollectionService::Stub::ReloadCollection,
+                                 request);
+  }
+  absl::StatusOr<v1::ServerInfo> GetServerInfo(const v1::GetServerInfoRequest& request) override {
+    return Unary<v1::ServerInfo>(*server_, &v1::ServerService::Stub::GetServerInfo, request);
+  }
+  absl::StatusOr<bool> CheckHealth(const std::string& service) override {
+    grpc::ClientContext context;
+    SetDeadline(&context);
+    grpc::CompletionQueue queue;
+    auto call =
+        generic_.PrepareUnaryCall(&context, kHealthCheck, EncodeHealthRequest(service), &queue);
+    call->StartCall();
+    grpc::ByteBuffer response;
+    grpc::Status status;
+    call->Finish(&response, &status, nullptr);
+    void* tag = nullptr;
+    bool ok = false;
+    queue.Next(&tag, &ok);
+    MRL_RETURN_IF_ERROR(FromGrpc(status));
+    return DecodeServing(response);
+  }
+
+ private:
+  void SetDeadline(grpc::ClientContext* context) const {
+    context->set_deadline(absl::ToChronoTime(absl::Now() + timeout_));
+  }
+
+  template <typename Response, typename Stub, typename Request>
+  absl::StatusOr<Response> Unary(Stub& stub,
+                                 grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                                              Response*),
+                                 const Request& request) const {
+    grpc::ClientContext context;
+    SetDeadline(&context);
+    Response response;
+    MRL_RETURN_IF_ERROR(FromGrpc((stub.*method)(&context, request, &response)));
+    return response;
+  }
+
+  const absl::Duration timeout_;
+  const std::unique_ptr<v1::SearchService::Stub> search_;
+  const std::unique_ptr<v1::CollectionService::Stub> collections_;
+  const std::unique_ptr<v1::ServerService::Stub> server_;
+  grpc::GenericStub generic_;
+};
+
+}  // namespace
+
+std::unique_ptr<Connection> Connect(const std::string& target, const ConnectionOptions& options) {
+  return std::make_unique<GrpcConnection>(
+      grpc::CreateChannel(target, grpc::InsecureChannelCredentials()), options.timeout);
+}
+
+}  // namespace mrl::client

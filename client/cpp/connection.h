@@ -1,0 +1,46 @@
+// The wire below the client: one method per RPC, in messages. Tests put a mock in its place.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "mrl/v1/collection.pb.h"
+#include "mrl/v1/search.pb.h"
+#include "mrl/v1/server.pb.h"
+
+namespace mrl::client {
+
+struct ConnectionOptions {
+  absl::Duration timeout = absl::Seconds(30);  // deadline of each call
+};
+
+// Thread-safe. A failed call has the server's code and message.
+class Connection {
+ public:
+  virtual ~Connection() = default;
+  virtual absl::StatusOr<v1::SearchResponse> Search(const v1::SearchRequest& request) = 0;
+  // Calls `chunk` for each message in turn; an error of `chunk` cancels the call and is returned.
+  virtual absl::Status BatchSearch(
+      const v1::BatchSearchRequest& request,
+      const std::function<absl::Status(const v1::BatchSearchResponse&)>& chunk) = 0;
+  virtual absl::StatusOr<v1::ExplainSearchResponse> ExplainSearch(
+      const v1::ExplainSearchRequest& request) = 0;
+  virtual absl::StatusOr<v1::Collection> GetCollection(const v1::GetCollectionRequest& request) = 0;
+  virtual absl::StatusOr<v1::ListCollectionsResponse> ListCollections(
+      const v1::ListCollectionsRequest& request) = 0;
+  virtual absl::StatusOr<v1::CollectionStats> GetCollectionStats(
+      const v1::GetCollectionStatsRequest& request) = 0;
+  virtual absl::StatusOr<v1::Collection> ReloadCollection(
+      const v1::ReloadCollectionRequest& request) = 0;
+  virtual absl::StatusOr<v1::ServerInfo> GetServerInfo(const v1::GetServerInfoRequest& request) = 0;
+  // grpc.health.v1 Check: true for SERVING. NOT_FOUND for a service that has no health.
+  virtual absl::StatusOr<bool> CheckHealth(const std::string& service) = 0;
+};
+
+// Over gRPC, without TLS. `target` is ADDRESS:PORT. Does not connect before the first call.
+std::unique_ptr<Connection> Connect(const std::string& target, const ConnectionOptions& options);
+
+}  // namespace mrl::client

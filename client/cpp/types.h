@@ -1,0 +1,117 @@
+// What the client speaks: plain values, no messages.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace mrl::client {
+
+// A number, or a string of 1 to 256 bytes.
+using Id = std::variant<uint64_t, std::string>;
+// The number in decimal, or the string itself.
+std::string ToString(const Id& id);
+
+struct SearchOptions {
+  uint32_t k = 10;                       // 1 to 10,000
+  std::string funnel;                    // text form; empty = the server's built-in rule
+  bool exact = false;                    // compares with every point; not together with `funnel`
+  std::optional<float> score_threshold;  // minimum for cosine and ip, maximum for l2
+  bool with_payload = false;
+  bool with_vector = false;
+  bool include_self = false;  // search by id: the point itself may be a hit
+};
+
+struct Hit {
+  Id id;
+  float score = 0;
+  std::string payload_json;   // with_payload
+  std::vector<float> vector;  // with_vector
+};
+
+struct Stage {
+  std::string kind;
+  uint32_t dims = 0;
+  uint32_t bits = 0;  // 0 = stored precision
+  uint64_t candidates_in = 0;
+  uint64_t candidates_out = 0;
+  uint64_t bytes_touched = 0;
+  uint64_t rescored = 0;
+  double micros = 0;
+  float score_cut = 0;
+};
+
+struct SearchStats {
+  double queue_micros = 0;
+  double total_micros = 0;
+  std::vector<Stage> stages;
+  uint64_t rows_scanned = 0;
+  std::string plan;
+  uint64_t generation = 0;
+  uint64_t multiply_adds = 0;
+};
+
+struct SearchResult {
+  std::vector<Hit> hits;  // nearest first
+  SearchStats stats;
+};
+
+struct WhyNot {
+  struct AtStage {
+    std::optional<uint64_t> rank;  // unset when the stage did not keep it
+    float score = 0;
+  };
+  Id id;
+  bool found = false;
+  std::vector<AtStage> stages;
+  std::optional<uint32_t> lost_at;  // unset when it is in the result
+};
+
+struct Explanation {
+  SearchResult result;
+  std::vector<WhyNot> why_not;
+};
+
+struct Collection {
+  std::string name;
+  bool serving = false;
+  std::string state_message;
+  std::string uuid;
+  uint64_t generation = 0;
+  int64_t created_unix_s = 0;
+  uint64_t rows = 0;
+  uint32_t dim = 0;
+  std::vector<uint32_t> ladder;
+  std::string metric;              // cosine, ip, l2
+  std::string storage;             // f32, f16
+  std::string transform;           // none, layer_norm
+  std::vector<std::string> codes;  // "16b8"
+  std::vector<std::string> kinds;  // the active one first
+};
+
+struct CollectionStats {
+  std::string name;
+  uint64_t generation = 0;
+  uint64_t rows = 0;
+  uint32_t segments = 0;
+  uint64_t memory_bytes = 0;
+  uint64_t hot_bytes = 0;
+  uint64_t disk_bytes = 0;
+  std::map<uint32_t, uint64_t> level_bytes;    // by prefix length
+  std::map<std::string, uint64_t> file_bytes;  // by name
+};
+
+struct ServerInfo {
+  std::string version;
+  std::string commit;
+  std::string instruction_set;
+  uint32_t workers = 0;
+  uint64_t memory_used_bytes = 0;
+  uint64_t memory_limit_bytes = 0;
+  std::map<std::string, uint64_t> limits;
+};
+
+}  // namespace mrl::client

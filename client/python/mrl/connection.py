@@ -1,0 +1,24 @@
+"""The RPCs of one channel, blocking or asyncio alike."""
+
+from mrl._proto.mrl.v1 import collection_pb2_grpc, search_pb2_grpc, server_pb2_grpc
+
+# A batch's chunk is about 1 MB and a single reply at most 4 MB; the request may have 64 MB.
+CHANNEL_OPTIONS = [
+    ("grpc.max_receive_message_length", 8 << 20),
+    ("grpc.max_send_message_length", 64 << 20),
+]
+
+# HealthCheckResponse with status = SERVING. Read by hand so that no package is needed for one byte.
+_HEALTH_SERVING = b"\x08\x01"
+
+
+class Stubs:
+    def __init__(self, channel):
+        self.search = search_pb2_grpc.SearchServiceStub(channel)
+        self.collections = collection_pb2_grpc.CollectionServiceStub(channel)
+        self.server = server_pb2_grpc.ServerServiceStub(channel)
+        self.health = channel.unary_unary("/grpc.health.v1.Health/Check")
+
+
+def is_serving(reply: bytes) -> bool:
+    return reply == _HEALTH_SERVING

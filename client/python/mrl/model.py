@@ -1,0 +1,129 @@
+"""What the clients return."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, TypedDict, Union
+
+import numpy as np
+
+PointId = Union[int, str]
+
+
+class BatchOptions(TypedDict, total=False):
+    """At most one of `funnel` and `exact`; with neither the server chooses a funnel."""
+
+    funnel: str | None
+    exact: bool
+    score_threshold: float | None
+
+
+class SearchOptions(BatchOptions, total=False):
+    """Payloads come unless `with_payload` is False; vectors only with `with_vector`."""
+
+    id: PointId | None
+    k: int
+    include_self: bool
+    with_payload: bool
+    with_vector: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Hit:
+    id: PointId
+    score: float
+    payload: dict[str, Any] | None = None
+    vector: np.ndarray | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class StageStats:
+    kind: str
+    dims: int
+    bits: int
+    candidates_in: int
+    candidates_out: int
+    bytes_touched: int
+    rescored: int
+    micros: float
+    score_cut: float
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchStats:
+    queue_micros: float
+    total_micros: float
+    stages: list[StageStats]
+    rows_scanned: int
+    plan: str
+    generation: int
+    multiply_adds: int
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchResult:
+    hits: list[Hit]
+    stats: SearchStats
+
+
+@dataclasses.dataclass(frozen=True)
+class WhyNot:
+    """Where a point stood: `ranks` and `scores` by stage, a rank of None where it was not kept."""
+
+    id: PointId
+    found: bool
+    ranks: list[int | None]
+    scores: list[float]
+    lost_at: int | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Explanation:
+    result: SearchResult
+    why_not: list[WhyNot]
+
+
+@dataclasses.dataclass(frozen=True)
+class Collection:
+    """`metric`, `storage`, `transform` and `state` are lower-case words such as `cosine`."""
+
+    name: str
+    state: str
+    state_message: str
+    uuid: str
+    generation: int
+    rows: int
+    dim: int
+    ladder: list[int]
+    metric: str
+    storage: str
+    transform: str
+    kinds: list[str]
+
+
+@dataclasses.dataclass(frozen=True)
+class CollectionStats:
+    """Bytes; `levels` maps a prefix length to the bytes of the level that ends there."""
+
+    name: str
+    generation: int
+    rows: int
+    segments: int
+    memory_bytes: int
+    hot_bytes: int
+    levels: dict[int, int]
+    norms_bytes: int
+    ids_bytes: int
+    disk_bytes: int
+    files: dict[str, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class ServerInfo:
+    version: str
+    commit: str
+    instruction_set: str
+    workers: int
+    memory_used_bytes: int
+    memory_limit_bytes: int
+    limits: dict[str, int]

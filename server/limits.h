@@ -1,0 +1,50 @@
+// Every limit that a request is held against, in one table: checked before anything is allocated,
+// and published by ServerService.GetServerInfo.
+#pragma once
+
+#include <cstdint>
+
+#include "absl/types/span.h"
+#include "index/funnel/plan.h"
+#include "index/schema/point_id.h"
+
+namespace mrl::server {
+
+struct Limits {
+  static constexpr uint64_t kBatchChunkBytes = 1 << 20;
+  static constexpr uint64_t kBatchHits = 10'000'000;
+  static constexpr uint64_t kBatchRows = 100'000;
+  static constexpr uint64_t kFunnelTextBytes = 4096;
+  static constexpr uint64_t kPageSize = 1000;
+  static constexpr uint64_t kPageSizeDefault = 100;
+  static constexpr uint64_t kReplyBytes = 4 << 20;  // what a default client accepts
+  static constexpr uint64_t kRequestBytes = 64 << 20;
+  static constexpr uint64_t kWhyNotIds = 100;
+};
+
+struct Limit {
+  const char* name;
+  uint64_t value;
+  const char* description;
+};
+
+// In order of names.
+inline absl::Span<const Limit> LimitsTable() {
+  static constexpr Limit kTable[] = {
+      {"batch_chunk_bytes", Limits::kBatchChunkBytes, "bytes of one BatchSearch reply chunk"},
+      {"batch_hits", Limits::kBatchHits, "k x rows of one BatchSearch"},
+      {"batch_rows", Limits::kBatchRows, "queries of one BatchSearch"},
+      {"funnel_text_bytes", Limits::kFunnelTextBytes, "bytes of a funnel in text"},
+      {"id_bytes", PointId::kBytesMax, "bytes of a text id"},
+      {"k", funnel::Limits::kKMax, "points wanted per query"},
+      {"keep", funnel::Limits::kKeepMax, "candidates kept by one stage"},
+      {"page_size", Limits::kPageSize, "collections on one page of ListCollections"},
+      {"reply_bytes", Limits::kReplyBytes, "bytes of a unary reply"},
+      {"request_bytes", Limits::kRequestBytes, "bytes of a request"},
+      {"stages", funnel::Limits::kStagesMax, "stages of a funnel"},
+      {"why_not_ids", Limits::kWhyNotIds, "ids that one ExplainSearch follows"},
+  };
+  return kTable;
+}
+
+}  // namespace mrl::server

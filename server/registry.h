@@ -1,0 +1,69 @@
+// The collections that are served, by name. A call takes one immutable Collection and keeps it to
+// its end, so that a reload in between changes nothing for it.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "base/file.h"
+#include "base/memory_account.h"
+#include "index/collection/collection.h"
+
+namespace mrl::server {
+
+struct IndexPath {
+  std::string name;
+  std::string directory;
+  bool operator==(const IndexPath&) const = default;
+};
+
+// Thread-safe.
+class Registry {
+ public:
+  struct Entry {
+    IndexPath path;
+    std::shared_ptr<const collection::Collection> collection;  // null until it opened once
+    absl::Status last_open;
+  };
+  // Told after each open, with whether the collection is served. May be called by any thread.
+  using Observer = std::function<void(const std::string& name, bool serving)>;
+
+  // `files` and `account` outlive the registry. Names are unique. Nothing is opened yet.
+  Registry(FileSystem& files, MemoryAccount& account, const std::vector<IndexPath>& paths);
+
+  void SetObserver(Observer observer);
+
+  // NOT_FOUND names the collection and those that exist.
+  absl::StatusOr<Entry> Get(const std::string& name) const;
+  // As Get; DATA_LOSS (or FAILED_PRECONDITION, where the directory is missing or memory lacks) with
+  // the damaged part for a collection that never opened.
+  absl::StatusOr<std::shared_ptr<const collection::Collection>> Find(const std::string& name) const;
+  // In order of names.
+  std::vector<Entry> List() const;
+
+  // Opens what lies in the directory now and swaps it in. On failure the version that was served
+  // stays. Reloads wait for each other.
+  absl::Status Reload(const std::string& name);
+  // Every collection; failures are kept in the entries and logged.
+  void ReloadAll();
+
+  const MemoryAccount& account() const { return account_; }
+
+ private:
+  void Report(const std::string& name, bool serving);
+
+  FileSystem& files_;
+  MemoryAccount& account_;
+  absl::Mutex reload_mutex_;  // held through a whole reload; taken before mutex_
+  mutable absl::Mutex mutex_;
+  std::map<std::string, Entry> entries_ ABSL_GUARDED_BY(mutex_);
+  Observer observer_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace mrl::server

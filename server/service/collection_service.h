@@ -1,0 +1,33 @@
+#pragma once
+
+#include "index/schedule/worker_pool.h"
+#include "mrl/v1/collection.grpc.pb.h"
+#include "server/registry.h"
+
+namespace mrl::server {
+
+// Both arguments outlive the service. Thread-safe.
+class CollectionService final : public v1::CollectionService::CallbackService {
+ public:
+  CollectionService(Registry& registry, schedule::WorkerPool& pool)
+      : registry_(registry), pool_(pool) {}
+
+  grpc::ServerUnaryReactor* GetCollection(grpc::CallbackServerContext* context,
+                                          const v1::GetCollectionRequest* request,
+                                          v1::Collection* response) override;
+  grpc::ServerUnaryReactor* ListCollections(grpc::CallbackServerContext* context,
+                                            const v1::ListCollectionsRequest* request,
+                                            v1::ListCollectionsResponse* response) override;
+  grpc::ServerUnaryReactor* GetCollectionStats(grpc::CallbackServerContext* context,
+                                               const v1::GetCollectionStatsRequest* request,
+                                               v1::CollectionStats* response) override;
+  grpc::ServerUnaryReactor* ReloadCollection(grpc::CallbackServerContext* context,
+                                             const v1::ReloadCollectionRequest* request,
+                                             v1::Collection* response) override;
+
+ private:
+  Registry& registry_;
+  schedule::WorkerPool& pool_;
+};
+
+}  // namespace mrl::server

@@ -1,0 +1,240 @@
+#include "server/service/convert.h"
+
+#include <bit>
+#include <cstring>
+#include <optional>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/status.h"
+#include "index/kernels/kernels.h"
+#include "server/limits.h"
+#include "server/rpc/error.h"
+
+namespace mrl::server {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "vectors travel in little-endian bytes");
+
+absl::StatusOr<std::optional<funnel::Funnel>> ChosenFunnel(const v1::SearchOptions& options) {
+  if (options.has_funnel_text()) {
+    if (options.funnel_text().size() > Limits::kFunnelTextBytes) {
+      return InvalidField("options.funnel_text",
+                          absl::StrCat("funnel has ", options.funnel_text().size(),
+                                       " bytes; the limit is ", Limits::kFunnelTextBytes));
+    }
+    auto parsed = funnel::ParseFunnel(options.funnel_text());
+    if (!parsed.ok()) return WithField(parsed.status(), "options.funnel_text");
+    return std::optional<funnel::Funnel>(*std::move(parsed));
+  }
+  if (!options.has_funnel()) return std::optional<funnel::Funnel>();
+  funnel::Funnel funnel;
+  funnel.kind = options.funnel().kind();
+  for (const auto& [name, value] : options.funnel().params()) funnel.params[name] = value;
+  for (const v1::Stage& stage : options.funnel().stages()) {
+    funnel.stages.push_back({stage.dims(), stage.bits(), stage.keep()});
+  }
+  return std::optional<funnel::Funnel>(std::move(funnel));
+}
+
+v1::Metric ToProto(Metric metric) {
+  switch (metric) {
+    case Metric::kCosine:
+      return v1::METRIC_COSINE;
+    case Metric::kInnerProduct:
+      return v1::METRIC_INNER_PRODUCT;
+    case Metric::kL2:
+      return v1::METRIC_L2;
+  }
+  return v1::METRIC_UNSPECIFIED;
+}
+
+v1::StorageType ToProto(StorageType storage) {
+  return storage == StorageType::kF16 ? v1::STORAGE_TYPE_F16 : v1::STORAGE_TYPE_F32;
+}
+
+v1::Transform ToProto(Transform transform) {
+  return transform == Transform::kLayerNorm ? v1::TRANSFORM_LAYER_NORM : v1::TRANSFORM_NONE;
+}
+
+}  // namespace
+
+absl::StatusOr<PointId> FromProto(const v1::PointId& id, absl::string_view field) {
+  switch (id.id_case()) {
+    case v1::PointId::kNumber:
+      return PointId(id.number());
+    case v1::PointId::kText:
+      break;
+    case v1::PointId::ID_NOT_SET:
+      return InvalidField(field, "id is empty; a number or a text is needed");
+  }
+  PointId result(id.text());
+  if (absl::Status status = result.Validate(); !status.ok()) return WithField(status, field);
+  return result;
+}
+
+void ToProto(const PointId& id, v1::PointId* out) {
+  if (id.is_number()) {
+    out->set_number(id.number());
+  } else {
+    out->set_text(id.text());
+  }
+}
+
+absl::StatusOr<size_t> CountElements(const v1::Vector& vector, absl::string_view field) {
+  if (vector.dtype() != v1::DTYPE_F32 && vector.dtype() != v1::DTYPE_F16) {
+    return InvalidField(field, absl::StrCat("dtype is ", static_cast<int>(vector.dtype()),
+                                            "; one of DTYPE_F32, DTYPE_F16 is needed"));
+  }
+  const size_t width = vector.dtype() == v1::DTYPE_F32 ? 4 : 2;
+  if (vector.data().size() % width != 0) {
+    return InvalidField(field, absl::StrCat("vector has ", vector.data().size(),
+                                            " bytes, which is no multiple of ", width));
+  }
+  return vector.data().size() / width;
+}
+
+std::vector<float> Elements(const v1::Vector& vector, size_t begin, size_t count) {
+  std::vector<float> out(count);
+  if (vector.dtype() == v1::DTYPE_F32) {
+    std::memcpy(out.data(), vector.data().data() + begin * 4, count * 4);
+    return out;
+  }
+  std::vector<uint16_t> halves(count);
+  std::memcpy(halves.data(), vector.data().data() + begin * 2, count * 2);
+  kernels::Active().f16_to_f32(halves.data(), count, out.data());
+  return out;
+}
+
+void ToProto(absl::Span<const float> vector, v1::Vector* out) {
+  out->set_dtype(v1::DTYPE_F32);
+  out->set_data(vector.data(), vector.size() * sizeof(float));
+}
+
+absl::Status CheckQueryDims(const std::string& collection, const Schema& schema, size_t dims,
+                            absl::string_view field) {
+  if (dims == schema.dim) return absl::OkStatus();
+  const bool prefixes = schema.transform == Transform::kNone;
+  if (prefixes && dims <= schema.dim && schema.LevelOf(static_cast<uint32_t>(dims)) >= 0) {
+    return absl::OkStatus();
+  }
+  return InvalidField(
+      field, absl::StrCat("vector has ", dims, " dimensions; collection '", collection, "' takes ",
+                          schema.dim,
+                          prefixes && schema.levels() > 1
+                              ? absl::StrCat(" or a ladder step ", FormatLadder(schema.ladder))
+                              : ""));
+}
+
+absl::StatusOr<funnel::Plan> MakePlan(const collection::Collection& collection,
+                                      const v1::SearchOptions& options, uint32_t query_dims) {
+  funnel::PlanInput input = collection.plan_input();
+  if (options.has_k()) input.k = options.k();
+  input.query_dims = query_dims;
+  input.exact = options.has_exact() && options.exact();
+  MRL_ASSIGN_OR_RETURN(input.funnel, ChosenFunnel(options));
+  auto plan = funnel::MakePlan(input);
+  if (!plan.ok()) return WithField(plan.status(), "options");
+  return plan;
+}
+
+void ToProto(const Registry::Entry& entry, v1::Collection* out) {
+  out->set_name(entry.path.name);
+  if (!entry.last_open.ok()) out->set_state_message(std::string(entry.last_open.message()));
+  if (entry.collection == nullptr) {
+    out->set_state(v1::Collection::STATE_DAMAGED);
+    return;
+  }
+  const collection::Collection& collection = *entry.collection;
+  const Schema& schema = collection.schema();
+  out->set_state(v1::Collection::STATE_SERVING);
+  out->set_uuid(collection.uuid());
+  out->set_generation(collection.generation());
+  out->mutable_create_time()->set_seconds(collection.created_unix_s());
+  out->set_rows(collection.rows());
+  out->set_dim(schema.dim);
+  for (uint32_t dims : schema.ladder) out->add_ladder(dims);
+  out->set_metric(ToProto(schema.metric));
+  out->set_storage(ToProto(schema.storage));
+  out->set_transform(ToProto(schema.transform));
+  for (const Code& code : schema.codes) {
+    v1::Code* added = out->add_codes();
+    added->set_dims(code.dims);
+    added->set_bits(code.bits);
+  }
+  for (const std::string& kind : collection.kinds()) out->add_kinds(kind);
+}
+
+void ToProto(const Registry::Entry& entry, const collection::Collection& collection,
+             v1::CollectionStats* out) {
+  const Schema& schema = collection.schema();
+  out->set_name(entry.path.name);
+  out->set_generation(collection.generation());
+  out->set_rows(collection.rows());
+  out->set_segments(static_cast<uint32_t>(collection.view().parts.size()));
+  out->set_memory_bytes(collection.memory_bytes());
+  out->set_hot_bytes(collection.hot_bytes());
+  for (size_t level = 0; level < schema.levels(); ++level) {
+    v1::CollectionStats::Level* added = out->add_levels();
+    added->set_dims(schema.ladder[level]);
+    added->set_bytes(collection.rows() * schema.level_width(level) * ElementBytes(schema.storage));
+  }
+  uint64_t norms = 0, ids = 0;
+  uint32_t number = 0;
+  for (const funnel::View::Part& part : collection.view().parts) {
+    norms += part.segment->memory().norms;
+    ids += part.segment->memory().ids;
+    for (const auto& index : part.indexes) {
+      v1::CollectionStats::Index* added = out->add_indexes();
+      added->set_segment(number);
+      added->set_kind(std::string(index->kind()));
+      added->set_description(index->Describe());
+      added->set_bytes(index->memory_bytes());
+    }
+    ++number;
+  }
+  out->set_norms_bytes(norms);
+  out->set_ids_bytes(ids);
+  uint64_t disk = 0;
+  for (const collection::Collection::File& file : collection.files()) {
+    v1::CollectionStats::File* added = out->add_files();
+    added->set_name(file.name);
+    added->set_bytes(file.bytes);
+    disk += file.bytes;
+  }
+  out->set_disk_bytes(disk);
+}
+
+void ToProto(const funnel::Trace& trace, const funnel::Plan& plan, uint64_t generation,
+             v1::SearchStats* out) {
+  for (const funnel::StageTrace& stage : trace.stages) {
+    v1::StageStats* added = out->add_stages();
+    added->set_kind(stage.kind);
+    added->set_dims(stage.dims);
+    added->set_bits(stage.bits);
+    added->set_candidates_in(stage.candidates_in);
+    added->set_candidates_out(stage.candidates_out);
+    added->set_bytes_touched(stage.bytes);
+    added->set_rescored(stage.rescored);
+    added->set_micros(stage.micros);
+    added->set_score_cut(stage.score_cut);
+  }
+  if (!trace.stages.empty()) out->set_rows_scanned(trace.stages.front().candidates_in);
+  out->set_plan(plan.ToText());
+  out->set_generation(generation);
+  out->set_multiply_adds(trace.multiply_adds);
+}
+
+void ToProto(const funnel::WhyNot& why_not, v1::WhyNot* out) {
+  ToProto(why_not.id, out->mutable_id());
+  out->set_found(why_not.found);
+  if (!why_not.found) return;
+  for (const funnel::WhyNot::AtStage& stage : why_not.stages) {
+    v1::WhyNot::AtStage* added = out->add_stages();
+    if (stage.rank >= 0) added->set_rank(static_cast<uint64_t>(stage.rank));
+    added->set_score(stage.score);
+  }
+  if (why_not.lost_at >= 0) out->set_lost_at(static_cast<uint32_t>(why_not.lost_at));
+}
+
+}  // namespace mrl::server

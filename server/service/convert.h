@@ -1,0 +1,44 @@
+// API messages to the engine's values and back. What is wrong with a request is said here, with the
+// field, the value and the limit.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "index/collection/collection.h"
+#include "index/funnel/plan.h"
+#include "index/funnel/run.h"
+#include "mrl/v1/collection.pb.h"
+#include "mrl/v1/search.pb.h"
+#include "server/registry.h"
+
+namespace mrl::server {
+
+absl::StatusOr<PointId> FromProto(const v1::PointId& id, absl::string_view field);
+void ToProto(const PointId& id, v1::PointId* out);
+
+// Number of dimensions in `vector`; refuses an unknown dtype and a remainder.
+absl::StatusOr<size_t> CountElements(const v1::Vector& vector, absl::string_view field);
+// Elements [begin, begin + count) as floats; the range lies inside.
+std::vector<float> Elements(const v1::Vector& vector, size_t begin, size_t count);
+void ToProto(absl::Span<const float> vector, v1::Vector* out);
+
+// Refuses a length that `schema` does not take as a query; the message lists those it does.
+absl::Status CheckQueryDims(const std::string& collection, const Schema& schema, size_t dims,
+                            absl::string_view field);
+
+// The plan for queries of `query_dims` dimensions.
+absl::StatusOr<funnel::Plan> MakePlan(const collection::Collection& collection,
+                                      const v1::SearchOptions& options, uint32_t query_dims);
+
+void ToProto(const Registry::Entry& entry, v1::Collection* out);
+void ToProto(const Registry::Entry& entry, const collection::Collection& collection,
+             v1::CollectionStats* out);
+// All but the two times.
+void ToProto(const funnel::Trace& trace, const funnel::Plan& plan, uint64_t generation,
+             v1::SearchStats* out);
+void ToProto(const funnel::WhyNot& why_not, v1::WhyNot* out);
+
+}  // namespace mrl::server

@@ -1,0 +1,39 @@
+#include "server/service/server_service.h"
+
+#include "index/kernels/kernels.h"
+#include "server/limits.h"
+#include "server/rpc/call.h"
+#include "server/version.h"
+
+namespace mrl::server {
+namespace {
+
+absl::Status Describe(const Registry& registry, int workers, v1::ServerInfo* out) {
+  out->set_version(kVersion);
+  out->set_commit(kCommit);
+  out->set_instruction_set(kernels::Active().name);
+  out->set_workers(static_cast<uint32_t>(workers));
+  out->set_memory_used_bytes(registry.account().used_bytes());
+  out->set_memory_limit_bytes(registry.account().limit_bytes());
+  for (const Limit& limit : LimitsTable()) {
+    v1::Limit* added = out->add_limits();
+    added->set_name(limit.name);
+    added->set_value(limit.value);
+    added->set_description(limit.description);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+grpc::ServerUnaryReactor* ServerService::GetServerInfo(grpc::CallbackServerContext* context,
+                                                       const v1::GetServerInfoRequest* request,
+                                                       v1::ServerInfo* response) {
+  return UnaryCall<v1::GetServerInfoRequest, v1::ServerInfo>::Start(
+      pool_, "GetServerInfo", context, request, response,
+      [this](const Call&, const v1::GetServerInfoRequest&, v1::ServerInfo* out) {
+        return Describe(registry_, workers_, out);
+      });
+}
+
+}  // namespace mrl::server

@@ -1,0 +1,192 @@
+// The programs themselves, as processes.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "client/cpp/client.h"
+#include "tests/integration/sample.h"
+
+namespace mrl {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+// A child with its stdout (and, when asked, stderr) in a pipe.
+class Child {
+ public:
+  explicit Child(std::vector<std::string> arguments, bool with_stderr = false) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) return;
+    std::vector<char*> argv;
+    for (std::string& argument : arguments) argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    pid_ = fork();
+    if (pid_ == 0) {
+      dup2(ends[1], STDOUT_FILENO);
+      if (with_stderr) dup2(ends[1], STDERR_FILENO);
+      execv(argv[0], argv.data());
+      _exit(127);
+    }
+    close(ends[1]);
+    output_ = fdopen(ends[0], "r");
+  }
+  ~Child() {
+    if (pid_ > 0) {
+      kill(pid_, SIGKILL);
+      waitpid(pid_, nullptr, 0);
+    }
+    if (output_ != nullptr) fclose(output_);
+  }
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+
+  std::string ReadLine() {
+    char line[4096] = "";
+    return fgets(line, sizeof line, output_) == nullptr ? "" : line;
+  }
+  std::string ReadAll() {
+    std::string all;
+    for (std::string line = ReadLine(); !line.empty(); line = ReadLine()) all += line;
+    return all;
+  }
+  void Signal(int number) const { kill(pid_, number); }
+  // Exit code, or 1000 + signal.
+  int Wait() {
+    int status = 0;
+    waitpid(pid_, &status, 0);
+    pid_ = -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+  }
+
+ private:
+  pid_t pid_ = -1;
+  FILE* output_ = nullptr;
+};
+
+class Process : public ::testing::Test {
+ protected:
+  static std::string ServerBinary() { return std::getenv("MRL_SERVER_BINARY"); }
+  static std::string ClientBinary() { return std::getenv("MRL_CLIENT_BINARY"); }
+
+  // Starts a server on the sample and returns it once it says that it serves.
+  std::unique_ptr<Child> Serve() {
+    BuildSample(folder_ / "sample", 1);
+    auto child = std::make_unique<Child>(std::vector<std::string>{
+        ServerBinary(), "--index", "sample=" + (folder_ / "sample"), "--grpc-port", "0",
+        "--workers", "2", "--drain-timeout-ms", "2000", "--log-level", "warn"});
+    const std::string line = child->ReadLine();
+    const std::string prefix = "serving grpc=";
+    EXPECT_THAT(line, StartsWith(prefix));
+    if (line.size() > prefix.size()) address_ = line.substr(prefix.size(), line.find('\n') - 13);
+    return child;
+  }
+  // Runs a program to its end.
+  static std::pair<int, std::string> Run(std::vector<std::string> arguments) {
+    Child child(std::move(arguments), /*with_stderr=*/true);
+    std::string output = child.ReadAll();
+    return {child.Wait(), std::move(output)};
+  }
+
+  Folder folder_;
+  std::string address_;
+};
+
+TEST_F(Process, TermDrainsAndExitsWithZero) {
+  const auto server = Serve();
+  client::Client client(address_);
+  EXPECT_TRUE(client.Search("sample", SampleVector(1, 0)).ok());
+  server->Signal(SIGTERM);
+  EXPECT_EQ(server->Wait(), 0);
+}
+
+TEST_F(Process, InterruptDrainsToo) {
+  const auto server = Serve();
+  server->Signal(SIGINT);
+  EXPECT_EQ(server->Wait(), 0);
+}
+
+TEST_F(Process, HangupReloadsEveryCollection) {
+  const auto server = Serve();
+  client::Client client(address_);
+  BuildSample(folder_ / "sample", 3, 300);
+  server->Signal(SIGHUP);
+  uint64_t rows = 0;
+  const absl::Time deadline = absl::Now() + absl::Seconds(60);
+  while (rows != 300 && absl::Now() < deadline) {
+    const auto collection = client.GetCollection("sample");
+    ASSERT_TRUE(collection.ok()) << collection.status();
+    rows = collection->rows;
+  }
+  EXPECT_EQ(rows, 300u);
+}
+
+TEST_F(Process, TheClientSearchesAndReports) {
+  const auto server = Serve();
+  const auto [search_code, search] =
+      Run({ClientBinary(), "search", "--server", address_, "--collection", "sample", "--id", "p3",
+           "-k", "3", "--include-self", "--funnel", "16:50,64:3"});
+  EXPECT_EQ(search_code, 0) << search;
+  EXPECT_THAT(search, HasSubstr("point 3"));
+  EXPECT_THAT(search, HasSubstr("plan scan/16:50,64:3"));
+  const auto [explain_code, explain] = Run({ClientBinary(), "explain", "sample", "--server",
+                                            address_, "--id", "p3", "--why-not", "nobody"});
+  EXPECT_EQ(explain_code, 0) << explain;
+  EXPECT_THAT(explain, HasSubstr("nobody: not in the collection"));
+  const auto [status_code, status] = Run({ClientBinary(), "status", "--server", address_});
+  EXPECT_EQ(status_code, 0) << status;
+  EXPECT_THAT(status, HasSubstr("serving"));
+  const auto [list_code, list] =
+      Run({ClientBinary(), "--json", "collections", "list", "--server", address_});
+  EXPECT_EQ(list_code, 0) << list;
+  EXPECT_THAT(list, HasSubstr("\"rows\":500"));
+}
+
+TEST_F(Process, TheClientSaysByItsExitCodeWhatWentWrong) {
+  const auto server = Serve();
+  EXPECT_EQ(Run({ClientBinary(), "search"}).first, 2);
+  EXPECT_EQ(Run({ClientBinary(), "search", "-c", "sample"}).first, 2);
+  EXPECT_EQ(Run({ClientBinary(), "serve"}).first, 2);
+  EXPECT_EQ(Run({ClientBinary(), "--version"}).first, 0);
+  EXPECT_EQ(
+      Run({ClientBinary(), "search", "-c", "sample", "--server", address_, "--id", "p3", "-k", "0"})
+          .first,
+      65);
+  EXPECT_EQ(Run({ClientBinary(), "search", "-c", "nope", "--server", address_, "--id", "p3"}).first,
+            1);
+  server->Signal(SIGTERM);
+  EXPECT_EQ(server->Wait(), 0);
+  EXPECT_EQ(Run({ClientBinary(), "status", "--server", address_, "--timeout", "5"}).first, 69);
+}
+
+TEST_F(Process, TheServerRefusesWrongUsage) {
+  const auto [code, output] = Run({ServerBinary(), "--port", "1"});
+  EXPECT_EQ(code, 2);
+  EXPECT_THAT(output, HasSubstr("known keys: index, bind"));
+  const auto [print_code, print] = Run({ServerBinary(), "--print-config", "--grpc-port", "7777"});
+  EXPECT_EQ(print_code, 0);
+  EXPECT_THAT(print, HasSubstr("grpc-port: 7777  # flag --grpc-port"));
+  EXPECT_THAT(print, HasSubstr("bind: 127.0.0.1  # default"));
+}
+
+TEST_F(Process, APortThatIsTakenIsNamed) {
+  const auto server = Serve();
+  const std::string port = address_.substr(address_.find(':') + 1);
+  const auto [code, output] = Run({ServerBinary(), "--grpc-port", port});
+  EXPECT_EQ(code, 1);
+  EXPECT_THAT(output, HasSubstr("cannot listen on 127.0.0.1:" + port));
+}
+
+}  // namespace
+}  // namespace mrl

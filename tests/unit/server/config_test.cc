@@ -1,0 +1,109 @@
+#include "server/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace mrl::server {
+namespace {
+
+using ::testing::HasSubstr;
+
+class Configuration : public ::testing::Test {
+ protected:
+  absl::StatusOr<CommandLine> Parse(std::vector<const char*> flags) {
+    flags.insert(flags.begin(), "mrl-server");
+    return ParseCommandLine(static_cast<int>(flags.size()), flags.data(),
+                            [this](const std::string& name) -> const char* {
+                              const auto found = environment_.find(name);
+                              return found == environment_.end() ? nullptr : found->second.c_str();
+                            });
+  }
+  std::string Yaml(const std::string& text) {
+    path_ = testing::TempDir() + "config_test." + std::to_string(getpid()) + ".yaml";
+    std::ofstream(path_) << text;
+    return path_;
+  }
+  std::string SourceOf(const CommandLine& line, const std::string& key) {
+    for (const Setting& setting : line.settings) {
+      if (setting.key == key) return setting.value + " from " + setting.source;
+    }
+    return "no such key";
+  }
+  void ExpectRefused(const std::vector<const char*>& flags, const std::string& message) {
+    const auto line = Parse(flags);
+    ASSERT_EQ(line.status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(line.status().message()), HasSubstr(message));
+  }
+  ~Configuration() override {
+    if (!path_.empty()) unlink(path_.c_str());
+  }
+
+  std::map<std::string, std::string> environment_;
+  std::string path_;
+};
+
+TEST_F(Configuration, DefaultsListenOnLoopback) {
+  const auto line = Parse({});
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_EQ(line->config.bind, "127.0.0.1");
+  EXPECT_EQ(line->config.grpc_port, 7600);
+  EXPECT_TRUE(line->config.indexes.empty());
+  EXPECT_EQ(SourceOf(*line, "grpc-port"), "7600 from default");
+}
+
+TEST_F(Configuration, FlagsWinOverEnvironmentOverFile) {
+  environment_ = {{"MRL_WORKERS", "2"}, {"MRL_QUEUE_MAX", "20"}};
+  const std::string file = Yaml("workers: 1\nqueue-max: 10\ngrpc-port: 7700\n");
+  const auto line = Parse({"--config", file.c_str(), "--workers", "3"});
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_EQ(SourceOf(*line, "workers"), "3 from flag --workers");
+  EXPECT_EQ(SourceOf(*line, "queue-max"), "20 from environment MRL_QUEUE_MAX");
+  EXPECT_EQ(SourceOf(*line, "grpc-port"), "7700 from file " + file);
+  EXPECT_EQ(line->config.workers, 3);
+}
+
+TEST_F(Configuration, IndexesComeFromRepeatedFlags) {
+  const auto line = Parse({"--index", "a=/x", "--index", "b=/y"});
+  ASSERT_TRUE(line.ok()) << line.status();
+  const std::vector<IndexPath> wanted = {{"a", "/x"}, {"b", "/y"}};
+  EXPECT_EQ(line->config.indexes, wanted);
+}
+
+TEST_F(Configuration, IndexesComeFromAMapInTheFile) {
+  const std::string file = Yaml("index:\n  a: /x\n  b: /y\n");
+  const auto line = Parse({"--config", file.c_str()});
+  ASSERT_TRUE(line.ok()) << line.status();
+  const std::vector<IndexPath> wanted = {{"a", "/x"}, {"b", "/y"}};
+  EXPECT_EQ(line->config.indexes, wanted);
+}
+
+TEST_F(Configuration, UnknownKeysAreRefusedWithTheKnownOnes) {
+  const std::string file = Yaml("grpc_port: 1\n");
+  ExpectRefused({"--config", file.c_str()},
+                "unknown key 'grpc_port'; known: index, bind, grpc-port");
+  ExpectRefused({"--grpc_port", "1"}, "known keys: index, bind, grpc-port");
+}
+
+TEST_F(Configuration, WrongValuesAreNamed) {
+  ExpectRefused({"--grpc-port", "70000"}, "grpc-port is 70000; 0 to 65535 fit");
+  ExpectRefused({"--workers", "many"}, "workers is 'many' (flag --workers); a whole number");
+  ExpectRefused({"--index", "here"}, "index is 'here' (flag --index); NAME=DIR is needed");
+  ExpectRefused({"--index", "a=/x", "--index", "a=/y"}, "index is a; it is named twice");
+  ExpectRefused({"--queue-max", "0"}, "queue-max is 0; 1 to 1000000 are accepted");
+  ExpectRefused({"--log-level", "loud"}, "log-level is 'loud'; one of debug, info, warn, error");
+}
+
+TEST_F(Configuration, BrokenYamlIsNamedWithItsFile) {
+  const std::string file = Yaml("bind: [\n");
+  ExpectRefused({"--config", file.c_str()}, file);
+  ExpectRefused({"--config", "/nowhere/x.yaml"}, "/nowhere/x.yaml");
+}
+
+}  // namespace
+}  // namespace mrl::server
