@@ -7,6 +7,7 @@
 
 #include <cstring>
 
+#include "index/kernels/nibble_tables.h"
 #include "index/kernels/scan_block.h"
 #include "index/kernels/tables.h"
 
@@ -162,6 +163,75 @@ size_t ScanInt8(const Int8Scan& scan, const Int8Query& query, float threshold, I
   return block;
 }
 
+// Two vectors of 32 rows; the sums of even and of odd rows apart, 16 bits each.
+struct BitSums {
+  __m256i even[2];
+  __m256i odd[2];
+};
+
+inline BitSums SumBits(const BitScan& scan, const uint8_t* tables, size_t block) {
+  const __m256i low_nibble = _mm256_set1_epi8(0x0F);
+  const __m256i low_byte = _mm256_set1_epi16(0x00FF);
+  const __m256i zero = _mm256_setzero_si256();
+  BitSums sums = {{zero, zero}, {zero, zero}};
+  for (size_t strip = 0; strip < scan.strip_count; ++strip) {
+    const uint8_t* bytes = scan.strips[strip] + block * kStripBlockBytes;
+    __m256i sum[2] = {zero, zero};
+    for (size_t c = 0; c < kNibblesPerStrip / 2; ++c, tables += 2 * kNibbleValues) {
+      const auto* table = reinterpret_cast<const __m128i*>(tables);
+      const __m256i low = _mm256_broadcastsi128_si256(_mm_load_si128(table));
+      const __m256i high = _mm256_broadcastsi128_si256(_mm_load_si128(table + 1));
+      for (size_t h = 0; h < 2; ++h, bytes += sizeof(__m256i)) {
+        const __m256i x = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes));
+        const __m256i first = _mm256_and_si256(x, low_nibble);
+        const __m256i second = _mm256_and_si256(_mm256_srli_epi16(x, 4), low_nibble);
+        sum[h] = _mm256_add_epi8(sum[h], _mm256_shuffle_epi8(low, first));
+        sum[h] = _mm256_add_epi8(sum[h], _mm256_shuffle_epi8(high, second));
+      }
+    }
+    for (size_t h = 0; h < 2; ++h) {
+      sums.even[h] = _mm256_add_epi16(sums.even[h], _mm256_and_si256(sum[h], low_byte));
+      sums.odd[h] = _mm256_add_epi16(sums.odd[h], _mm256_srli_epi16(sum[h], 8));
+    }
+  }
+  return sums;
+}
+
+// Whether any row reaches the threshold: unsigned comparison by maximum.
+inline bool AnyReaches(const BitSums& sums, __m256i threshold) {
+  __m256i most = _mm256_max_epu16(sums.even[0], sums.odd[0]);
+  most = _mm256_max_epu16(most, _mm256_max_epu16(sums.even[1], sums.odd[1]));
+  const __m256i reached = _mm256_cmpeq_epi16(_mm256_max_epu16(most, threshold), most);
+  return _mm256_testz_si256(reached, reached) == 0;
+}
+
+inline void AppendBitRows(const BitSums& sums, size_t block, uint64_t mask, BitQuery* query) {
+  uint16_t even[2][16];
+  uint16_t odd[2][16];
+  std::memcpy(even, sums.even, sizeof(even));
+  std::memcpy(odd, sums.odd, sizeof(odd));
+  for (; mask != 0; mask &= mask - 1) {
+    const auto row = static_cast<size_t>(__builtin_ctzll(mask));
+    const size_t half = row / 32;
+    const size_t lane = row % 32 / 2;
+    const uint16_t score = row % 2 == 0 ? even[half][lane] : odd[half][lane];
+    if (score >= query->threshold) Append(query->out, score, block * kBlockRows + row);
+  }
+}
+
+size_t ScanBits(const BitScan& scan, BitQuery* queries, size_t query_count) {
+  for (size_t block = scan.block_begin; block < scan.block_end; ++block) {
+    if (!HasRoom(queries, query_count)) return block;
+    const uint64_t mask = RowMask(scan, block);
+    for (size_t q = 0; mask != 0 && q < query_count; ++q) {
+      const BitSums sums = SumBits(scan, queries[q].tables, block);
+      const __m256i threshold = _mm256_set1_epi16(static_cast<int16_t>(queries[q].threshold));
+      if (AnyReaches(sums, threshold)) AppendBitRows(sums, block, mask, &queries[q]);
+    }
+  }
+  return scan.block_end;
+}
+
 }  // namespace
 
 constinit const Table kAvx2Table = {
@@ -174,6 +244,10 @@ constinit const Table kAvx2Table = {
     .f32_to_f16 = F32ToF16,
     .f16_to_f32 = F16ToF32,
     .scan_int8 = ScanInt8,
+    .bit_table_bytes = kNibblesPerStrip * kNibbleValues,
+    .make_bit_tables = MakeNibbleTables,
+    .scan_bits = ScanBits,
+    .score_bit_rows = ScoreRowsByPopcount,
 };
 
 }  // namespace mrl::kernels

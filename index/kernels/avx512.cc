@@ -1,7 +1,9 @@
 // AVX-512 F, BW, DQ and VL, with FMA and F16C; no VNNI.
 #include <immintrin.h>
 
+#include "index/kernels/avx512_bits.h"
 #include "index/kernels/avx512_scan.h"
+#include "index/kernels/nibble_tables.h"
 #include "index/kernels/tables.h"
 
 namespace mrl::kernels {
@@ -81,6 +83,30 @@ struct MultiplyWidened {
   }
 };
 
+// Two lookups of four bits for each byte.
+struct NibbleLookup {
+  static constexpr size_t kTableBytes = kNibblesPerStrip * kNibbleValues;
+  const uint8_t* bytes;
+
+  static NibbleLookup Load(const uint8_t* bytes) { return {bytes}; }
+  __m512i Sum(const uint8_t* tables) const {
+    const __m512i low_nibble = _mm512_set1_epi8(0x0F);
+    const auto* table = reinterpret_cast<const __m128i*>(tables);
+    __m512i sums[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+    for (size_t c = 0; c < kNibblesPerStrip / 2; ++c) {
+      const __m512i x = _mm512_loadu_si512(bytes + c * kBlockRows);
+      const __m512i first = _mm512_and_si512(x, low_nibble);
+      const __m512i second = _mm512_and_si512(_mm512_srli_epi16(x, 4), low_nibble);
+      const __m512i low = _mm512_maskz_broadcast_i32x4(kAllLanes, _mm_load_si128(table + 2 * c));
+      const __m512i high =
+          _mm512_maskz_broadcast_i32x4(kAllLanes, _mm_load_si128(table + 2 * c + 1));
+      sums[0] = _mm512_add_epi8(sums[0], _mm512_shuffle_epi8(low, first));
+      sums[1] = _mm512_add_epi8(sums[1], _mm512_shuffle_epi8(high, second));
+    }
+    return _mm512_add_epi8(sums[0], sums[1]);
+  }
+};
+
 }  // namespace
 
 namespace avx512 {
@@ -120,6 +146,10 @@ constinit const Table kAvx512Table = {
     .f32_to_f16 = avx512::F32ToF16,
     .f16_to_f32 = avx512::F16ToF32,
     .scan_int8 = ScanInt8<MultiplyWidened>,
+    .bit_table_bytes = NibbleLookup::kTableBytes,
+    .make_bit_tables = MakeNibbleTables,
+    .scan_bits = ScanBits<NibbleLookup>,
+    .score_bit_rows = ScoreRowsByPopcount,
 };
 
 }  // namespace mrl::kernels

@@ -25,7 +25,8 @@ bool HasF16c() {
 }
 
 bool HasAvx2() {
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && HasF16c();
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+         __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt") && HasF16c();
 }
 
 bool HasAvx512() {

@@ -58,6 +58,58 @@ struct Int8Survivors {
   size_t count;  // filled entries; the kernel appends
 };
 
+// Bit codes: each row is a string of bits, cut into strips of 64. Layout: byte (c * 64 + r) of
+// block b of strip s holds bits 64s + 8c .. 64s + 8c + 7 of row 64b + r, the first in the lowest
+// place.
+//
+// A query gives each bit a signed weight, at most kBitWeightMax, and at most kBitStripSum per strip
+// when magnitudes are added up, so that a strip's score fits into one byte of a vector. The score
+// of a row is the sum of |weight| over the bits that agree with their weight's sign (a zero bit
+// agrees with a negative weight): the same integer in every set, from either layout.
+inline constexpr size_t kStripBits = 64;
+inline constexpr size_t kStripBlockBytes = 8 * kBlockRows;
+inline constexpr int kBitWeightMax = 31;
+inline constexpr int kBitStripSum = 255;
+inline constexpr size_t kBitPlanes = 6;  // the weights' signs, then the bits of their magnitudes
+inline constexpr size_t kBitTileMax = 16;
+// Score sums are 16 bits wide: a query has at most 65535 / 255 strips.
+inline constexpr size_t kBitStripsMax = 257;
+
+struct BitScan {
+  const uint8_t* const* strips;  // block b of strip s at strips[s] + b * kStripBlockBytes
+  size_t strip_count;
+  const uint64_t* allowed;  // bit r of word b = row b * 64 + r takes part; null = all do
+  size_t block_begin;
+  size_t block_end;
+  size_t rows;  // rows in the whole array; later rows of the last block are ignored
+};
+
+// Survivors of a scan of bit codes: rows whose score reaches the threshold.
+struct BitSurvivors {
+  uint16_t* scores;  // room for `capacity` entries
+  uint32_t* rows;
+  size_t capacity;
+  size_t count;  // filled entries; the kernel appends
+};
+
+// One query of a tile: lookup tables that make_bit_tables of the same set filled (aligned to 64
+// bytes), and where its survivors go.
+struct BitQuery {
+  const uint8_t* tables;
+  uint16_t threshold;
+  BitSurvivors out;
+};
+
+// The bits of the same rows, a row's words side by side: word s of row r at
+// words[r * row_words + s]. `planes`: plane p of strip s at planes[p * strip_count + s]; plane 0
+// has a one where the weight is above zero, plane 1 + i is bit i of the magnitudes.
+struct BitRows {
+  const uint64_t* words;
+  size_t row_words;
+  const uint64_t* planes;
+  size_t strip_count;  // compared: at most row_words
+};
+
 struct Table {
   InstructionSet set;
   const char* name;  // "scalar", "avx2", "avx512", "avx512icl"
@@ -78,6 +130,17 @@ struct Table {
   // in row order.
   size_t (*scan_int8)(const Int8Scan& scan, const Int8Query& query, float threshold,
                       Int8Survivors* out);
+
+  // Bytes of lookup tables per strip, a multiple of 64, and how they are made from 64 weights a
+  // strip (bits that are not there weigh 0).
+  size_t bit_table_bytes;
+  void (*make_bit_tables)(const int8_t* weights, size_t strip_count, uint8_t* tables);
+  // Scans for `query_count` (1 to kBitTileMax) queries at once, each block read once: until
+  // block_end, or until some query has fewer than 64 places free; returns the next block. Rows come
+  // out in row order; each query gets what it would get alone.
+  size_t (*scan_bits)(const BitScan& scan, BitQuery* queries, size_t query_count);
+  // The scores of `count` rows named by `rows`, in that order.
+  void (*score_bit_rows)(const BitRows& bits, const uint32_t* rows, size_t count, uint16_t* scores);
 };
 
 // False where this CPU (or this build) lacks the set.

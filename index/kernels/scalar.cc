@@ -119,6 +119,72 @@ size_t ScanInt8(const Int8Scan& scan, const Int8Query& query, float threshold, I
   return scan.block_end;
 }
 
+// A table of 256 sums per byte of bits.
+constexpr size_t kByteValues = 256;
+constexpr size_t kBytesPerStrip = kStripBits / 8;
+
+int Agreement(const int8_t* weights, size_t bits, unsigned value) {
+  int sum = 0;
+  for (size_t j = 0; j < bits; ++j) {
+    const int weight = weights[j];
+    if ((value >> j & 1) != 0 ? weight > 0 : weight < 0) sum += weight < 0 ? -weight : weight;
+  }
+  return sum;
+}
+
+void MakeBitTables(const int8_t* weights, size_t strip_count, uint8_t* tables) {
+  for (size_t byte = 0; byte < strip_count * kBytesPerStrip; ++byte, tables += kByteValues) {
+    for (unsigned value = 0; value < kByteValues; ++value) {
+      tables[value] = static_cast<uint8_t>(Agreement(weights + 8 * byte, 8, value));
+    }
+  }
+}
+
+void ScoreBlock(const BitScan& scan, const uint8_t* tables, size_t block,
+                uint16_t (&scores)[kBlockRows]) {
+  std::memset(scores, 0, sizeof(scores));
+  for (size_t strip = 0; strip < scan.strip_count; ++strip) {
+    const uint8_t* bytes = scan.strips[strip] + block * kStripBlockBytes;
+    for (size_t byte = 0; byte < kBytesPerStrip; ++byte, bytes += kBlockRows) {
+      for (size_t row = 0; row < kBlockRows; ++row) {
+        scores[row] = static_cast<uint16_t>(scores[row] + tables[bytes[row]]);
+      }
+      tables += kByteValues;
+    }
+  }
+}
+
+size_t ScanBits(const BitScan& scan, BitQuery* queries, size_t query_count) {
+  uint16_t scores[kBlockRows];
+  for (size_t block = scan.block_begin; block < scan.block_end; ++block) {
+    if (!HasRoom(queries, query_count)) return block;
+    const uint64_t mask = RowMask(scan, block);
+    for (size_t q = 0; mask != 0 && q < query_count; ++q) {
+      ScoreBlock(scan, queries[q].tables, block, scores);
+      for (size_t row = 0; row < kBlockRows; ++row) {
+        if ((mask >> row & 1) == 0 || scores[row] < queries[q].threshold) continue;
+        Append(queries[q].out, scores[row], block * kBlockRows + row);
+      }
+    }
+  }
+  return scan.block_end;
+}
+
+void ScoreBitRows(const BitRows& bits, const uint32_t* rows, size_t count, uint16_t* scores) {
+  for (size_t i = 0; i < count; ++i) {
+    const uint64_t* row = bits.words + rows[i] * bits.row_words;
+    unsigned sum = 0;
+    for (size_t strip = 0; strip < bits.strip_count; ++strip) {
+      const uint64_t agree = ~(row[strip] ^ bits.planes[strip]);
+      for (size_t p = 1; p < kBitPlanes; ++p) {
+        const uint64_t plane = bits.planes[p * bits.strip_count + strip];
+        sum += static_cast<unsigned>(__builtin_popcountll(agree & plane)) << (p - 1);
+      }
+    }
+    scores[i] = static_cast<uint16_t>(sum);
+  }
+}
+
 }  // namespace
 
 constinit const Table kScalarTable = {
@@ -131,6 +197,10 @@ constinit const Table kScalarTable = {
     .f32_to_f16 = F32ToF16,
     .f16_to_f32 = F16ToF32,
     .scan_int8 = ScanInt8,
+    .bit_table_bytes = kBytesPerStrip * kByteValues,
+    .make_bit_tables = MakeBitTables,
+    .scan_bits = ScanBits,
+    .score_bit_rows = ScoreBitRows,
 };
 
 }  // namespace mrl::kernels

@@ -1,4 +1,4 @@
-// What the int8 scans of all sets share per block. `static`, so that every set has its own copy,
+// What the scans of all sets share per block. `static`, so that every set has its own copy,
 // compiled with its own flags.
 #pragma once
 
@@ -10,7 +10,8 @@ namespace mrl::kernels {
 static inline int32_t CodeOffset(const Int8Query& query) { return 128 * query.code_sum; }
 
 // Bit r: row r of `block` exists and is allowed.
-static inline uint64_t RowMask(const Int8Scan& scan, size_t block) {
+template <typename Scan>
+static inline uint64_t RowMask(const Scan& scan, size_t block) {
   const size_t first = block * kBlockRows;
   if (first >= scan.rows) return 0;
   const size_t left = scan.rows - first;
@@ -28,6 +29,19 @@ struct BlockTerms {
 static inline BlockTerms TermsOf(const Int8Block& block, const Int8Query& query) {
   return {block.scale * query.scale,
           query.norm * block.error_norm + query.error_norm * block.norm_max};
+}
+
+static inline bool HasRoom(const BitQuery* queries, size_t query_count) {
+  for (size_t q = 0; q < query_count; ++q) {
+    if (queries[q].out.capacity - queries[q].out.count < kBlockRows) return false;
+  }
+  return true;
+}
+
+static inline void Append(BitSurvivors& out, uint16_t score, size_t row) {
+  out.scores[out.count] = score;
+  out.rows[out.count] = static_cast<uint32_t>(row);
+  ++out.count;
 }
 
 }  // namespace mrl::kernels

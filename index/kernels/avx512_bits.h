@@ -1,0 +1,70 @@
+// The scan of bit codes of the two AVX-512 sets, which differ in how they look a strip up.
+// Included by avx512.cc and avx512icl.cc only; `static` for the reason given in scan_block.h.
+//
+// A strip's score fits into a byte (kBitStripSum), so that 64 rows are summed in one register;
+// after each strip the sums of even and of odd rows are added to 16-bit sums, which costs four
+// instructions and none of the port that shuffles use.
+#pragma once
+
+#include <immintrin.h>
+
+#include "index/kernels/scan_block.h"
+
+namespace mrl::kernels {
+
+// Appends the rows of `mask` whose sums reach the threshold.
+static inline void AppendBitRows(__m512i even, __m512i odd, size_t block, uint64_t mask,
+                                 BitQuery* query) {
+  const __m512i threshold = _mm512_set1_epi16(static_cast<int16_t>(query->threshold));
+  const uint32_t even_rows = _mm512_cmpge_epu16_mask(even, threshold);
+  const uint32_t odd_rows = _mm512_cmpge_epu16_mask(odd, threshold);
+  if ((even_rows | odd_rows) == 0) return;
+  uint64_t rows =
+      _pdep_u64(even_rows, 0x5555555555555555) | _pdep_u64(odd_rows, 0xAAAAAAAAAAAAAAAA);
+  rows &= mask;
+  alignas(64) uint16_t scores[2][32];
+  _mm512_store_si512(scores[0], even);
+  _mm512_store_si512(scores[1], odd);
+  for (; rows != 0; rows &= rows - 1) {
+    const auto row = static_cast<size_t>(__builtin_ctzll(rows));
+    Append(query->out, scores[row % 2][row / 2], block * kBlockRows + row);
+  }
+}
+
+// `Lookup::Load` reads the 64 bits of 64 rows of one strip; `Sum` looks them up in a query's tables
+// and adds up a byte per row.
+template <typename Lookup, size_t kQueries>
+static inline void ScanBitBlock(const BitScan& scan, BitQuery* queries, size_t block,
+                                uint64_t mask) {
+  const __m512i low_byte = _mm512_set1_epi16(0x00FF);
+  __m512i even[kQueries];
+  __m512i odd[kQueries];
+  for (size_t q = 0; q < kQueries; ++q) even[q] = odd[q] = _mm512_setzero_si512();
+  for (size_t strip = 0; strip < scan.strip_count; ++strip) {
+    const Lookup bits = Lookup::Load(scan.strips[strip] + block * kStripBlockBytes);
+    for (size_t q = 0; q < kQueries; ++q) {
+      const __m512i sum = bits.Sum(queries[q].tables + strip * Lookup::kTableBytes);
+      even[q] = _mm512_add_epi16(even[q], _mm512_and_si512(sum, low_byte));
+      odd[q] = _mm512_add_epi16(odd[q], _mm512_srli_epi16(sum, 8));
+    }
+  }
+  for (size_t q = 0; q < kQueries; ++q) AppendBitRows(even[q], odd[q], block, mask, &queries[q]);
+}
+
+// Eight queries share one load of a block: more would spill their sums.
+template <typename Lookup>
+static inline size_t ScanBits(const BitScan& scan, BitQuery* queries, size_t query_count) {
+  for (size_t block = scan.block_begin; block < scan.block_end; ++block) {
+    if (!HasRoom(queries, query_count)) return block;
+    const uint64_t mask = RowMask(scan, block);
+    if (mask == 0) continue;
+    size_t q = 0;
+    for (; q + 8 <= query_count; q += 8) ScanBitBlock<Lookup, 8>(scan, queries + q, block, mask);
+    for (; q + 4 <= query_count; q += 4) ScanBitBlock<Lookup, 4>(scan, queries + q, block, mask);
+    for (; q + 2 <= query_count; q += 2) ScanBitBlock<Lookup, 2>(scan, queries + q, block, mask);
+    for (; q < query_count; ++q) ScanBitBlock<Lookup, 1>(scan, queries + q, block, mask);
+  }
+  return scan.block_end;
+}
+
+}  // namespace mrl::kernels
