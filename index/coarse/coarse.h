@@ -20,7 +20,7 @@ using Params = std::map<std::string, double>;
 struct Request {
   const float* query = nullptr;  // transformed, at least `dims` floats, not normalised
   uint32_t dims = 0;             // on the ladder
-  uint32_t bits = 0;  // 0 = stored precision (exact top-keep of the prefix); 8 = raw code estimate
+  uint32_t bits = 0;  // 0 = stored precision (exact top-keep of the prefix); else code estimates
   uint32_t keep = 0;  // at least 1
   const uint64_t* allowed = nullptr;   // bitmap over rows; null = all
   const Params* params = nullptr;      // null = none
@@ -33,7 +33,7 @@ struct Candidate {
 };
 
 struct Result {
-  std::vector<Candidate> candidates;  // best first, at most `keep`; ties by row
+  std::vector<Candidate> candidates;  // the best, at most `keep`, ties cut by row; in no order
   uint64_t rows_scanned = 0;
   uint64_t bytes_touched = 0;
   uint64_t rescored = 0;  // rows whose stored prefix was read to replace an estimate
@@ -50,6 +50,9 @@ class CoarseIndex {
   virtual uint64_t memory_bytes() const = 0;
   // INVALID_ARGUMENT for dims or params it does not know; CANCELLED when `stopped`.
   virtual absl::StatusOr<Result> Search(const Request& request) const = 0;
+  // What Search gives for each request; they share dims, bits, params and allowed rows. Kinds that
+  // can, read the index once for all of them.
+  virtual std::vector<absl::StatusOr<Result>> SearchTile(absl::Span<const Request> requests) const;
   // Raw estimates of `rows` at (dims, bits) for a middle stage on codes; FAILED_PRECONDITION where
   // the code is not stored.
   virtual absl::Status Estimate(const float* query, Code code, absl::Span<const uint32_t> rows,

@@ -134,7 +134,7 @@ class FaissIndex : public CoarseIndex {
                          library_->Search(query.data(), request.keep, request.allowed,
                                           request.params == nullptr ? kNone : *request.params));
     if (IsStopped(request.stopped)) return absl::CancelledError("the search was stopped");
-    SortByKeyThenRow(found.rows, request.keep);
+    CutByKeyThenRow(found.rows, request.keep);
     Result result;
     result.rows_scanned = found.rows_scanned;
     result.bytes_touched = found.rows_scanned * (memory_bytes() / std::max(1u, segment_->rows()));

@@ -1,4 +1,4 @@
-// Kind `scan`: exhaustive search of any ladder prefix, over 8-bit codes where they are stored.
+// Kind `scan`: exhaustive search of any ladder prefix, over codes where they are stored.
 #pragma once
 
 #include <memory>
@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/memory_account.h"
+#include "index/coarse/bit_search.h"
 #include "index/coarse/coarse.h"
 #include "index/coarse/int8_search.h"
 
@@ -13,23 +14,30 @@ namespace mrl::coarse {
 
 class ScanIndex : public CoarseIndex {
  public:
-  // One array per code of the segment's schema, in its order.
+  // The codes of the segment's schema, those of 8 bits and those that nest apart.
   ScanIndex(std::shared_ptr<const store::Segment> segment, std::vector<CodeArray> arrays,
-            MemoryAccount::Reservation memory);
+            std::vector<BitArray> bit_arrays, MemoryAccount::Reservation memory);
 
   absl::string_view kind() const override { return "scan"; }
   std::string Describe() const override;
   uint32_t dims() const override { return 0; }
   uint64_t memory_bytes() const override { return memory_.bytes(); }
   absl::StatusOr<Result> Search(const Request& request) const override;
+  // Bit codes are read once for a tile; other codes once for each request.
+  std::vector<absl::StatusOr<Result>> SearchTile(absl::Span<const Request> requests) const override;
   absl::Status Estimate(const float* query, Code code, absl::Span<const uint32_t> rows,
                         float* scores) const override;
 
  private:
   const CodeArray* Find(Code code) const;
+  // The array that serves a nesting code; null when there is none.
+  const BitArray* FindBits(Code code) const;
+  QuantisedBits Quantise(const float* query, Code code, const BitArray& array) const;
   absl::Status Check(const Request& request) const;
   // The raw estimates' best.
   absl::StatusOr<Result> SearchCodes(const Request& request, const CodeArray& array) const;
+  std::vector<absl::StatusOr<Result>> SearchBitCodes(absl::Span<const Request> requests,
+                                                     const BitArray& array) const;
   // The exact best of the prefix: over codes where there are any, then rescored.
   absl::StatusOr<Result> SearchStored(const Request& request, size_t level) const;
   std::vector<KeyedRow> Rescore(const Request& request, size_t level,
@@ -37,6 +45,7 @@ class ScanIndex : public CoarseIndex {
 
   const std::shared_ptr<const store::Segment> segment_;
   const std::vector<CodeArray> arrays_;
+  const std::vector<BitArray> bit_arrays_;
   const MemoryAccount::Reservation memory_;
 };
 

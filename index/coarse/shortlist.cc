@@ -32,15 +32,13 @@ std::vector<KeyedRow> Shortlist::Take() {
   return std::move(rows_);
 }
 
-void SortByKeyThenRow(std::vector<KeyedRow>& rows, size_t keep) {
+void CutByKeyThenRow(std::vector<KeyedRow>& rows, size_t keep) {
+  if (rows.size() <= keep) return;
   const auto before = [](const KeyedRow& a, const KeyedRow& b) {
     return a.key != b.key ? a.key > b.key : a.row < b.row;
   };
-  if (rows.size() > keep) {
-    std::nth_element(rows.begin(), rows.begin() + keep, rows.end(), before);
-    rows.resize(keep);
-  }
-  std::sort(rows.begin(), rows.end(), before);
+  std::nth_element(rows.begin(), rows.begin() + static_cast<ptrdiff_t>(keep), rows.end(), before);
+  rows.resize(keep);
 }
 
 }  // namespace mrl::coarse

@@ -36,7 +36,7 @@ class Shortlist {
   std::vector<KeyedRow> rows_;
 };
 
-// Sorts by key, equal keys by row, and cuts to `keep`.
-void SortByKeyThenRow(std::vector<KeyedRow>& rows, size_t keep);
+// Cuts to the best `keep` by key, equal keys by row; in no order.
+void CutByKeyThenRow(std::vector<KeyedRow>& rows, size_t keep);
 
 }  // namespace mrl::coarse

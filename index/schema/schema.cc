@@ -82,24 +82,46 @@ absl::Status ValidateLadder(const Schema& schema) {
   return absl::OkStatus();
 }
 
+absl::Status ValidateCode(const Schema& schema, const Code& code) {
+  const std::string name = FormatCodes({code});
+  if (code.bits != 1 && code.bits != 2 && code.bits != 4 && code.bits != 8) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("code ", name, ": bits are ", code.bits, "; 1, 2, 4 or 8 are needed"));
+  }
+  if (schema.LevelOf(code.dims) < 0) {
+    return absl::InvalidArgumentError(absl::StrCat("code ", name, ": ", code.dims,
+                                                   " dimensions are not on the ladder ",
+                                                   FormatLadder(schema.ladder)));
+  }
+  if (!code.nests()) return absl::OkStatus();
+  if (schema.metric != Metric::kCosine) {
+    return absl::InvalidArgumentError(absl::StrCat("code ", name, ": ", code.bits,
+                                                   " bits need the metric cosine; the metric is ",
+                                                   ToString(schema.metric)));
+  }
+  if (code.dims * code.bits > Code::kNestingBitsMax) {
+    return absl::InvalidArgumentError(absl::StrCat("code ", name, ": ", code.dims * code.bits,
+                                                   " bits a row; the limit is ",
+                                                   Code::kNestingBitsMax));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ValidateCodes(const Schema& schema) {
   std::pair<uint32_t, uint32_t> previous = {0, 0};
   for (const Code& code : schema.codes) {
-    if (code.bits != 8) {
-      return absl::InvalidArgumentError(absl::StrCat("code ", code.dims, "b", code.bits,
-                                                     ": bits are ", code.bits,
-                                                     "; 8 is the only width so far"));
-    }
-    if (schema.LevelOf(code.dims) < 0) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("code ", code.dims, "b", code.bits, ": ", code.dims,
-                       " dimensions are not on the ladder ", FormatLadder(schema.ladder)));
-    }
+    MRL_RETURN_IF_ERROR(ValidateCode(schema, code));
+    const std::string name = FormatCodes({code});
     if (std::pair(code.dims, code.bits) <= previous) {
       return absl::InvalidArgumentError(
-          absl::StrCat("code ", code.dims, "b", code.bits, " is out of order or named twice"));
+          absl::StrCat("code ", name, " is out of order or named twice"));
     }
     previous = {code.dims, code.bits};
+    for (const Code& other : schema.codes) {
+      if (&other == &code || !code.Serves(other)) continue;
+      return absl::InvalidArgumentError(absl::StrCat(
+          "code ", name, " contains ", FormatCodes({other}), ": name ", name, " only"));
+    }
   }
   return absl::OkStatus();
 }
@@ -112,7 +134,9 @@ int Schema::LevelOf(uint32_t dims) const {
 }
 
 bool Schema::HasCode(uint32_t dims, uint32_t bits) const {
-  return std::find(codes.begin(), codes.end(), Code{dims, bits}) != codes.end();
+  const Code wanted = {dims, bits};
+  return std::any_of(codes.begin(), codes.end(),
+                     [&](const Code& code) { return code.Serves(wanted); });
 }
 
 absl::Status Schema::Validate() const {

@@ -28,9 +28,21 @@ enum class Transform : uint8_t {
 };
 
 // `dims` of a prefix at `bits` per dimension, as scanned by a coarse search: `16b8`.
+//
+// 8 bits stand for one prefix. 1, 2 and 4 bits nest: `512b1` serves `128b1` too, and every other
+// ladder step below it. They say directions and not lengths, so only COSINE takes them.
 struct Code {
+  // Dimensions x bits of a nesting code; what the sums of the scan hold.
+  static constexpr uint32_t kNestingBitsMax = 16384;
+
   uint32_t dims = 0;
-  uint32_t bits = 0;
+  uint32_t bits = 0;  // 1, 2, 4 or 8
+
+  bool nests() const { return bits < 8; }
+  // Whether this code, stored, answers for `wanted`.
+  bool Serves(const Code& wanted) const {
+    return bits == wanted.bits && (nests() ? dims >= wanted.dims : dims == wanted.dims);
+  }
   bool operator==(const Code&) const = default;
 };
 
@@ -43,7 +55,7 @@ struct Schema {
   Metric metric = Metric::kCosine;
   StorageType storage = StorageType::kF32;
   Transform transform = Transform::kNone;
-  std::vector<Code> codes;  // increasing by (dims, bits); dims on the ladder; bits = 8
+  std::vector<Code> codes;  // increasing by (dims, bits); dims on the ladder; none serves another
 
   size_t levels() const { return ladder.size(); }
   // First dimension and number of dimensions of level `level` (0-based).
@@ -51,6 +63,7 @@ struct Schema {
   uint32_t level_width(size_t level) const { return ladder[level] - level_begin(level); }
   // The level whose prefix has `dims` dimensions, or -1 when `dims` is not on the ladder.
   int LevelOf(uint32_t dims) const;
+  // Whether a stored code serves (dims, bits).
   bool HasCode(uint32_t dims, uint32_t bits) const;
 
   // INVALID_ARGUMENT names the field, the value and the limit.

@@ -13,6 +13,7 @@
 namespace mrl::coarse {
 namespace {
 
+using test::Find;
 using test::Sample;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
@@ -29,12 +30,6 @@ std::unique_ptr<CoarseIndex> Build(Sample& sample, const std::string& factory, u
   return opened.ok() ? *std::move(opened) : nullptr;
 }
 
-std::vector<Candidate> Find(const CoarseIndex& index, const Request& request) {
-  const absl::StatusOr<Result> result = index.Search(request);
-  EXPECT_TRUE(result.ok()) << result.status();
-  return result.ok() ? result->candidates : std::vector<Candidate>();
-}
-
 // Mean share of the prefix's exact best 10 that `index` finds.
 double Recall(const Sample& sample, const CoarseIndex& index, const Params& params) {
   size_t hits = 0;
@@ -43,9 +38,9 @@ double Recall(const Sample& sample, const CoarseIndex& index, const Params& para
     const Request request = {
         .query = query.data(), .dims = index.dims(), .keep = 10, .params = &params};
     absl::flat_hash_set<uint32_t> found;
-    for (const Candidate& candidate : Find(index, request)) found.insert(candidate.row);
+    for (const Candidate& candidate : Find(sample, index, request)) found.insert(candidate.row);
     const auto truth =
-        Find(*sample.scan, {.query = query.data(), .dims = index.dims(), .keep = 10});
+        Find(sample, *sample.scan, {.query = query.data(), .dims = index.dims(), .keep = 10});
     for (const Candidate& candidate : truth) hits += found.count(candidate.row);
   }
   return static_cast<double>(hits) / 200;
@@ -62,8 +57,8 @@ TEST_P(FaissFlat, AgreesWithTheExactScanOfItsPrefix) {
   EXPECT_EQ(index->Describe(), "faiss Flat on 16 dims");
   EXPECT_EQ(index->kind(), "faiss");
   const std::vector<float> query = sample.QueryNear(33, 1);
-  const auto found = Find(*index, {.query = query.data(), .dims = 16, .keep = 25});
-  const auto truth = Find(*sample.scan, {.query = query.data(), .dims = 16, .keep = 25});
+  const auto found = Find(sample, *index, {.query = query.data(), .dims = 16, .keep = 25});
+  const auto truth = Find(sample, *sample.scan, {.query = query.data(), .dims = 16, .keep = 25});
   ASSERT_THAT(found, SizeIs(25));
   for (size_t i = 0; i < 25; ++i) {
     EXPECT_EQ(found[i].row, truth[i].row) << i;
@@ -78,8 +73,8 @@ TEST_P(FaissFlat, FindsAmongAllowedRowsOnly) {
   for (const std::string factory : {"Flat", "HNSW16", "IVF4,Flat", "PCA8,Flat", "SQ8"}) {
     const auto index = Build(sample, factory, 16);
     ASSERT_NE(index, nullptr);
-    const auto found =
-        Find(*index, {.query = query.data(), .dims = 16, .keep = 10, .allowed = allowed.data()});
+    const auto found = Find(
+        sample, *index, {.query = query.data(), .dims = 16, .keep = 10, .allowed = allowed.data()});
     EXPECT_THAT(found, SizeIs(10)) << factory;
     for (const Candidate& candidate : found) EXPECT_EQ(candidate.row % 4, 0) << factory;
   }
@@ -103,8 +98,9 @@ TEST(Faiss, ReturnsKeepRowsFromAGraphWithAShortSearchList) {
   ASSERT_NE(graph, nullptr);
   const std::vector<float> query = sample.QueryNear(33, 1);
   const Params params = {{"efSearch", 4}};
-  EXPECT_THAT(Find(*graph, {.query = query.data(), .dims = 16, .keep = 100, .params = &params}),
-              SizeIs(100));
+  EXPECT_THAT(
+      Find(sample, *graph, {.query = query.data(), .dims = 16, .keep = 100, .params = &params}),
+      SizeIs(100));
 }
 
 TEST(Faiss, RefusesParametersItDoesNotKnow) {
@@ -150,7 +146,7 @@ TEST(Faiss, SearchesItsOwnPrefixOnly) {
   const absl::Status dims = flat->Search({.query = query.data(), .dims = 32, .keep = 5}).status();
   EXPECT_EQ(dims.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(dims.message()), HasSubstr("32 dims, this index searches 16"));
-  EXPECT_THAT(Find(*flat, {.query = query.data(), .dims = 16, .keep = 500}), SizeIs(100));
+  EXPECT_THAT(Find(sample, *flat, {.query = query.data(), .dims = 16, .keep = 500}), SizeIs(100));
 }
 
 TEST(Faiss, RefusesDamagedBytesBeforeFaissSeesThem) {

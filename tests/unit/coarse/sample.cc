@@ -123,4 +123,18 @@ double Sample::Tolerance(const float* query, uint32_t r, uint32_t dims) const {
   return kRelative * std::sqrt(Dot(query, query, dims) * Dot(row(r), row(r), dims));
 }
 
+std::vector<coarse::Candidate> Find(const Sample& sample, const coarse::CoarseIndex& index,
+                                    const coarse::Request& request) {
+  absl::StatusOr<coarse::Result> result = index.Search(request);
+  EXPECT_TRUE(result.ok()) << result.status();
+  if (!result.ok()) return {};
+  const bool larger = LargerIsNearer(sample.schema.metric);
+  std::sort(result->candidates.begin(), result->candidates.end(),
+            [larger](const coarse::Candidate& a, const coarse::Candidate& b) {
+              if (a.score != b.score) return (a.score > b.score) == larger;
+              return a.row < b.row;
+            });
+  return result->candidates;
+}
+
 }  // namespace mrl::test

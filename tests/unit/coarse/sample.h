@@ -57,4 +57,8 @@ class Sample {
   std::string folder_;
 };
 
+// What `index` finds, best first, equal scores by row; a refusal fails the test.
+std::vector<coarse::Candidate> Find(const Sample& sample, const coarse::CoarseIndex& index,
+                                    const coarse::Request& request);
+
 }  // namespace mrl::test

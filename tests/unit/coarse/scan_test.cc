@@ -15,6 +15,7 @@
 namespace mrl::coarse {
 namespace {
 
+using test::Find;
 using test::Sample;
 using test::SampleOptions;
 using ::testing::ElementsAre;
@@ -22,12 +23,6 @@ using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
 constexpr uint32_t kSeededRows = 40'000;  // enough blocks for a threshold from the sample
-
-std::vector<Candidate> Find(const CoarseIndex& index, const Request& request) {
-  const absl::StatusOr<Result> result = index.Search(request);
-  EXPECT_TRUE(result.ok()) << result.status();
-  return result.ok() ? result->candidates : std::vector<Candidate>();
-}
 
 // The best rows by the stored precision, ties by row, without codes or bounds.
 std::vector<Candidate> Exact(const Sample& sample, const float* query, uint32_t dims, size_t keep,
@@ -38,7 +33,10 @@ std::vector<Candidate> Exact(const Sample& sample, const float* query, uint32_t 
   for (uint32_t r = 0; r < sample.rows(); ++r) {
     if (IsAllowed(allowed, r)) rows.push_back({scorer.Key(r, level), r});
   }
-  SortByKeyThenRow(rows, keep);
+  std::sort(rows.begin(), rows.end(), [](const KeyedRow& a, const KeyedRow& b) {
+    return a.key != b.key ? a.key > b.key : a.row < b.row;
+  });
+  if (rows.size() > keep) rows.resize(keep);
   std::vector<Candidate> candidates;
   for (const KeyedRow& row : rows) {
     candidates.push_back({ScoreOfKey(sample.schema.metric, row.key), row.row});
@@ -86,7 +84,7 @@ TEST_P(EveryMetric, ScoresEveryPrefixAsTheFloat64Reference) {
   const Sample sample(Options(300));
   const std::vector<float> query = sample.QueryNear(17, 1);
   for (const uint32_t dims : sample.schema.ladder) {
-    const auto all = Find(*sample.scan, {.query = query.data(), .dims = dims, .keep = 300});
+    const auto all = Find(sample, *sample.scan, {.query = query.data(), .dims = dims, .keep = 300});
     ASSERT_THAT(all, SizeIs(300));
     for (const Candidate& found : all) {
       EXPECT_NEAR(found.score, sample.Reference(query.data(), found.row, dims),
@@ -103,7 +101,7 @@ TEST_P(EveryMetric, FindsTheExactTopOfEveryPrefix) {
     for (const uint32_t dims : sample.schema.ladder) {
       for (const uint32_t keep : {1u, 100u, 3000u}) {
         SCOPED_TRACE(::testing::Message() << dims << ":" << keep);
-        ExpectSame(Find(*sample.scan, {.query = query.data(), .dims = dims, .keep = keep}),
+        ExpectSame(Find(sample, *sample.scan, {.query = query.data(), .dims = dims, .keep = keep}),
                    Exact(sample, query.data(), dims, keep));
       }
     }
@@ -126,15 +124,16 @@ TEST_P(EveryMetric, FindsAmongAllowedRowsOnly) {
   std::vector<uint64_t> allowed((2000 + 63) / 64, 0);
   for (uint32_t r = 0; r < 2000; r += 3) allowed[r / 64] |= uint64_t{1} << (r % 64);
   for (const uint32_t dims : sample.schema.ladder) {
-    const auto found = Find(
-        *sample.scan, {.query = query.data(), .dims = dims, .keep = 50, .allowed = allowed.data()});
+    const auto found =
+        Find(sample, *sample.scan,
+             {.query = query.data(), .dims = dims, .keep = 50, .allowed = allowed.data()});
     ExpectSame(found, Exact(sample, query.data(), dims, 50, allowed.data()));
     for (const Candidate& candidate : found) EXPECT_EQ(candidate.row % 3, 0);
   }
   const std::vector<uint64_t> none(allowed.size(), 0);
-  EXPECT_THAT(
-      Find(*sample.scan, {.query = query.data(), .dims = 16, .keep = 5, .allowed = none.data()}),
-      SizeIs(0));
+  EXPECT_THAT(Find(sample, *sample.scan,
+                   {.query = query.data(), .dims = 16, .keep = 5, .allowed = none.data()}),
+              SizeIs(0));
 }
 
 TEST_P(EveryMetric, CutsEqualRowsByRowNumber) {
@@ -146,7 +145,7 @@ TEST_P(EveryMetric, CutsEqualRowsByRowNumber) {
   const std::vector<float> query = sample.QueryNear(0, 5);
   for (const uint32_t bits : {0u, 8u}) {
     const auto found =
-        Find(*sample.scan, {.query = query.data(), .dims = 16, .bits = bits, .keep = 5});
+        Find(sample, *sample.scan, {.query = query.data(), .dims = 16, .bits = bits, .keep = 5});
     ASSERT_THAT(found, SizeIs(5));
     for (uint32_t i = 0; i < 5; ++i) EXPECT_EQ(found[i].row, i);
   }
@@ -165,7 +164,7 @@ TEST_P(EveryMetric, StaysExactWhenTheSampleMisleads) {
   };
   const Sample sample(options);
   const std::vector<float> query(sample.row(3), sample.row(3) + 48);
-  ExpectSame(Find(*sample.scan, {.query = query.data(), .dims = 16, .keep = 2000}),
+  ExpectSame(Find(sample, *sample.scan, {.query = query.data(), .dims = 16, .keep = 2000}),
              Exact(sample, query.data(), 16, 2000));
 }
 
@@ -173,7 +172,7 @@ TEST_P(EveryMetric, EstimatesNearTheTruthFromCodesAlone) {
   const Sample sample(Options(500));
   const std::vector<float> query = sample.QueryNear(7, 6);
   const auto found =
-      Find(*sample.scan, {.query = query.data(), .dims = 32, .bits = 8, .keep = 500});
+      Find(sample, *sample.scan, {.query = query.data(), .dims = 32, .bits = 8, .keep = 500});
   ASSERT_THAT(found, SizeIs(500));
   std::vector<uint32_t> rows;
   for (const Candidate& candidate : found) rows.push_back(candidate.row);
@@ -198,7 +197,7 @@ TEST(Scan, ScoresZeroForARowWhosePrefixIsZeroUnderCosine) {
   const std::vector<float> query = sample.QueryNear(3, 7);
   for (const uint32_t dims : {8u, 16u}) {
     for (const Candidate& found :
-         Find(*sample.scan, {.query = query.data(), .dims = dims, .keep = 200})) {
+         Find(sample, *sample.scan, {.query = query.data(), .dims = dims, .keep = 200})) {
       ASSERT_FALSE(std::isnan(found.score));
       if (found.row == 11) {
         EXPECT_EQ(found.score, 0);
@@ -211,7 +210,7 @@ TEST(Scan, ScoresZeroForAllUnderAQueryWhosePrefixIsZero) {
   const Sample sample({.rows = 200});
   std::vector<float> query = sample.QueryNear(3, 7);
   std::fill_n(query.begin(), 16, 0.0f);
-  const auto found = Find(*sample.scan, {.query = query.data(), .dims = 16, .keep = 3});
+  const auto found = Find(sample, *sample.scan, {.query = query.data(), .dims = 16, .keep = 3});
   ASSERT_THAT(found, SizeIs(3));
   for (uint32_t i = 0; i < 3; ++i) {
     EXPECT_EQ(found[i].score, 0);
@@ -225,7 +224,7 @@ TEST(Scan, StaysExactWhereIntegersSpanTheFloats) {
                            for (float& value : vectors) value *= scale;
                          }});
     const std::vector<float> query(sample.row(9), sample.row(9) + 48);
-    ExpectSame(Find(*sample.scan, {.query = query.data(), .dims = 32, .keep = 20}),
+    ExpectSame(Find(sample, *sample.scan, {.query = query.data(), .dims = 32, .keep = 20}),
                Exact(sample, query.data(), 32, 20));
   }
 }
@@ -234,7 +233,8 @@ TEST(Scan, ReturnsAllRowsWhenFewerThanKeep) {
   const Sample sample({.rows = 3});
   const std::vector<float> query = sample.QueryNear(1, 8);
   for (const uint32_t dims : sample.schema.ladder) {
-    EXPECT_THAT(Find(*sample.scan, {.query = query.data(), .dims = dims, .keep = 1000}), SizeIs(3));
+    EXPECT_THAT(Find(sample, *sample.scan, {.query = query.data(), .dims = dims, .keep = 1000}),
+                SizeIs(3));
   }
 }
 
@@ -242,7 +242,7 @@ TEST(Scan, AnswersWithoutAnyCode) {
   const Sample sample({.rows = 700, .codes = {}});
   const std::vector<float> query = sample.QueryNear(1, 8);
   EXPECT_EQ(sample.scan->Describe(), "scan none");
-  ExpectSame(Find(*sample.scan, {.query = query.data(), .dims = 16, .keep = 10}),
+  ExpectSame(Find(sample, *sample.scan, {.query = query.data(), .dims = 16, .keep = 10}),
              Exact(sample, query.data(), 16, 10));
 }
 

@@ -42,6 +42,33 @@ TEST(Schema, RefusesACodeOffTheLadder) {
   EXPECT_THAT(Refusal(schema), HasSubstr("24 dimensions are not on the ladder 16,32,64"));
 }
 
+TEST(Schema, RefusesWidthsThatNoCodeHas) {
+  Schema schema = Small();
+  schema.codes = {{16, 3}};
+  EXPECT_THAT(Refusal(schema), HasSubstr("code 16b3: bits are 3; 1, 2, 4 or 8 are needed"));
+}
+
+TEST(Schema, CodesOfFewBitsServeShorterPrefixes) {
+  Schema schema = Small();
+  schema.codes = {{16, 8}, {64, 1}};
+  EXPECT_TRUE(schema.Validate().ok());
+  EXPECT_TRUE(schema.HasCode(32, 1));
+  EXPECT_FALSE(schema.HasCode(32, 8));
+  EXPECT_FALSE(schema.HasCode(32, 2));
+  schema.codes = {{16, 1}, {64, 1}};
+  EXPECT_THAT(Refusal(schema), HasSubstr("code 64b1 contains 16b1: name 64b1 only"));
+}
+
+TEST(Schema, CodesOfFewBitsNeedCosineAndHaveALimit) {
+  Schema schema = Small();
+  schema.codes = {{64, 1}};
+  schema.metric = Metric::kL2;
+  EXPECT_THAT(Refusal(schema),
+              HasSubstr("code 64b1: 1 bits need the metric cosine; the metric is l2"));
+  schema = {.dim = 32768, .ladder = {32768}, .codes = {{32768, 1}}};
+  EXPECT_THAT(Refusal(schema), HasSubstr("32768 bits a row; the limit is 16384"));
+}
+
 TEST(Schema, KnowsItsLevels) {
   const Schema schema = Small();
   EXPECT_EQ(schema.LevelOf(32), 1);

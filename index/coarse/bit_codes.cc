@@ -1,0 +1,149 @@
+#include "index/coarse/bit_codes.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdlib>
+
+#include "base/check.h"
+
+namespace mrl::coarse {
+namespace {
+
+// Width of a step of the best uniform quantiser of a standard normal distribution (J. Max,
+// "Quantizing for minimum distortion", 1960, table II). With one bit only the sign counts.
+double StepOf(uint32_t bits) {
+  switch (bits) {
+    case 1:
+      return 1;
+    case 2:
+      return 0.9957;
+    default:
+      return 0.3352;
+  }
+}
+
+std::vector<uint32_t> LadderUpTo(const Schema& schema, uint32_t dims) {
+  return {schema.ladder.begin(),
+          std::upper_bound(schema.ladder.begin(), schema.ladder.end(), dims)};
+}
+
+// Magnitudes as large as kBitWeightMax and kBitStripSum allow.
+std::vector<int8_t> Scaled(const std::vector<double>& values, double scale) {
+  std::vector<int8_t> weights(values.size());
+  for (size_t i = 0; i < values.size(); ++i) {
+    weights[i] = static_cast<int8_t>(std::lrint(values[i] * scale));
+  }
+  return weights;
+}
+
+int LargestStripSum(const std::vector<int8_t>& weights) {
+  int largest = 0;
+  for (size_t begin = 0; begin < weights.size(); begin += kernels::kStripBits) {
+    int sum = 0;
+    for (size_t i = 0; i < kernels::kStripBits; ++i) sum += std::abs(weights[begin + i]);
+    largest = std::max(largest, sum);
+  }
+  return largest;
+}
+
+double LargestScale(const std::vector<double>& values) {
+  double largest = 0;
+  double largest_sum = 0;
+  for (size_t begin = 0; begin < values.size(); begin += kernels::kStripBits) {
+    double sum = 0;
+    for (size_t i = 0; i < kernels::kStripBits; ++i) {
+      const double magnitude = std::abs(values[begin + i]);
+      sum += magnitude;
+      largest = std::max(largest, magnitude);
+    }
+    largest_sum = std::max(largest_sum, sum);
+  }
+  if (largest == 0) return 0;
+  return std::min(kernels::kBitWeightMax / largest, kernels::kBitStripSum / largest_sum);
+}
+
+std::vector<uint64_t> PlanesOf(const std::vector<int8_t>& weights) {
+  const size_t strips = weights.size() / kernels::kStripBits;
+  std::vector<uint64_t> planes(kernels::kBitPlanes * strips);
+  for (size_t i = 0; i < weights.size(); ++i) {
+    const size_t strip = i / kernels::kStripBits;
+    const uint64_t one = uint64_t{1} << (i % kernels::kStripBits);
+    const int magnitude = std::abs(weights[i]);
+    if (weights[i] > 0) planes[strip] |= one;
+    for (size_t p = 1; p < kernels::kBitPlanes; ++p) {
+      if ((magnitude >> (p - 1) & 1) != 0) planes[p * strips + strip] |= one;
+    }
+  }
+  return planes;
+}
+
+}  // namespace
+
+BitEncoder::BitEncoder(const Schema& schema, Code code)
+    : code_(code),
+      ladder_(LadderUpTo(schema, code.dims)),
+      step_(StepOf(code.bits)),
+      agreements_(ladder_.size()) {
+  CHECK(!ladder_.empty() && ladder_.back() == code.dims);
+}
+
+void BitEncoder::Encode(const float* row, uint64_t* words) {
+  std::fill_n(words, BitWords(code_), 0);
+  double squares = 0;
+  for (uint32_t i = 0; i < code_.dims; ++i) squares += static_cast<double>(row[i]) * row[i];
+  // A zero prefix has no direction: its code is that of tiny positive values.
+  const auto factor = static_cast<float>(squares > 0 ? std::sqrt(code_.dims / squares) / step_ : 0);
+  const int steps = 1 << code_.bits;
+  const float middle = static_cast<float>(steps) / 2;
+  double prefix_squares = 0;
+  double agreement = 0;
+  uint32_t i = 0;
+  for (size_t level = 0; level < ladder_.size(); ++level) {
+    for (; i < ladder_[level]; ++i) {
+      const float at = row[i] * factor + middle;
+      const int code = std::clamp(static_cast<int>(std::floor(at)), 0, steps - 1);
+      const size_t bit = size_t{i} * code_.bits;
+      words[bit / 64] |= static_cast<uint64_t>(code) << (bit % 64);
+      prefix_squares += static_cast<double>(row[i]) * row[i];
+      agreement += row[i] * (code + 0.5F - middle);
+    }
+    if (prefix_squares > 0) agreements_[level] += agreement / std::sqrt(prefix_squares);
+  }
+  ++rows_;
+}
+
+std::vector<float> BitEncoder::Calibration() const {
+  std::vector<float> means;
+  for (const double sum : agreements_) {
+    means.push_back(rows_ == 0 ? 0 : static_cast<float>(sum / static_cast<double>(rows_)));
+  }
+  return means;
+}
+
+QuantisedBits QuantiseBits(const float* query, Code code, float calibration) {
+  std::vector<double> values(BitWords(code) * kernels::kStripBits);
+  double squares = 0;
+  for (uint32_t i = 0; i < code.dims; ++i) {
+    squares += static_cast<double>(query[i]) * query[i];
+    for (uint32_t p = 0; p < code.bits; ++p) {
+      values[size_t{i} * code.bits + p] = std::ldexp(query[i], static_cast<int>(p) - 1);
+    }
+  }
+  QuantisedBits out;
+  double scale = LargestScale(values);
+  out.weights = Scaled(values, scale);
+  // Rounding may have added up to more than there is room for.
+  while (LargestStripSum(out.weights) > kernels::kBitStripSum) {
+    scale *= 0.99;
+    out.weights = Scaled(values, scale);
+  }
+  out.planes = PlanesOf(out.weights);
+  for (const int8_t weight : out.weights) out.weight_sum += std::abs(weight);
+  if (scale > 0 && calibration > 0) {
+    out.cosine_per_weight = 1 / (scale * std::sqrt(squares) * calibration);
+  }
+  return out;
+}
+
+}  // namespace mrl::coarse
