@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "index/coarse/exact_scan.h"
 #include "index/funnel/stages.h"
 #include "index/funnel/why_not.h"
 #include "index/transform/transform.h"
@@ -97,15 +98,18 @@ std::string StageKind(const Plan& plan, size_t number) {
 
 }  // namespace
 
+uint64_t View::Part::rows() const { return coarse::CountAllowed(allowed_data(), segment->rows()); }
+
 uint64_t View::rows() const {
   uint64_t rows = 0;
-  for (const Part& part : parts) rows += part.segment->rows();
+  for (const Part& part : parts) rows += part.rows();
   return rows;
 }
 
 std::optional<Location> Find(const View& view, const PointId& id) {
   for (uint32_t part = 0; part < view.parts.size(); ++part) {
-    if (const std::optional<uint32_t> row = view.parts[part].segment->Find(id)) {
+    const std::optional<uint32_t> row = view.parts[part].segment->Find(id);
+    if (row.has_value() && coarse::IsAllowed(view.parts[part].allowed_data(), *row)) {
       return Location{part, *row};
     }
   }

@@ -21,6 +21,11 @@ struct View {
   struct Part {
     std::shared_ptr<const store::Segment> segment;
     std::vector<std::shared_ptr<const coarse::CoarseIndex>> indexes;  // the active one first
+    // Bitmap over rows: the others are deleted, and nobody finds them. Null = all rows take part.
+    std::shared_ptr<const std::vector<uint64_t>> allowed = nullptr;
+
+    const uint64_t* allowed_data() const { return allowed == nullptr ? nullptr : allowed->data(); }
+    uint64_t rows() const;  // that take part
   };
   Schema schema;
   std::vector<Part> parts;

@@ -117,7 +117,7 @@ absl::StatusOr<std::vector<Shortlisted>> RunCoarse(const Search& search, StageTr
         .dims = stage.dims,
         .bits = stage.bits,
         .keep = static_cast<uint32_t>(KeepWithLeftOut(search, part, stage.keep)),
-        .allowed = nullptr,
+        .allowed = search.view.parts[part].allowed_data(),
         .params = &search.plan.params,
         .stopped = search.options.stopped};
     MRL_ASSIGN_OR_RETURN(const coarse::Result result, index->Search(request));
@@ -139,16 +139,16 @@ absl::StatusOr<std::vector<Shortlisted>> RunExact(const Search& search, StageTra
   const size_t level = LevelOf(search, stage);
   std::vector<Shortlisted> candidates;
   for (uint32_t part = 0; part < search.view.parts.size(); ++part) {
-    const store::Segment& segment = *search.view.parts[part].segment;
+    const View::Part& searched = search.view.parts[part];
     MRL_ASSIGN_OR_RETURN(
         const std::vector<coarse::KeyedRow> rows,
-        coarse::ExactScan(segment, {.query = search.query,
-                                    .level = level,
-                                    .keep = KeepWithLeftOut(search, part, stage.keep),
-                                    .allowed = nullptr,
-                                    .stopped = &search.options.stopped}));
-    trace->candidates_in += segment.rows();
-    trace->bytes += segment.rows() * search.scorers[part].RowBytes(0, level);
+        coarse::ExactScan(*searched.segment, {.query = search.query,
+                                              .level = level,
+                                              .keep = KeepWithLeftOut(search, part, stage.keep),
+                                              .allowed = searched.allowed_data(),
+                                              .stopped = &search.options.stopped}));
+    trace->candidates_in += searched.rows();
+    trace->bytes += searched.rows() * search.scorers[part].RowBytes(0, level);
     for (const coarse::KeyedRow& row : rows) {
       const Location at = {part, row.row};
       if (!IsLeftOut(search, at)) candidates.push_back({.at = at, .key = row.key});
