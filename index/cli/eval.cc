@@ -73,9 +73,31 @@ std::vector<tune::Scored> ScoredInFull(const funnel::View& view, absl::Span<cons
   return rows;
 }
 
-// Runs all queries with `threads` workers, each taking the next one.
+// Queries that a worker runs as one tile: its share of those in flight.
+size_t TileOf(const EvalArgs& args) {
+  return std::clamp<size_t>(args.in_flight / args.threads, 1, funnel::kTileMax);
+}
+
+// Runs queries [begin, end) as one tile; the time of each is the tile's.
+absl::Status RunOne(const funnel::View& view, const funnel::Plan& plan, const Queries& queries,
+                    size_t begin, size_t end, Measured* measured) {
+  std::vector<funnel::TileQuery> tile;
+  for (size_t i = begin; i < end; ++i) tile.push_back({queries.row(i), {.stopped = Interrupted}});
+  const auto start = Clock::now();
+  std::vector<absl::StatusOr<funnel::Output>> outputs = funnel::RunTile(view, plan, tile);
+  const double millis = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+  for (size_t i = begin; i < end; ++i) {
+    measured->millis[i] = millis;
+    absl::StatusOr<funnel::Output>& output = outputs[i - begin];
+    if (!output.ok()) return Annotate(output.status(), absl::StrCat("query ", i));
+    measured->outputs[i] = *std::move(output);
+  }
+  return absl::OkStatus();
+}
+
+// Runs all queries with `threads` workers, each taking the next tile.
 absl::StatusOr<Measured> RunAll(const funnel::View& view, const funnel::Plan& plan,
-                                const Queries& queries, uint32_t threads) {
+                                const Queries& queries, uint32_t threads, size_t tile) {
   Measured measured;
   measured.outputs.resize(queries.rows);
   measured.millis.resize(queries.rows);
@@ -83,19 +105,14 @@ absl::StatusOr<Measured> RunAll(const funnel::View& view, const funnel::Plan& pl
   absl::Mutex mutex;
   absl::Status failed;
   const auto work = [&] {
-    funnel::RunOptions options;
-    options.stopped = Interrupted;
-    for (size_t i = next++; i < queries.rows; i = next++) {
-      const auto start = Clock::now();
-      absl::StatusOr<funnel::Output> output = funnel::Run(view, plan, queries.row(i), options);
-      measured.millis[i] = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-      if (!output.ok()) {
-        absl::MutexLock lock(&mutex);
-        failed.Update(Annotate(output.status(), absl::StrCat("query ", i)));
-        next = queries.rows;  // the other workers stop too
-        return;
-      }
-      measured.outputs[i] = *std::move(output);
+    for (size_t i = next.fetch_add(tile); i < queries.rows; i = next.fetch_add(tile)) {
+      const absl::Status ran =
+          RunOne(view, plan, queries, i, std::min(queries.rows, i + tile), &measured);
+      if (ran.ok()) continue;
+      absl::MutexLock lock(&mutex);
+      failed.Update(ran);
+      next = queries.rows;  // the other workers stop too
+      return;
     }
   };
   const auto start = Clock::now();
@@ -143,7 +160,7 @@ absl::StatusOr<Truth> FindTruth(const EvalArgs& args, const collection::Collecti
   MRL_ASSIGN_OR_RETURN(const funnel::Plan plan,
                        PlanFor(collection, "", /*exact=*/true, args.k, queries.dims));
   MRL_ASSIGN_OR_RETURN(const Measured exact,
-                       RunAll(collection.view(), plan, queries, args.threads));
+                       RunAll(collection.view(), plan, queries, args.threads, 1));
   for (const funnel::Output& output : exact.outputs) {
     truth.scored.push_back(ScoredRows(collection.view(), output));
   }
@@ -239,7 +256,8 @@ absl::Status Eval(const EvalArgs& args) {
   std::vector<std::vector<std::string>> table = {{"funnel", "recall", "qps", "mean ms", "p50 ms",
                                                   "p95 ms", "p99 ms", "multiply-adds", "bytes"}};
   for (const funnel::Plan& plan : plans) {
-    MRL_ASSIGN_OR_RETURN(Measured measured, RunAll(collection.view(), plan, queries, args.threads));
+    MRL_ASSIGN_OR_RETURN(Measured measured,
+                         RunAll(collection.view(), plan, queries, args.threads, TileOf(args)));
     const nlohmann::json one = Summary(args, collection, queries, plan, measured, truth);
     if (args.json) PrintJson(one);
     table.push_back(TableRow(one));
@@ -282,8 +300,7 @@ void AddEval(CLI::App& app, Verb* verb) {
       ->capture_default_str();
   eval->add_option(
       "--in-flight", args->in_flight,
-      "Queries outstanding, at least --threads; a call of the engine serves one query, "
-      "so that more changes nothing");
+      "Queries outstanding, at least --threads; up to 16 a thread share one scan of the codes");
   eval->add_flag("--json", args->json, "One JSON object a line and funnel");
   eval->callback([args, verb] {
     CheckInFlight(*args);

@@ -28,11 +28,12 @@ std::vector<uint32_t> LadderUpTo(const Schema& schema, uint32_t dims) {
           std::upper_bound(schema.ladder.begin(), schema.ladder.end(), dims)};
 }
 
-// Magnitudes as large as kBitWeightMax and kBitStripSum allow.
-std::vector<int8_t> Scaled(const std::vector<double>& values, double scale) {
+// Rounded half away from zero, without the call that lrint costs.
+std::vector<int8_t> Scaled(const std::vector<float>& values, float scale) {
   std::vector<int8_t> weights(values.size());
   for (size_t i = 0; i < values.size(); ++i) {
-    weights[i] = static_cast<int8_t>(std::lrint(values[i] * scale));
+    const float scaled = values[i] * scale;
+    weights[i] = static_cast<int8_t>(static_cast<int>(scaled + (scaled < 0 ? -0.5F : 0.5F)));
   }
   return weights;
 }
@@ -47,13 +48,14 @@ int LargestStripSum(const std::vector<int8_t>& weights) {
   return largest;
 }
 
-double LargestScale(const std::vector<double>& values) {
-  double largest = 0;
-  double largest_sum = 0;
+// The largest factor that keeps to kBitWeightMax and, but for rounding, kBitStripSum.
+float LargestScale(const std::vector<float>& values) {
+  float largest = 0;
+  float largest_sum = 0;
   for (size_t begin = 0; begin < values.size(); begin += kernels::kStripBits) {
-    double sum = 0;
+    float sum = 0;
     for (size_t i = 0; i < kernels::kStripBits; ++i) {
-      const double magnitude = std::abs(values[begin + i]);
+      const float magnitude = std::abs(values[begin + i]);
       sum += magnitude;
       largest = std::max(largest, magnitude);
     }
@@ -122,27 +124,27 @@ std::vector<float> BitEncoder::Calibration() const {
 }
 
 QuantisedBits QuantiseBits(const float* query, Code code, float calibration) {
-  std::vector<double> values(BitWords(code) * kernels::kStripBits);
+  std::vector<float> values(BitWords(code) * kernels::kStripBits);
   double squares = 0;
+  for (uint32_t i = 0; i < code.dims; ++i) squares += static_cast<double>(query[i]) * query[i];
+  // Normalised first: values near f32's limits would overflow in a strip's sum.
+  const double norm = std::sqrt(squares);
+  const double factor = norm > 0 ? 0.5 / norm : 0;
   for (uint32_t i = 0; i < code.dims; ++i) {
-    squares += static_cast<double>(query[i]) * query[i];
-    for (uint32_t p = 0; p < code.bits; ++p) {
-      values[size_t{i} * code.bits + p] = std::ldexp(query[i], static_cast<int>(p) - 1);
-    }
+    auto value = static_cast<float>(query[i] * factor);
+    for (uint32_t p = 0; p < code.bits; ++p, value += value) values[i * code.bits + p] = value;
   }
   QuantisedBits out;
-  double scale = LargestScale(values);
+  float scale = LargestScale(values);
   out.weights = Scaled(values, scale);
   // Rounding may have added up to more than there is room for.
   while (LargestStripSum(out.weights) > kernels::kBitStripSum) {
-    scale *= 0.99;
+    scale *= 0.99F;
     out.weights = Scaled(values, scale);
   }
   out.planes = PlanesOf(out.weights);
   for (const int8_t weight : out.weights) out.weight_sum += std::abs(weight);
-  if (scale > 0 && calibration > 0) {
-    out.cosine_per_weight = 1 / (scale * std::sqrt(squares) * calibration);
-  }
+  if (scale > 0 && calibration > 0) out.cosine_per_weight = 1 / (double{scale} * calibration);
   return out;
 }
 

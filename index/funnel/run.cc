@@ -4,9 +4,11 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/check.h"
 #include "base/status.h"
 #include "index/coarse/exact_scan.h"
 #include "index/funnel/stages.h"
@@ -56,23 +58,17 @@ absl::StatusOr<std::vector<float>> Prepare(const View& view, absl::Span<const fl
   return out;
 }
 
-// Runs stage `number` of the plan: replaces `candidates` by what the stage keeps.
-absl::Status RunStage(const Search& search, size_t number, std::vector<Shortlisted>& candidates,
-                      StageTrace* trace) {
+// Cuts what stage `number` has scored to what it keeps, and completes its trace.
+absl::Status Keep(const Search& search, size_t number, std::vector<Shortlisted>& candidates,
+                  StageTrace* trace) {
   const Plan& plan = search.plan;
   const Stage& stage = plan.stages[number];
   const bool is_last = number + 1 == plan.stages.size();
-  if (plan.exact) {
-    MRL_ASSIGN_OR_RETURN(candidates, RunExact(search, trace));
-  } else if (number == 0) {
-    MRL_ASSIGN_OR_RETURN(candidates, RunCoarse(search, trace));
-  } else {
-    MRL_RETURN_IF_ERROR(Rerank(search, stage, candidates, trace));
-  }
   const auto by_id = [&search](const Shortlisted& a, const Shortlisted& b) {
     return BeforeById(search.view, a, b);
   };
-  trace->score_cut = CutTo(candidates, stage.keep, is_last ? Before(by_id) : Before(BeforeByRow));
+  trace->score_cut =
+      is_last ? CutTo(candidates, stage.keep, by_id) : CutTo(candidates, stage.keep, BeforeByRow());
   if (is_last && number == 0 && !plan.exact && stage.bits == 0 && plan.kind != "scan") {
     // Another library's scores are its own: what leaves a search comes from the stored precision.
     StageTrace ignored;
@@ -86,7 +82,7 @@ absl::Status RunStage(const Search& search, size_t number, std::vector<Shortlist
   // Between stages nobody asks for an order but the one who follows ranks.
   if (is_last) std::sort(candidates.begin(), candidates.end(), by_id);
   if (!is_last && !search.options.why_not.empty()) {
-    std::sort(candidates.begin(), candidates.end(), BeforeByRow);
+    std::sort(candidates.begin(), candidates.end(), BeforeByRow());
   }
   return absl::OkStatus();
 }
@@ -94,6 +90,84 @@ absl::Status RunStage(const Search& search, size_t number, std::vector<Shortlist
 std::string StageKind(const Plan& plan, size_t number) {
   if (plan.exact) return "exact";
   return number == 0 ? plan.kind : "rerank";
+}
+
+// One query of a tile from its check to its hits. Does not move: `search` refers to its fields.
+class TileRun {
+ public:
+  TileRun(const View& view, const Plan& plan, const TileQuery& query)
+      : view_(view), plan_(plan), query_(query), follower_(view, query.options.why_not) {}
+  TileRun(const TileRun&) = delete;
+  TileRun& operator=(const TileRun&) = delete;
+
+  absl::Status Prepare() {
+    MRL_RETURN_IF_ERROR(CheckQuery(view_, plan_, query_.query));
+    MRL_ASSIGN_OR_RETURN(prepared_, funnel::Prepare(view_, query_.query));
+    const auto last_level = static_cast<size_t>(view_.schema.LevelOf(plan_.stages.back().dims));
+    output_.trace.stages.resize(plan_.stages.size());
+    for (size_t number = 0; number < plan_.stages.size(); ++number) {
+      StageTrace& trace = output_.trace.stages[number];
+      trace.kind = StageKind(plan_, number);
+      trace.dims = plan_.stages[number].dims;
+      trace.bits = plan_.stages[number].bits;
+    }
+    search_ = std::make_unique<Search>(Search{view_, plan_, prepared_.data(), query_.options, {}});
+    for (const View::Part& part : view_.parts) {
+      search_->scorers.emplace_back(*part.segment, prepared_.data(), last_level);
+    }
+    return CheckStopped();
+  }
+
+  Tiled FirstStage() { return {search_.get(), absl::OkStatus(), {}, &output_.trace.stages[0]}; }
+
+  // The stages after the first, whose candidates came in `micros`.
+  absl::StatusOr<Output> Finish(std::vector<Shortlisted> candidates, double micros) {
+    MRL_RETURN_IF_ERROR(End(0, candidates, Clock::now(), micros));
+    for (size_t number = 1; number < plan_.stages.size(); ++number) {
+      MRL_RETURN_IF_ERROR(CheckStopped());
+      const Clock::time_point start = Clock::now();
+      StageTrace* trace = &output_.trace.stages[number];
+      MRL_RETURN_IF_ERROR(Rerank(*search_, plan_.stages[number], candidates, trace));
+      MRL_RETURN_IF_ERROR(End(number, candidates, start, 0));
+    }
+    output_.trace.why_not = follower_.Take();
+    for (const Shortlisted& found : candidates) {
+      output_.hits.push_back({found.at, coarse::ScoreOfKey(view_.schema.metric, found.key)});
+    }
+    return std::move(output_);
+  }
+
+ private:
+  absl::Status CheckStopped() const {
+    return search_->stopped() ? absl::CancelledError("the search was stopped") : absl::OkStatus();
+  }
+  absl::Status End(size_t number, std::vector<Shortlisted>& candidates, Clock::time_point start,
+                   double micros_before) {
+    StageTrace& trace = output_.trace.stages[number];
+    MRL_RETURN_IF_ERROR(Keep(*search_, number, candidates, &trace));
+    trace.micros = micros_before + MicrosSince(start);
+    output_.trace.multiply_adds += trace.candidates_in * trace.dims;
+    return follower_.Note(*search_, number, candidates);
+  }
+
+  const View& view_;
+  const Plan& plan_;
+  const TileQuery& query_;
+  WhyNotFollower follower_;
+  std::vector<float> prepared_;
+  std::unique_ptr<Search> search_;
+  Output output_;
+};
+
+// The first stage of the searches that may run.
+void RunFirst(const View& view, const Plan& plan, absl::Span<Tiled> tile) {
+  if (!plan.exact) return RunCoarse(view, plan, tile);
+  for (Tiled& tiled : tile) {
+    if (!tiled.status.ok()) continue;
+    auto candidates = RunExact(*tiled.search, tiled.trace);
+    tiled.status = candidates.status();
+    if (candidates.ok()) tiled.candidates = *std::move(candidates);
+  }
 }
 
 }  // namespace
@@ -119,36 +193,35 @@ std::optional<Location> Find(const View& view, const PointId& id) {
 // Funnel retrieval of "Matryoshka Representation Learning" (NeurIPS 2022), section 4.3.1: a
 // shortlist at a short prefix, re-ranked and shortened at prefixes that grow. With one re-rank
 // stage it is the paper's adaptive retrieval (D_s = 16, D_r = 2048, K = 200).
+std::vector<absl::StatusOr<Output>> RunTile(const View& view, const Plan& plan,
+                                            absl::Span<const TileQuery> queries) {
+  CHECK(!queries.empty() && queries.size() <= kTileMax);
+  std::vector<std::unique_ptr<TileRun>> runs;
+  std::vector<Tiled> tile;
+  for (const TileQuery& query : queries) {
+    TileRun& run = *runs.emplace_back(std::make_unique<TileRun>(view, plan, query));
+    const absl::Status prepared = run.Prepare();
+    tile.push_back(run.FirstStage());
+    tile.back().status = prepared;
+  }
+  const Clock::time_point start = Clock::now();
+  RunFirst(view, plan, absl::MakeSpan(tile));
+  const double share_micros = MicrosSince(start) / static_cast<double>(queries.size());
+  std::vector<absl::StatusOr<Output>> outputs;
+  for (size_t i = 0; i < queries.size(); ++i) {
+    if (tile[i].status.ok()) {
+      outputs.push_back(runs[i]->Finish(std::move(tile[i].candidates), share_micros));
+    } else {
+      outputs.emplace_back(tile[i].status);
+    }
+  }
+  return outputs;
+}
+
 absl::StatusOr<Output> Run(const View& view, const Plan& plan, absl::Span<const float> query,
                            const RunOptions& options) {
-  MRL_RETURN_IF_ERROR(CheckQuery(view, plan, query));
-  MRL_ASSIGN_OR_RETURN(const std::vector<float> prepared, Prepare(view, query));
-  const auto last_level = static_cast<size_t>(view.schema.LevelOf(plan.stages.back().dims));
-  Search search = {view, plan, prepared.data(), options, {}};
-  for (const View::Part& part : view.parts) {
-    search.scorers.emplace_back(*part.segment, prepared.data(), last_level);
-  }
-  WhyNotFollower follower(view, options.why_not);
-  Output output;
-  std::vector<Shortlisted> candidates;
-  for (size_t number = 0; number < plan.stages.size(); ++number) {
-    if (search.stopped()) return absl::CancelledError("the search was stopped");
-    const Stage& stage = plan.stages[number];
-    StageTrace& trace = output.trace.stages.emplace_back();
-    trace.kind = StageKind(plan, number);
-    trace.dims = stage.dims;
-    trace.bits = stage.bits;
-    const Clock::time_point start = Clock::now();
-    MRL_RETURN_IF_ERROR(RunStage(search, number, candidates, &trace));
-    trace.micros = MicrosSince(start);
-    output.trace.multiply_adds += trace.candidates_in * trace.dims;
-    MRL_RETURN_IF_ERROR(follower.Note(search, number, candidates));
-  }
-  output.trace.why_not = follower.Take();
-  for (const Shortlisted& found : candidates) {
-    output.hits.push_back({found.at, coarse::ScoreOfKey(view.schema.metric, found.key)});
-  }
-  return output;
+  const TileQuery tile = {query, options};
+  return std::move(RunTile(view, plan, {&tile, 1}).front());
 }
 
 }  // namespace mrl::funnel

@@ -54,7 +54,7 @@ struct StageTrace {
   uint64_t candidates_out = 0;
   uint64_t bytes = 0;
   uint64_t rescored = 0;
-  double micros = 0;
+  double micros = 0;    // of the first stage in a tile: its share
   float score_cut = 0;  // score of the last candidate kept
 };
 
@@ -93,5 +93,17 @@ struct Output {
 // Thread-safe.
 absl::StatusOr<Output> Run(const View& view, const Plan& plan, absl::Span<const float> query,
                            const RunOptions& options);
+
+// Several queries of one plan: the coarse search reads its codes once for all of them, which is
+// cheaper for each. Every query gets what it would get alone; the time of its first stage is its
+// share of the tile's.
+struct TileQuery {
+  absl::Span<const float> query;
+  RunOptions options;
+};
+inline constexpr size_t kTileMax = 16;
+// `queries`: 1 to kTileMax. One result each, in order. Thread-safe.
+std::vector<absl::StatusOr<Output>> RunTile(const View& view, const Plan& plan,
+                                            absl::Span<const TileQuery> queries);
 
 }  // namespace mrl::funnel

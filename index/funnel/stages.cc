@@ -75,26 +75,12 @@ absl::Status RerankCodes(const Search& search, const Stage& stage,
 
 }  // namespace
 
-bool BeforeByRow(const Shortlisted& a, const Shortlisted& b) {
-  if (a.key != b.key) return a.key > b.key;
-  return a.at.part != b.at.part ? a.at.part < b.at.part : a.at.row < b.at.row;
-}
-
 bool BeforeById(const View& view, const Shortlisted& a, const Shortlisted& b) {
   if (a.key != b.key) return a.key > b.key;
   if (a.at.part == b.at.part) {
     return view.parts[a.at.part].segment->IdLess(a.at.row, b.at.row);
   }
   return view.parts[a.at.part].segment->Id(a.at.row) < view.parts[b.at.part].segment->Id(b.at.row);
-}
-
-float CutTo(std::vector<Shortlisted>& candidates, size_t keep, const Before& before) {
-  if (candidates.empty()) return 0;
-  if (candidates.size() > keep) {
-    std::nth_element(candidates.begin(), candidates.begin() + keep, candidates.end(), before);
-    candidates.resize(keep);
-  }
-  return std::max_element(candidates.begin(), candidates.end(), before)->key;
 }
 
 absl::StatusOr<const coarse::CoarseIndex*> IndexOf(const View::Part& part, absl::string_view kind) {
@@ -105,33 +91,56 @@ absl::StatusOr<const coarse::CoarseIndex*> IndexOf(const View::Part& part, absl:
                                                     " has no index of the kind `", kind, "`"));
 }
 
-absl::StatusOr<std::vector<Shortlisted>> RunCoarse(const Search& search, StageTrace* trace) {
+namespace {
+
+coarse::Request CoarseRequest(const Search& search, uint32_t part) {
   const Stage& stage = search.plan.stages.front();
-  const Metric metric = search.view.schema.metric;
-  std::vector<Shortlisted> candidates;
-  for (uint32_t part = 0; part < search.view.parts.size(); ++part) {
-    MRL_ASSIGN_OR_RETURN(const coarse::CoarseIndex* index,
-                         IndexOf(search.view.parts[part], search.plan.kind));
-    coarse::Request request = {
-        .query = search.query,
-        .dims = stage.dims,
-        .bits = stage.bits,
-        .keep = static_cast<uint32_t>(KeepWithLeftOut(search, part, stage.keep)),
-        .allowed = search.view.parts[part].allowed_data(),
-        .params = &search.plan.params,
-        .stopped = search.options.stopped};
-    MRL_ASSIGN_OR_RETURN(const coarse::Result result, index->Search(request));
-    trace->candidates_in += result.rows_scanned;
-    trace->bytes += result.bytes_touched;
-    trace->rescored += result.rescored;
-    for (const coarse::Candidate& found : result.candidates) {
-      const Location at = {part, found.row};
-      if (IsLeftOut(search, at)) continue;
-      // Negating is its own inverse, so this turns scores to keys as well.
-      candidates.push_back({.at = at, .key = coarse::ScoreOfKey(metric, found.score)});
+  return {.query = search.query,
+          .dims = stage.dims,
+          .bits = stage.bits,
+          .keep = static_cast<uint32_t>(KeepWithLeftOut(search, part, stage.keep)),
+          .allowed = search.view.parts[part].allowed_data(),
+          .params = &search.plan.params,
+          .stopped = search.options.stopped};
+}
+
+void TakeResult(uint32_t part, const coarse::Result& result, Tiled& tiled) {
+  const Metric metric = tiled.search->view.schema.metric;
+  tiled.trace->candidates_in += result.rows_scanned;
+  tiled.trace->bytes += result.bytes_touched;
+  tiled.trace->rescored += result.rescored;
+  tiled.candidates.reserve(tiled.candidates.size() + result.candidates.size());
+  for (const coarse::Candidate& found : result.candidates) {
+    const Location at = {part, found.row};
+    if (IsLeftOut(*tiled.search, at)) continue;
+    // Negating is its own inverse, so this turns scores to keys as well.
+    tiled.candidates.push_back({.at = at, .key = coarse::ScoreOfKey(metric, found.score)});
+  }
+}
+
+}  // namespace
+
+void RunCoarse(const View& view, const Plan& plan, absl::Span<Tiled> tile) {
+  for (uint32_t part = 0; part < view.parts.size(); ++part) {
+    const absl::StatusOr<const coarse::CoarseIndex*> index = IndexOf(view.parts[part], plan.kind);
+    std::vector<Tiled*> running;
+    std::vector<coarse::Request> requests;
+    for (Tiled& tiled : tile) {
+      if (tiled.status.ok()) tiled.status = index.status();
+      if (!tiled.status.ok()) continue;
+      running.push_back(&tiled);
+      requests.push_back(CoarseRequest(*tiled.search, part));
+    }
+    if (requests.empty()) return;
+    const std::vector<absl::StatusOr<coarse::Result>> results = (*index)->SearchTile(requests);
+    for (size_t i = 0; i < results.size(); ++i) {
+      if (results[i].ok()) {
+        TakeResult(part, *results[i], *running[i]);
+      } else {
+        running[i]->status = results[i].status();
+      }
     }
   }
-  return candidates;
 }
 
 absl::StatusOr<std::vector<Shortlisted>> RunExact(const Search& search, StageTrace* trace) {

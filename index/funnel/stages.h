@@ -4,11 +4,12 @@
 // prefix reads the new levels only.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
-#include <functional>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "index/coarse/level_scorer.h"
 #include "index/funnel/plan.h"
 #include "index/funnel/run.h"
@@ -34,19 +35,42 @@ struct Search {
 };
 
 // Keys fall, equal keys by part and row: the order in which every stage but the last cuts.
-bool BeforeByRow(const Shortlisted& a, const Shortlisted& b);
+struct BeforeByRow {
+  bool operator()(const Shortlisted& a, const Shortlisted& b) const {
+    if (a.key != b.key) return a.key > b.key;
+    return a.at.part != b.at.part ? a.at.part < b.at.part : a.at.row < b.at.row;
+  }
+};
 // Keys fall, equal keys by id: the order of a result.
 bool BeforeById(const View& view, const Shortlisted& a, const Shortlisted& b);
 
-using Before = std::function<bool(const Shortlisted&, const Shortlisted&)>;
 // Keeps the first `keep` by `before`, in no order. Returns the last key kept (0 of none).
-float CutTo(std::vector<Shortlisted>& candidates, size_t keep, const Before& before);
+template <typename Before>
+float CutTo(std::vector<Shortlisted>& candidates, size_t keep, const Before& before) {
+  if (candidates.empty()) return 0;
+  if (candidates.size() > keep) {
+    std::nth_element(candidates.begin(), candidates.begin() + static_cast<ptrdiff_t>(keep),
+                     candidates.end(), before);
+    candidates.resize(keep);
+  }
+  float last = candidates.front().key;
+  for (const Shortlisted& candidate : candidates) last = std::min(last, candidate.key);
+  return last;
+}
 
 // The index of `part` that has `kind`; FAILED_PRECONDITION when there is none.
 absl::StatusOr<const coarse::CoarseIndex*> IndexOf(const View::Part& part, absl::string_view kind);
 
-// Candidates of every part at the first stage, cut to its keep; fills `trace`.
-absl::StatusOr<std::vector<Shortlisted>> RunCoarse(const Search& search, StageTrace* trace);
+// One search of a tile: its candidates, where it stands, and what went wrong with it.
+struct Tiled {
+  Search* search = nullptr;
+  absl::Status status;
+  std::vector<Shortlisted> candidates;
+  StageTrace* trace = nullptr;
+};
+// The first stage of searches that share view and plan: each gets its candidates of every part, its
+// trace filled.
+void RunCoarse(const View& view, const Plan& plan, absl::Span<Tiled> tile);
 // Every row of every part at the full query, with all ties of the k-th; fills `trace`.
 absl::StatusOr<std::vector<Shortlisted>> RunExact(const Search& search, StageTrace* trace);
 // Gives every candidate its key at `stage`; fills `trace` but for what is kept.
