@@ -88,7 +88,7 @@ run_example() {
   done
   printf '\nRecall of that funnel, and of the built-in rule, on 500 entries that are not in the index\n'
   "$bin/mrl-index" eval --index "$index" --queries examples/wordnet/queries.npy -k 10 \
-    --funnel "$funnel" --funnel 256:400,512:10 --exact
+    --funnel "$funnel" --funnel 256b1:2000,512b1:400,512:10 --exact
   finish_example "$bin" "$index" "$address"
 }
 

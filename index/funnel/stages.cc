@@ -51,23 +51,24 @@ absl::Status RerankStored(const Search& search, size_t level, std::vector<Shortl
 absl::Status RerankCodes(const Search& search, const Stage& stage,
                          std::vector<Shortlisted>& candidates, StageTrace* trace) {
   trace->bytes += static_cast<uint64_t>(stage.dims) * stage.bits / 8 * candidates.size();
+  std::vector<uint32_t> rows;
+  std::vector<float> scores;
   for (uint32_t part = 0; part < search.view.parts.size(); ++part) {
     if (search.stopped()) return Stopped();
-    std::vector<uint32_t> rows;
-    std::vector<Shortlisted*> owners;
-    for (Shortlisted& candidate : candidates) {
-      if (candidate.at.part != part) continue;
-      rows.push_back(candidate.at.row);
-      owners.push_back(&candidate);
+    rows.clear();
+    for (const Shortlisted& candidate : candidates) {
+      if (candidate.at.part == part) rows.push_back(candidate.at.row);
     }
     if (rows.empty()) continue;
     MRL_ASSIGN_OR_RETURN(const coarse::CoarseIndex* index,
                          IndexOf(search.view.parts[part], kCodeKind));
-    std::vector<float> scores(rows.size());
+    scores.resize(rows.size());
     MRL_RETURN_IF_ERROR(
         index->Estimate(search.query, {stage.dims, stage.bits}, rows, scores.data()));
-    for (size_t i = 0; i < rows.size(); ++i) {
-      owners[i]->key = coarse::ScoreOfKey(search.view.schema.metric, scores[i]);
+    const float* score = scores.data();
+    for (Shortlisted& candidate : candidates) {
+      if (candidate.at.part != part) continue;
+      candidate.key = coarse::ScoreOfKey(search.view.schema.metric, *score++);
     }
   }
   return absl::OkStatus();

@@ -82,6 +82,15 @@ TEST(Schema, DoublesTheLadderByDefault) {
   EXPECT_THAT(DefaultLadder(8), ElementsAre(8));
 }
 
+TEST(Schema, KeepsSignsOfLongPrefixesByDefaultUnderCosine) {
+  const std::vector<uint32_t> ladder = {16, 64, 128, 256, 512, 1024};
+  EXPECT_EQ(FormatCodes(DefaultCodes(ladder, Metric::kCosine)), "16b8,64b8,512b1");
+  EXPECT_EQ(FormatCodes(DefaultCodes(ladder, Metric::kL2)), "16b8,64b8,128b8,256b8");
+  EXPECT_EQ(FormatCodes(DefaultCodes({16, 128}, Metric::kCosine)), "16b8,128b8");
+  EXPECT_EQ(FormatCodes(DefaultCodes({768}, Metric::kCosine)), "768b8");
+  EXPECT_EQ(FormatCodes(DefaultCodes({256, 768}, Metric::kCosine)), "256b1");
+}
+
 TEST(Schema, ParsesAndFormatsItsTextForms) {
   EXPECT_EQ(FormatLadder(*ParseLadder("16,32")), "16,32");
   EXPECT_EQ(FormatCodes(*ParseCodes("16b8,64b8")), "16b8,64b8");
