@@ -94,26 +94,33 @@ void DotBlock(const uint8_t* codes, const int8_t* query, size_t words, int32_t* 
   }
 }
 
-size_t ScanInt8(const Int8Scan& scan, const Int8Query& query, float threshold, Int8Survivors* out) {
-  const int32_t offset = CodeOffset(query);
+void AppendSurvivors(const Int8Scan& scan, const int32_t* dots, size_t block, uint64_t mask,
+                     Int8TileQuery* query) {
+  const int32_t offset = CodeOffset(query->query);
+  const BlockTerms terms = TermsOf(scan.blocks[block], query->query);
+  Int8Survivors& out = query->out;
+  const size_t first = block * kBlockRows;
+  for (size_t row = 0; row < kBlockRows; ++row) {
+    if ((mask >> row & 1) == 0) continue;
+    const float bias = scan.row_bias == nullptr ? 0.0f : scan.row_bias[first + row];
+    const float dot = static_cast<float>(dots[row] - offset);
+    const float upper = (bias + terms.scale * dot) + terms.error;
+    if (!(upper >= query->threshold)) continue;
+    out.upper[out.count] = upper;
+    out.rows[out.count] = static_cast<uint32_t>(first + row);
+    ++out.count;
+  }
+}
+
+size_t ScanInt8(const Int8Scan& scan, Int8TileQuery* queries, size_t query_count) {
   const size_t block_bytes = scan.words * kBlockRows * kWordDims;
   int32_t dots[kBlockRows];
   for (size_t block = scan.block_begin; block < scan.block_end; ++block) {
-    if (out->capacity - out->count < kBlockRows) return block;
+    if (!HasRoom(queries, query_count)) return block;
     const uint64_t mask = RowMask(scan, block);
-    if (mask == 0) continue;
-    DotBlock(scan.codes + block * block_bytes, query.codes, scan.words, dots);
-    const BlockTerms terms = TermsOf(scan.blocks[block], query);
-    const size_t first = block * kBlockRows;
-    for (size_t row = 0; row < kBlockRows; ++row) {
-      if ((mask >> row & 1) == 0) continue;
-      const float bias = scan.row_bias == nullptr ? 0.0f : scan.row_bias[first + row];
-      const float dot = static_cast<float>(dots[row] - offset);
-      const float upper = (bias + terms.scale * dot) + terms.error;
-      if (!(upper >= threshold)) continue;
-      out->upper[out->count] = upper;
-      out->rows[out->count] = static_cast<uint32_t>(first + row);
-      ++out->count;
+    for (size_t q = 0; mask != 0 && q < query_count; ++q) {
+      DotBlock(scan.codes + block * block_bytes, queries[q].query.codes, scan.words, dots);
+      AppendSurvivors(scan, dots, block, mask, &queries[q]);
     }
   }
   return scan.block_end;
