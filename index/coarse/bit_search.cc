@@ -38,6 +38,7 @@ class BitList {
   using Query = kernels::BitQuery;
   using Threshold = uint16_t;
   static constexpr Threshold kNoThreshold = 0;
+  static constexpr size_t kSampleBlocks = 192;  // ranks come by counting: cheap
 
   // `rows`: how many take part.
   BitList(const BitRequest& request, uint64_t rows, const kernels::Table& table)

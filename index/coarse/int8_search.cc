@@ -31,6 +31,7 @@ class Int8List {
   using Query = kernels::Int8TileQuery;
   using Threshold = float;
   static constexpr Threshold kNoThreshold = -std::numeric_limits<float>::infinity();
+  static constexpr size_t kSampleBlocks = 64;  // ranks come by selection: more cost what they save
 
   Int8List(const Int8Request& request, const kernels::Int8Query& query, float slack)
       : request_(request), query_(query), slack_(slack) {}

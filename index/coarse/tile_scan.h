@@ -15,7 +15,7 @@
 
 namespace mrl::coarse {
 
-// Room for a list before it is first cut; holds all rows of a sample.
+// Room for a list before it is first cut; holds all rows of a sample of up to 200 blocks.
 inline constexpr size_t kSurvivorRoomMin = 16384;
 
 // `List` holds one query's survivors:
@@ -23,6 +23,7 @@ inline constexpr size_t kSurvivorRoomMin = 16384;
 //   Offer(), Accept(q)   the kernel's query with room for a block, and what came back
 //   Restart(threshold)   empty, with this threshold; it may rise while survivors come in
 //   ThresholdOfRank(n)   one that n of the survivors reach; kNoThreshold where there are fewer
+//   kSampleBlocks        spread over the array, to guess a threshold from
 //   IsComplete(seed)     whether a scan that began with this threshold has lost nothing
 //   keep(), stopped()
 // `Kernel(begin, end, queries, count)` scans blocks [begin, end) and returns where it stopped.
@@ -51,7 +52,6 @@ class TileScan {
 
  private:
   static constexpr size_t kBlocksBetweenPolls = 1024;
-  static constexpr size_t kSampleBlocks = 192;  // spread over the array
   static constexpr size_t kStrideMin = 4;       // below, a scan without thresholds is as quick
 
   void Scan(size_t begin, size_t end) {
@@ -74,7 +74,7 @@ class TileScan {
   // deviations more, were the rows in random order.
   std::vector<typename List::Threshold> Seeds() {
     std::vector<typename List::Threshold> seeds(lists_.size(), List::kNoThreshold);
-    const size_t stride = blocks_ / kSampleBlocks;
+    const size_t stride = blocks_ / List::kSampleBlocks;
     if (stride < kStrideMin) return seeds;
     for (List& list : lists_) list.Restart(List::kNoThreshold);
     for (size_t block = stride / 2; block < blocks_; block += stride) Scan(block, block + 1);
