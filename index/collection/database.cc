@@ -29,6 +29,7 @@ rocksdb::Options DatabaseOptions() {
   options.info_log = std::make_shared<NoLog>();
   // A block's checksum leaves bytes between blocks unguarded; the file's guards them all.
   options.file_checksum_gen_factory = rocksdb::GetFileChecksumGenCrc32cFactory();
+  options.db_host_id = "";  // a collection goes to other machines and need not tell of this one
   options.max_open_files = 64;
   options.max_background_jobs = 2;
   options.max_file_opening_threads = 1;  // the default of 16 costs address space and buys nothing
