@@ -310,7 +310,7 @@ absl::Status CollectionBuilder::Impl::Publish() {
   // What was at `path_` is at the temporary name after an exchange, and goes with the builder.
   MRL_RETURN_IF_ERROR(replaces ? files_.Exchange(temporary_path_, path_)
                                : files_.Rename(temporary_path_, path_));
-  const absl::Status synced = files_.SyncDirectory(ParentPath(path_));
+  absl::Status synced = files_.SyncDirectory(ParentPath(path_));
   if (synced.ok()) return absl::OkStatus();
   // A build that reports an error leaves `path_` as it was.
   (replaces ? files_.Exchange(temporary_path_, path_) : files_.Rename(path_, temporary_path_))

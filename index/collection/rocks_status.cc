@@ -9,7 +9,7 @@ namespace mrl::collection {
 namespace {
 
 std::string MessageOf(const rocksdb::Status& status, absl::string_view what) {
-  return absl::StrCat(what, ": ", absl::Utf8SafeCHexEscape(status.ToString()));
+  return absl::StrCat(what, ": ", absl::CHexEscape(status.ToString()));
 }
 
 }  // namespace

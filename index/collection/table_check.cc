@@ -47,6 +47,7 @@ absl::StatusOr<std::vector<rocksdb::LiveFileMetaData>> ListTables(const std::str
   std::vector<std::string> names;
   MRL_RETURN_IF_ERROR(FromDamaged(rocksdb::DB::ListColumnFamilies(options, path, &names), path));
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
+  families.reserve(names.size());
   for (const std::string& name : names) families.emplace_back(name, options);
   rocksdb::DB* opened = nullptr;
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
