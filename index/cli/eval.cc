@@ -178,6 +178,7 @@ double MeanRecall(const EvalArgs& args, const collection::Collection& collection
       continue;
     }
     std::vector<uint64_t> rows;
+    rows.reserve(found.size());
     for (const tune::Scored& one : found) rows.push_back(one.row);
     sum += tune::RecallAtK(rows, truth.rows[i], args.k);
   }

@@ -7,13 +7,14 @@
 #include <rocksdb/sst_file_writer.h>
 
 #include <algorithm>
-#include <cstdarg>
 #include <numeric>
 #include <queue>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "index/collection/rocks_status.h"
+#include "index/collection/table_check.h"
 
 namespace mrl::collection {
 namespace {
@@ -23,33 +24,12 @@ constexpr char kTextTag = 2;
 constexpr char kManifestKey[] = "manifest";
 constexpr char kIdsFamily[] = "ids";
 
-// RocksDB would write a LOG file into the folder it reads.
-class NoLog final : public rocksdb::Logger {
- public:
-  using rocksdb::Logger::Logv;
-  void Logv(const char* /*format*/, va_list /*arguments*/) override {}
-};
-
-absl::Status FromRocks(const rocksdb::Status& status, absl::string_view what) {
-  if (status.ok()) return absl::OkStatus();
-  const std::string message = absl::StrCat(what, ": ", status.ToString());
-  if (status.IsCorruption()) return absl::DataLossError(message);
-  if (status.IsNotFound()) return absl::NotFoundError(message);
-  if (status.IsNoSpace()) return absl::ResourceExhaustedError(message);
-  return absl::InternalError(message);
-}
-
-// What is read from an existing database and cannot be read is damage, whatever RocksDB calls it.
-absl::Status FromDamaged(const rocksdb::Status& status, absl::string_view what) {
-  if (status.ok()) return absl::OkStatus();
-  return absl::DataLossError(absl::StrCat(what, ": ", status.ToString()));
-}
-
 rocksdb::Options DatabaseOptions() {
   rocksdb::Options options;
   options.info_log = std::make_shared<NoLog>();
   // A block's checksum leaves bytes between blocks unguarded; the file's guards them all.
   options.file_checksum_gen_factory = rocksdb::GetFileChecksumGenCrc32cFactory();
+  options.db_host_id = "";  // a collection goes to other machines and need not tell of this one
   options.max_open_files = 64;
   options.max_background_jobs = 2;
   options.max_file_opening_threads = 1;  // the default of 16 costs address space and buys nothing
@@ -214,6 +194,7 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Create(const std::string& pa
 }
 
 absl::StatusOr<std::unique_ptr<Database>> Database::OpenReadOnly(const std::string& path) {
+  MRL_RETURN_IF_ERROR(CheckTables(path));
   rocksdb::DB* db = nullptr;
   std::vector<rocksdb::ColumnFamilyHandle*> families;
   MRL_RETURN_IF_ERROR(FromDamaged(
@@ -262,11 +243,14 @@ absl::Status Database::VerifyChecksums() const {
   return FromDamaged(impl_->db().VerifyFileChecksums(rocksdb::ReadOptions()), "db");
 }
 
+absl::Status Database::Flush() {
+  return FromRocks(impl_->db().Flush(rocksdb::FlushOptions(), {impl_->manifest(), impl_->ids()}),
+                   "db");
+}
+
 absl::Status Database::Close() {
-  rocksdb::DB& db = impl_->db();
-  MRL_RETURN_IF_ERROR(
-      FromRocks(db.Flush(rocksdb::FlushOptions(), {impl_->manifest(), impl_->ids()}), "db"));
-  MRL_RETURN_IF_ERROR(FromRocks(db.SyncWAL(), "db"));
+  MRL_RETURN_IF_ERROR(Flush());
+  MRL_RETURN_IF_ERROR(FromRocks(impl_->db().SyncWAL(), "db"));
   impl_.reset();
   return absl::OkStatus();
 }

@@ -30,7 +30,8 @@ class Database {
  public:
   // A new one at `path`, which must not exist.
   static absl::StatusOr<std::unique_ptr<Database>> Create(const std::string& path);
-  // Takes no lock and writes nothing: the directory may be on a read-only disk.
+  // Takes no lock and writes nothing: the directory may be on a read-only disk. Reads every table
+  // once to check it. DATA_LOSS.
   static absl::StatusOr<std::unique_ptr<Database>> OpenReadOnly(const std::string& path);
   ~Database();
 
@@ -42,6 +43,8 @@ class Database {
   absl::Status ForEachId(const std::function<absl::Status(const PointId&, uint64_t)>& visit) const;
   // Every block's checksum. DATA_LOSS.
   absl::Status VerifyChecksums() const;
+  // Moves what was put into tables.
+  absl::Status Flush();
   // Flushes and closes; the destructor closes without flushing.
   absl::Status Close();
 

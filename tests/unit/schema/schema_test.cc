@@ -111,5 +111,20 @@ TEST(PointId, RefusesTheEmptyAndTheTooLongString) {
               HasSubstr("257 bytes; the limit is 256"));
 }
 
+TEST(PointId, IsUtf8) {
+  for (const char* text : {"dog.n.01", "\xc3\xa9t\xc3\xa9", "\xe2\x82\xac", "\xed\x9f\xbf",
+                           "\xee\x80\x80", "\xf0\x9f\x90\x95", "\xf4\x8f\xbf\xbf"}) {
+    EXPECT_TRUE(PointId(std::string(text)).Validate().ok()) << text;
+  }
+  // Cut short, a stray continuation, overlong, a surrogate, above U+10FFFF, no UTF-8 byte at all.
+  for (const char* text : {"a\xc3", "\xe2\x82", "\x80", "\xc0\xaf", "\xe0\x9f\xbf", "\xed\xa0\x80",
+                           "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xc3(", "\xff"}) {
+    const absl::Status status = PointId(std::string(text)).Validate();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(status.message()), HasSubstr("is not UTF-8"));
+  }
+  EXPECT_EQ(PointId(std::string("a\xff")).Validate().message(), "id 'a\\xff' is not UTF-8");
+}
+
 }  // namespace
 }  // namespace mrl
