@@ -52,7 +52,7 @@ class TileScan {
 
  private:
   static constexpr size_t kBlocksBetweenPolls = 1024;
-  static constexpr size_t kStrideMin = 4;       // below, a scan without thresholds is as quick
+  static constexpr size_t kStrideMin = 4;  // below, a scan without thresholds is as quick
 
   void Scan(size_t begin, size_t end) {
     typename List::Query queries[kernels::kTileMax];

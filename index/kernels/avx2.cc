@@ -65,6 +65,12 @@ float Sum(const float* q, const Element* x, size_t n) {
   return ReduceAdd(_mm256_add_ps(_mm256_add_ps(sums[0], sums[2]), _mm256_add_ps(sums[1], sums[3])));
 }
 
+template <typename Element>
+void Dots(const float* const* queries, size_t query_count, const Element* x, size_t n,
+          float* sums) {
+  for (size_t q = 0; q < query_count; ++q) sums[q] = Sum<Dot, Element>(queries[q], x, n);
+}
+
 __m128i ToHalves(__m256 x) { return _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT); }
 
 void F32ToF16(const float* x, size_t n, uint16_t* out) {
@@ -243,6 +249,8 @@ constinit const Table kAvx2Table = {
     .dot_f16 = Sum<Dot, uint16_t>,
     .l2_f32 = Sum<L2, float>,
     .l2_f16 = Sum<L2, uint16_t>,
+    .dots_f32 = Dots<float>,
+    .dots_f16 = Dots<uint16_t>,
     .f32_to_f16 = F32ToF16,
     .f16_to_f32 = F16ToF32,
     .scan_int8 = ScanInt8,

@@ -129,6 +129,12 @@ struct Table {
   // sum (q[i] - x[i])^2.
   float (*l2_f32)(const float* q, const float* x, size_t n);
   float (*l2_f16)(const float* q, const uint16_t* x, size_t n);
+  // The same dot products of one row with `query_count` (1 to kTileMax) queries, bit for bit what
+  // each gets alone: the row is read and converted once.
+  void (*dots_f32)(const float* const* queries, size_t query_count, const float* x, size_t n,
+                   float* sums);
+  void (*dots_f16)(const float* const* queries, size_t query_count, const uint16_t* x, size_t n,
+                   float* sums);
   // Conversions, round to nearest even; a value beyond f16's range becomes infinity.
   void (*f32_to_f16)(const float* x, size_t n, uint16_t* out);
   void (*f16_to_f32)(const uint16_t* x, size_t n, float* out);

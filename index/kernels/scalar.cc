@@ -75,6 +75,12 @@ float Sum(const float* q, const Element* x, size_t n) {
   return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
 }
 
+template <typename Element>
+void Dots(const float* const* queries, size_t query_count, const Element* x, size_t n,
+          float* sums) {
+  for (size_t q = 0; q < query_count; ++q) sums[q] = Sum<Dot, Element>(queries[q], x, n);
+}
+
 void F32ToF16(const float* x, size_t n, uint16_t* out) {
   for (size_t i = 0; i < n; ++i) out[i] = ToHalf(x[i]);
 }
@@ -201,6 +207,8 @@ constinit const Table kScalarTable = {
     .dot_f16 = Sum<Dot, uint16_t>,
     .l2_f32 = Sum<SquaredDifference, float>,
     .l2_f16 = Sum<SquaredDifference, uint16_t>,
+    .dots_f32 = Dots<float>,
+    .dots_f16 = Dots<uint16_t>,
     .f32_to_f16 = F32ToF16,
     .f16_to_f32 = F16ToF32,
     .scan_int8 = ScanInt8,
