@@ -15,6 +15,12 @@ PROGRAMS = ("mrl-index", "mrl", "mrl-server")
 
 sys.path += [str(DEPLOY / "manual"), str(DEPLOY / "docker")]
 
+# Without a daemon, and without a cgroup to delegate or a limit to raise.
+PODMAN = ("podman", "--cgroup-manager=cgroupfs")
+PODMAN_RUN = (*PODMAN, "run", "--runtime", "runc", "--ulimit", "nofile=1024:1024", "--ulimit",
+              "nproc=1024:1024")  # fmt: skip
+PACKAGES = SOURCE / "build" / "package" / "packages"
+
 slow = pytest.mark.skipif(
     os.environ.get("MRL_DEPLOY_TESTS") != "1", reason="slow; MRL_DEPLOY_TESTS=1 runs it"
 )
@@ -64,5 +70,17 @@ def bare_image(tmp_path_factory):
     archive = root.with_suffix(".tar")
     checked("tar", "-C", root, "-cf", archive, ".", timeout=300)
     shutil.rmtree(root)
-    checked("podman", "--cgroup-manager=cgroupfs", "import", archive, name, timeout=300)
+    checked(*PODMAN, "import", archive, name, timeout=300)
     return name
+
+
+@pytest.fixture(scope="session")
+def packages():
+    """The .deb packages, freshly made: {name: file}."""
+    need("cpack", "dpkg-shlibdeps", "ninja")
+    for old in PACKAGES.glob("*.*deb"):
+        old.unlink()
+    checked("cmake", "--preset", "package", f"-DMRL_PYTHON={sys.executable}", cwd=SOURCE, timeout=300)
+    checked("cmake", "--build", "--preset", "package", cwd=SOURCE, timeout=3000)
+    checked("cpack", "--preset", "package", cwd=SOURCE, timeout=300)
+    return {file.name.split("_")[0]: file for file in PACKAGES.glob("*.*deb")}

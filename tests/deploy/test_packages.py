@@ -1,26 +1,8 @@
 """The .deb packages: made, then installed, run, changed and removed in a bare Debian 12."""
 
-import os
-import sys
-
-import pytest
-from conftest import SOURCE, checked, need, run, slow
+from conftest import PACKAGES, PODMAN_RUN, checked, need, run, slow
 
 pytestmark = slow
-PODMAN = ("podman", "--cgroup-manager=cgroupfs", "run", "--rm", "--runtime", "runc", "--network",
-          "host", "--ulimit", "host")  # fmt: skip
-FOLDER = SOURCE / "build" / "package" / "packages"
-
-
-@pytest.fixture(scope="module")
-def packages():
-    need("cpack", "dpkg-shlibdeps", "ninja")
-    for old in FOLDER.glob("*.*deb"):
-        old.unlink()
-    checked("cmake", "--preset", "package", f"-DMRL_PYTHON={sys.executable}", cwd=SOURCE, timeout=300)
-    checked("cmake", "--build", "--preset", "package", cwd=SOURCE, timeout=3000)
-    checked("cpack", "--preset", "package", cwd=SOURCE, timeout=300)
-    return {file.name.split("_")[0]: file for file in FOLDER.glob("*.*deb")}
 
 
 def field(package, name):
@@ -70,13 +52,14 @@ getent passwd mrl | grep -q ':/var/lib/mrl:/usr/sbin/nologin$'
 ldconfig -p | grep -q openblas
 
 # The line of the unit, as the unit's user.
-start='mrl-server --config /etc/mrl/mrl-server.yaml --grpc-port 7699'
-runuser -u mrl -- $start --check-config
-MRL_HTTP_PORT=0 runuser -u mrl -- $start >/tmp/ready &
+start='setpriv --reuid mrl --regid mrl --clear-groups
+       mrl-server --config /etc/mrl/mrl-server.yaml --grpc-port 7699'
+$start --check-config
+MRL_HTTP_PORT=0 $start >/tmp/ready &
 server=$!
 until grep -q '^serving grpc=127.0.0.1:7699' /tmp/ready; do kill -0 $server; done
 mrl --server 127.0.0.1:7699 status
-pkill -TERM -x mrl-server || kill -TERM $(cat /proc/[0-9]*/stat | sed -n 's/^\\([0-9]*\\) (mrl-server).*/\\1/p')
+kill -TERM $server
 wait $server
 
 # An administrator's change outlives an upgrade; a removal keeps the file, a purge does not.
@@ -97,7 +80,7 @@ echo life is over
 
 def test_packages_install_run_and_go_on_a_bare_root(packages, bare_image):
     need("podman", "runc")
-    ran = run(*PODMAN, "--volume", f"{FOLDER}:/packages:ro", bare_image, "sh", "-c", LIFE,
-              timeout=900, env=dict(os.environ))  # fmt: skip
+    ran = run(*PODMAN_RUN, "--rm", "--network", "host", "--volume", f"{PACKAGES}:/packages:ro",
+              bare_image, "sh", "-c", LIFE, timeout=900)  # fmt: skip
     assert ran.returncode == 0, ran.stderr[-3000:]
     assert ran.stdout.endswith("life is over\n")
