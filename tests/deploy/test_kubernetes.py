@@ -17,8 +17,8 @@ EVERYTHING = {
     "indexVolume": {"existingClaim": "built"},
     "persistence": {"enabled": True, "storageClass": "fast"},
     "config": {"workers": 4},
+    "security": {"apiKeysSecret": "keys", "tlsSecret": "tls", "clientCertificates": True},
     "extraEnv": [{"name": "MRL_LOG_LEVEL", "value": "debug"}],
-    "probes": {"type": "http"},
     "networkPolicy": {"grpcFrom": [{"podSelector": {"matchLabels": {"app": "web"}}}],
                       "egress": [{"ports": [{"port": 4318}]}]},
     "serviceMonitor": {"enabled": True},
@@ -171,8 +171,26 @@ def test_chart_follows_its_values(helm):
     assert container["livenessProbe"]["httpGet"] == {"port": "http", "path": "/livez"}
     assert {"name": "indexes", "mountPath": "/indexes", "readOnly": True} in container["volumeMounts"]
     config = yaml.safe_load(kinds["ConfigMap"][0]["data"]["mrl-server.yaml"])
-    assert config == {"workers": 4, "index": {"wordnet": "/indexes/wordnet"}}
+    assert config == {
+        "workers": 4, "index": {"wordnet": "/indexes/wordnet"},
+        "api-keys": "/run/secrets/mrl-keys/api-keys.yaml",
+        "tls-cert": "/run/secrets/mrl-tls/tls.crt", "tls-key": "/run/secrets/mrl-tls/tls.key",
+        "tls-client-ca": "/run/secrets/mrl-tls/ca.crt"}  # fmt: skip
+    volumes = {volume["name"]: volume for volume in stateful["template"]["spec"]["volumes"]}
+    assert volumes["keys"]["secret"]["secretName"] == "keys"
+    assert volumes["tls"]["secret"]["secretName"] == "tls"
+    mounts = {mount["name"] for mount in container["volumeMounts"]}
+    assert mounts == set(volumes) | {"data"}
     assert kinds["NetworkPolicy"][0]["spec"]["egress"] == [{"ports": [{"port": 4318}]}]
+
+
+def test_chart_asks_who_may_call(helm):
+    with pytest.raises(helm.HelmError, match="security.insecure=true"):
+        rendered(helm, {})
+    kinds = by_kind(rendered(helm, {"security": {"apiKeysSecret": "keys"}}))
+    container = kinds["StatefulSet"][0]["spec"]["template"]["spec"]["containers"][0]
+    assert {"name": "MRL_INSECURE_BIND", "value": "false"} in container["env"]
+    assert "grpc" in container["readinessProbe"]
 
 
 @pytest.mark.parametrize(

@@ -40,12 +40,32 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if .Values.indexes -}}
 {{- $_ := set $config "index" .Values.indexes -}}
 {{- end -}}
+{{- with .Values.security -}}
+{{- if .apiKeysSecret -}}
+{{- $_ := set $config "api-keys" "/run/secrets/mrl-keys/api-keys.yaml" -}}
+{{- end -}}
+{{- if .tlsSecret -}}
+{{- $_ := set $config "tls-cert" "/run/secrets/mrl-tls/tls.crt" -}}
+{{- $_ := set $config "tls-key" "/run/secrets/mrl-tls/tls.key" -}}
+{{- if .clientCertificates -}}
+{{- $_ := set $config "tls-client-ca" "/run/secrets/mrl-tls/ca.crt" -}}
+{{- end -}}
+{{- end -}}
+{{- if not (or .apiKeysSecret .tlsSecret .insecure) -}}
+{{- fail "set security.apiKeysSecret, security.tlsSecret, or security.insecure=true" -}}
+{{- end -}}
+{{- end -}}
 {{- toYaml $config -}}
 {{- end -}}
 
 {{/* A probe's handler; the argument is [root, path of the HTTP port]. */}}
 {{- define "mrl.probe" -}}
-{{- if eq (index . 0).Values.probes.type "http" -}}
+{{- $values := (index . 0).Values -}}
+{{- $type := $values.probes.type -}}
+{{- if eq $type "auto" -}}
+{{- $type = ternary "grpc" "http" (empty $values.security.tlsSecret) -}}
+{{- end -}}
+{{- if eq $type "http" -}}
 httpGet:
   port: http
   path: {{ index . 1 }}
