@@ -5,9 +5,11 @@ import re
 
 import pytest
 import sbom
-from conftest import DEPLOY, SOURCE, checked, need
+from conftest import BUILD, DEPLOY, SOURCE, checked, need, run
+from server_process import any_port, served
 
 DOCKERFILE = (DEPLOY / "docker" / "Dockerfile").read_text()
+UNAVAILABLE = 69
 
 
 def test_base_is_pinned_by_digest():
@@ -26,6 +28,20 @@ def test_label_has_the_version_of_the_programs():
     project = (SOURCE / "CMakeLists.txt").read_text()
     version = re.search(r"project\(mrl VERSION (\S+)", project)[1]
     assert re.search(r"^ARG VERSION=(\S+)$", DOCKERFILE, re.MULTILINE)[1] == version
+
+
+def health_check(server):
+    """Runs the image's health check with the programs of this build."""
+    command = json.loads(re.search(r"^    CMD (\[.+\])$", DOCKERFILE, re.MULTILINE)[1])
+    return run(BUILD / "bin" / command[0], *command[1:], env={"MRL_SERVER": server})
+
+
+def test_health_check_tells_a_serving_server_from_none():
+    with served(*any_port()) as at:
+        assert health_check(at["grpc"]).returncode == 0
+    gone = health_check(at["grpc"])
+    assert gone.returncode == UNAVAILABLE
+    assert gone.stdout == ""
 
 
 def test_packages_of_tests_stay_out_of_the_image():
