@@ -40,8 +40,9 @@ function(mrl_module NAME)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_library(mrl_${NAME} STATIC ${ARG_SOURCES})
   add_library(mrl::${NAME} ALIAS mrl_${NAME})
-  target_link_libraries(mrl_${NAME} PUBLIC ${ARG_DEPS} PRIVATE mrl_flags)
-  target_include_directories(mrl_${NAME} PUBLIC "${CMAKE_SOURCE_DIR}")
+  target_link_libraries(mrl_${NAME} PUBLIC ${ARG_DEPS} PRIVATE $<BUILD_INTERFACE:mrl_flags>)
+  target_include_directories(mrl_${NAME} PUBLIC "$<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}>"
+                             "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/mrl>")
 endfunction()
 
 # mrl_program(NAME SOURCES main.cc ... DEPS ...): a program under bin/.
