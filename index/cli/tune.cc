@@ -27,22 +27,6 @@ struct TuneArgs {
   bool json = false;
 };
 
-// A bar for each part of the work, one after the other.
-tune::ProgressFn ShowProgress() {
-  struct Shown {
-    std::string what;
-    std::unique_ptr<Progress> bar;
-  };
-  auto shown = std::make_shared<Shown>();
-  return [shown](absl::string_view what, uint64_t done, uint64_t total) {
-    if (shown->bar == nullptr || shown->what != what) {
-      shown->what = std::string(what);
-      shown->bar = std::make_unique<Progress>(shown->what, "steps", total);
-    }
-    shown->bar->Set(done);
-  };
-}
-
 // What is worth trying of a coarse kind that is not ours: its one parameter, doubling.
 std::vector<coarse::Params> ParamsToTry(const collection::Collection& collection) {
   constexpr double kValues[] = {8, 16, 32, 64, 128, 256, 512};
@@ -133,7 +117,7 @@ absl::Status Tune(TuneArgs args) {
                        MakeSubject(collection, queries, args.truth, args.options.k, threads));
   if (collection.kinds().front() != "scan") subject.params = ParamsToTry(collection);
   MRL_ASSIGN_OR_RETURN(const tune::TuneResult result,
-                       tune::Tune(subject, args.options, ShowProgress()));
+                       tune::Tune(subject, args.options, ShowParts()));
   MRL_ASSIGN_OR_RETURN(
       const std::vector<double> lost,
       tune::LossPerStage(subject, LostAt(collection, queries), result.held_out.plan,
