@@ -54,8 +54,7 @@ absl::Status Run(client::Client& client, const Globals& globals) {
 void AddStatus(CLI::App& app, Verb* verb) {
   CLI::App* status = app.add_subcommand("status", "Show health, version and memory of the server");
   auto health_only = std::make_shared<bool>(false);
-  status->add_flag("--health", *health_only,
-                   "Ask for health only, which needs no API key");
+  status->add_flag("--health", *health_only, "Ask for health only, which needs no API key");
   status->callback([verb, health_only] { *verb = *health_only ? RunHealth : Run; });
 }
 
