@@ -139,7 +139,7 @@ constexpr size_t kBytesPerStrip = kStripBits / 8;
 int Agreement(const int8_t* weights, size_t bits, unsigned value) {
   int sum = 0;
   for (size_t j = 0; j < bits; ++j) {
-    const int weight = weights[j];
+    const int weight{weights[j]};
     if ((value >> j & 1) != 0 ? weight > 0 : weight < 0) sum += weight < 0 ? -weight : weight;
   }
   return sum;
