@@ -1,5 +1,4 @@
 // mrl-server: serves built collections over gRPC. Exit codes: 0 drained, 1 failure, 2 usage.
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include <cstdio>
@@ -8,8 +7,9 @@
 #include <string>
 
 #include "index/kernels/kernels.h"
-#include "server/config.h"
+#include "server/command_line.h"
 #include "server/lifecycle.h"
+#include "server/log.h"
 #include "server/server.h"
 
 namespace mrl::server {
@@ -21,9 +21,7 @@ int Fail(int code, const std::string& message) {
 }
 
 int Serve(const Config& config) {
-  spdlog::set_default_logger(
-      std::make_shared<spdlog::logger>("mrl", std::make_shared<spdlog::sinks::stderr_sink_mt>()));
-  spdlog::set_level(spdlog::level::from_str(config.log_level));
+  SetUpLog("text", config.log_level);
   kernels::InstructionSet set;
   const char* supported = "";
   if (!kernels::ChooseFromEnvironment(&set, &supported)) {
@@ -32,7 +30,8 @@ int Serve(const Config& config) {
   Signals signals;
   auto server = Server::Start(FileSystem::Posix(), config);
   if (!server.ok()) return Fail(1, std::string(server.status().message()));
-  std::printf("serving grpc=%s\n", (*server)->address().c_str());
+  std::printf("serving grpc=%s http=%s\n", (*server)->address().c_str(),
+              (*server)->http_address().c_str());
   std::fflush(stdout);
   while (signals.Next() == Signals::Event::kReload) {
     spdlog::info("SIGHUP: reloading all collections");

@@ -11,21 +11,24 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "server/http/address.h"
 #include "server/limits.h"
+#include "server/metrics/exposition.h"
 #include "server/service/collection_service.h"
 #include "server/service/search_service.h"
 #include "server/service/server_service.h"
+#include "server/version.h"
 
 namespace mrl::server {
 namespace {
 
 int WorkersOf(const Config& config) {
-  if (config.workers > 0) return config.workers;
+  if (config.workers > 0) return static_cast<int>(config.workers);
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
 uint64_t MemoryLimitOf(const Config& config) {
-  return config.memory_limit_bytes > 0 ? config.memory_limit_bytes
+  return config.memory_limit_bytes > 0 ? static_cast<uint64_t>(config.memory_limit_bytes)
                                        : MemoryAccount::DefaultLimitBytes();
 }
 
@@ -38,11 +41,18 @@ void EnablePlugins() {
   });
 }
 
+// A call has one place in the pool while it waits; reloads and the chunks of streams have some too.
+size_t PoolQueueMax(const Config& config) { return static_cast<size_t>(config.queue_max) * 2 + 64; }
+
+std::string VersionJson() {
+  return absl::StrCat("{\"version\":\"", kVersion, "\",\"commit\":\"", kCommit, "\"}\n");
+}
+
 }  // namespace
 
 struct Server::Services {
-  Services(Registry& registry, schedule::WorkerPool& pool, int workers)
-      : search(registry, pool), collection(registry, pool), server(registry, pool, workers) {}
+  Services(Registry& registry, Desk& desk, int workers)
+      : search(registry, desk), collection(registry, desk), server(registry, desk, workers) {}
   SearchService search;
   CollectionService collection;
   ServerService server;
@@ -53,14 +63,18 @@ Server::Server(FileSystem& files, const Config& config, int workers)
       workers_(workers),
       account_(MemoryLimitOf(config)),
       registry_(files, account_, config.indexes),
-      pool_(workers, config.queue_max),
-      services_(std::make_unique<Services>(registry_, pool_, workers)) {}
+      gate_(nullptr),
+      pool_(workers, PoolQueueMax(config)),
+      admission_(pool_, config.queue_max),
+      desk_{readiness_, gate_, admission_, metrics_},
+      services_(std::make_unique<Services>(registry_, desk_, workers)) {}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(FileSystem& files, const Config& config) {
   MRL_RETURN_IF_ERROR(config.Validate());
   std::unique_ptr<Server> server(new Server(files, config, WorkersOf(config)));
-  server->registry_.ReloadAll();
+  MRL_RETURN_IF_ERROR(server->ListenHttp());
   MRL_RETURN_IF_ERROR(server->Listen());
+  server->Open();
   return server;
 }
 
@@ -74,21 +88,63 @@ absl::Status Server::Listen() {
   builder.RegisterService(&services_->collection);
   builder.RegisterService(&services_->server);
   int port = 0;
-  const std::string wanted = absl::StrCat(config_.bind, ":", config_.grpc_port);
+  const std::string wanted = JoinAddress(config_.bind, config_.grpc_port);
   builder.AddListeningPort(wanted, grpc::InsecureServerCredentials(), &port);
   grpc_ = builder.BuildAndStart();
   if (grpc_ == nullptr || port == 0) {
     return absl::UnavailableError(absl::StrCat("cannot listen on ", wanted));
   }
-  address_ = absl::StrCat(config_.bind, ":", port);
+  address_ = JoinAddress(config_.bind, port);
+  grpc_->GetHealthCheckService()->SetServingStatus(false);
+  return absl::OkStatus();
+}
 
+absl::Status Server::ListenHttp() {
+  HttpServer::Pages pages;
+  pages["/livez"] = [] { return HttpReply{200, "text/plain; charset=utf-8", "alive\n"}; };
+  pages["/readyz"] = [this] { return Ready(); };
+  pages["/version"] = [] { return HttpReply{200, "application/json", VersionJson()}; };
+  pages["/metrics"] = [this] {
+    return HttpReply{200, "text/plain; version=0.0.4; charset=utf-8",
+                     Expose({metrics_, registry_, admission_, readiness_, workers_})};
+  };
+  MRL_ASSIGN_OR_RETURN(http_, HttpServer::Start(config_.bind, static_cast<int>(config_.http_port),
+                                                std::move(pages)));
+  return absl::OkStatus();
+}
+
+void Server::Open() {
   grpc::HealthCheckServiceInterface* health = grpc_->GetHealthCheckService();
-  for (const Registry::Entry& entry : registry_.List()) {
-    health->SetServingStatus(entry.path.name, entry.collection != nullptr);
-  }
   registry_.SetObserver(
       [health](const std::string& name, bool serving) { health->SetServingStatus(name, serving); });
-  return absl::OkStatus();
+  registry_.ReloadAll();
+  readiness_.Advance(Readiness::State::kServing);
+  health->SetServingStatus("", true);
+}
+
+// One damaged collection does not take the others away; when none is left, traffic should go to
+// another server.
+HttpReply Server::Ready() const {
+  HttpReply reply;
+  size_t served = 0;
+  std::string damaged;
+  const std::vector<Registry::Entry> entries = registry_.List();
+  for (const Registry::Entry& entry : entries) {
+    if (entry.collection != nullptr) {
+      ++served;
+    } else {
+      absl::StrAppend(&damaged, "collection '", entry.path.name,
+                      "' is not served: ", std::string(entry.last_open.message()), "\n");
+    }
+  }
+  const bool serving = readiness_.state() == Readiness::State::kServing;
+  const bool none = served == 0 && !entries.empty();
+  reply.code = serving && !none ? 200 : 503;
+  reply.body = !serving ? absl::StrCat("not ready: ", readiness_.name(), "\n")
+               : none   ? "not ready: no collection is served\n"
+                        : absl::StrCat("ready: ", served, " collections are served\n");
+  absl::StrAppend(&reply.body, damaged);
+  return reply;
 }
 
 void Server::SubmitReloadAll() {
@@ -97,7 +153,8 @@ void Server::SubmitReloadAll() {
 }
 
 void Server::Drain() {
-  if (grpc_ == nullptr) return;
+  if (grpc_ == nullptr || readiness_.state() == Readiness::State::kDraining) return;
+  readiness_.Advance(Readiness::State::kDraining);
   registry_.SetObserver(nullptr);
   grpc_->GetHealthCheckService()->Shutdown();
   // The deadline also ends calls that never end by themselves, such as an open health Watch.
@@ -108,6 +165,7 @@ void Server::Drain() {
 
 Server::~Server() {
   Drain();
+  http_.reset();
   pool_.Shutdown();  // a reload that runs still reports to the health service of grpc_
 }
 

@@ -30,8 +30,8 @@ grpc::ServerUnaryReactor* ServerService::GetServerInfo(grpc::CallbackServerConte
                                                        const v1::GetServerInfoRequest* request,
                                                        v1::ServerInfo* response) {
   return UnaryCall<v1::GetServerInfoRequest, v1::ServerInfo>::Start(
-      pool_, "GetServerInfo", context, request, response,
-      [this](const Call&, const v1::GetServerInfoRequest&, v1::ServerInfo* out) {
+      desk_, "GetServerInfo", context, request, response,
+      [this](Call&, const v1::GetServerInfoRequest&, v1::ServerInfo* out) {
         return Describe(registry_, workers_, out);
       });
 }

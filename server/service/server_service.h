@@ -1,16 +1,16 @@
 #pragma once
 
-#include "index/schedule/worker_pool.h"
 #include "mrl/v1/server.grpc.pb.h"
 #include "server/registry.h"
+#include "server/rpc/desk.h"
 
 namespace mrl::server {
 
 // Both references outlive the service. Thread-safe.
 class ServerService final : public v1::ServerService::CallbackService {
  public:
-  ServerService(const Registry& registry, schedule::WorkerPool& pool, int workers)
-      : registry_(registry), pool_(pool), workers_(workers) {}
+  ServerService(const Registry& registry, Desk& desk, int workers)
+      : registry_(registry), desk_(desk), workers_(workers) {}
 
   grpc::ServerUnaryReactor* GetServerInfo(grpc::CallbackServerContext* context,
                                           const v1::GetServerInfoRequest* request,
@@ -18,7 +18,7 @@ class ServerService final : public v1::ServerService::CallbackService {
 
  private:
   const Registry& registry_;
-  schedule::WorkerPool& pool_;
+  Desk& desk_;
   const int workers_;
 };
 

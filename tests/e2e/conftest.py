@@ -40,7 +40,7 @@ def run_index(*args):
 def start_server(index):
     """Returns the process and the address that it serves."""
     server = subprocess.Popen(
-        [BIN / "mrl-server", "--index", f"wordnet={index}", "--grpc-port", "0"],
+        [BIN / "mrl-server", "--index", f"wordnet={index}", "--grpc-port", "0", "--http-port", "0"],
         stdout=subprocess.PIPE,
         text=True,
     )

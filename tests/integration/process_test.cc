@@ -85,11 +85,14 @@ class Process : public ::testing::Test {
     BuildSample(folder_ / "sample", 1);
     auto child = std::make_unique<Child>(std::vector<std::string>{
         ServerBinary(), "--index", "sample=" + (folder_ / "sample"), "--grpc-port", "0",
-        "--workers", "2", "--drain-timeout-ms", "2000", "--log-level", "warn"});
+        "--http-port", "0", "--workers", "2", "--drain-timeout-ms", "2000", "--log-level", "warn"});
     const std::string line = child->ReadLine();
     const std::string prefix = "serving grpc=";
     EXPECT_THAT(line, StartsWith(prefix));
-    if (line.size() > prefix.size()) address_ = line.substr(prefix.size(), line.find('\n') - 13);
+    EXPECT_THAT(line, HasSubstr(" http=127.0.0.1:"));
+    if (line.size() > prefix.size()) {
+      address_ = line.substr(prefix.size(), line.find(' ', prefix.size()) - prefix.size());
+    }
     return child;
   }
   // Runs a program to its end.
@@ -183,7 +186,7 @@ TEST_F(Process, TheServerRefusesWrongUsage) {
 TEST_F(Process, APortThatIsTakenIsNamed) {
   const auto server = Serve();
   const std::string port = address_.substr(address_.find(':') + 1);
-  const auto [code, output] = Run({ServerBinary(), "--grpc-port", port});
+  const auto [code, output] = Run({ServerBinary(), "--grpc-port", port, "--http-port", "0"});
   EXPECT_EQ(code, 1);
   EXPECT_THAT(output, HasSubstr("cannot listen on 127.0.0.1:" + port));
 }

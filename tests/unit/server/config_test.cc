@@ -1,5 +1,3 @@
-#include "server/config.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -8,6 +6,8 @@
 #include <map>
 #include <string>
 #include <vector>
+
+#include "server/command_line.h"
 
 namespace mrl::server {
 namespace {
@@ -91,7 +91,7 @@ TEST_F(Configuration, UnknownKeysAreRefusedWithTheKnownOnes) {
 }
 
 TEST_F(Configuration, WrongValuesAreNamed) {
-  ExpectRefused({"--grpc-port", "70000"}, "grpc-port is 70000; 0 to 65535 fit");
+  ExpectRefused({"--grpc-port", "70000"}, "grpc-port is 70000; 0 to 65535 are accepted");
   ExpectRefused({"--workers", "many"}, "workers is 'many' (flag --workers); a whole number");
   ExpectRefused({"--index", "here"}, "index is 'here' (flag --index); NAME=DIR is needed");
   ExpectRefused({"--index", "a=/x", "--index", "a=/y"}, "index is a; it is named twice");
