@@ -100,7 +100,7 @@ struct Flags {
   std::map<std::string, std::vector<std::string>> texts;  // by key; empty = not given
   std::map<std::string, std::string> switches;            // by key; "" = not given
   std::string file;
-  bool print_config = false, check_config = false;
+  bool print_config = false, check_config = false, hash_key = false;
 };
 
 void Declare(CLI::App* app, Flags* flags) {
@@ -119,6 +119,8 @@ void Declare(CLI::App* app, Flags* flags) {
   app->add_flag("--print-config", flags->print_config,
                 "Print each value with its source, and stop");
   app->add_flag("--check-config", flags->check_config, "Check the configuration, and stop");
+  app->add_flag("--hash-key", flags->hash_key,
+                "Read a key from stdin, print its hash for the --api-keys file, and stop");
   app->set_version_flag("--version", absl::StrCat("mrl-server ", kVersion, " (", kCommit, ")"));
 }
 
@@ -162,6 +164,10 @@ absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv,
   } catch (const CLI::ParseError& error) {
     return absl::InvalidArgumentError(
         absl::StrCat(error.what(), "; known keys: ", KnownKeys(), " (see --help)"));
+  }
+  if (flags.hash_key) {
+    line.action = CommandLine::Action::kHashKey;
+    return line;
   }
   if (flags.print_config) line.action = CommandLine::Action::kPrintConfig;
   if (flags.check_config) line.action = CommandLine::Action::kCheckConfig;

@@ -12,7 +12,7 @@ namespace mrl::server {
 
 // What the command line asks for.
 struct CommandLine {
-  enum class Action { kServe, kPrintConfig, kCheckConfig, kPrintText };
+  enum class Action { kServe, kPrintConfig, kCheckConfig, kPrintText, kHashKey };
   Action action = Action::kServe;
   std::string text;  // kPrintText: the help or the version
   Config config;

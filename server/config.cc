@@ -8,6 +8,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status.h"
+#include "server/http/address.h"
+#include "server/trace/exporter.h"
 
 namespace mrl::server {
 namespace {
@@ -46,16 +48,47 @@ const std::vector<Entry>& Table() {
        Number{&Config::grpc_port, 0, 65535}},
       {"http-port", "Port for /metrics, /livez, /readyz; 0 = any free port (default 7601)",
        Number{&Config::http_port, 0, 65535}},
+      {"insecure-bind", "Listen on an address that other machines reach with neither TLS nor keys",
+       Switch{&Config::insecure_bind}},
+      {"tls-cert", "PEM file with the server's certificate and its chain",
+       Text{&Config::tls_cert, {}}},
+      {"tls-key", "PEM file with the key of --tls-cert", Text{&Config::tls_key, {}}},
+      {"tls-client-ca", "PEM file with the roots that clients' certificates must come from",
+       Text{&Config::tls_client_ca, {}}},
+      {"api-keys", "YAML file with the hashes of the keys that may call, see --hash-key",
+       Text{&Config::api_keys, {}}},
+      {"reflection", "gRPC reflection: on, off, or auto = on where no keys are needed (auto)",
+       Text{&Config::reflection, {"on", "off", "auto"}}},
       {"workers", "Threads that run searches; 0 = one per core (default 0)",
        Number{&Config::workers, 0, 1024}},
       {"queue-max", "Calls that may wait for a worker (default 1024)",
        Number{&Config::queue_max, 1, 1'000'000}},
+      {"streams-max", "Calls at a time on one connection (default 256)",
+       Number{&Config::streams_max, 1, 100'000}},
+      {"grpc-memory-bytes", "Memory for requests and replies on their way (default 512 MiB)",
+       Number{&Config::grpc_memory_bytes, int64_t{1} << 24, kBytesMax}},
+      {"read-stall-timeout-ms",
+       "Cancel a stream whose reader takes nothing for this long, in ms (default 30000)",
+       Number{&Config::read_stall_ms, 1, kHourMs}},
+      {"drain-delay-ms",
+       "Time between NOT_SERVING and the closing of the port after SIGTERM, in ms (default 0)",
+       Number{&Config::drain_delay_ms, 0, kHourMs}},
       {"drain-timeout-ms", "Time for running calls after SIGTERM, in ms (default 10000)",
        Number{&Config::drain_timeout_ms, 0, kHourMs}},
       {"memory-limit-bytes", "Memory for collections; 0 = 80 % of what there is (default 0)",
        Number{&Config::memory_limit_bytes, 0, kBytesMax}},
       {"log-level", "debug, info, warn or error (default info)",
        Text{&Config::log_level, {"debug", "info", "warn", "error"}}},
+      {"log-format", "text or json (default text)", Text{&Config::log_format, {"text", "json"}}},
+      {"slow-query-ms", "Log calls that take longer, with their stages; 0 = none (default 1000)",
+       Number{&Config::slow_query_ms, 0, kHourMs}},
+      {"otlp-endpoint", "http://HOST:PORT of an OpenTelemetry collector (default: no traces)",
+       Text{&Config::otlp_endpoint, {}}},
+      {"otlp-headers", "NAME=VALUE,...: headers for the collector", Text{&Config::otlp_headers, {}},
+       /*secret=*/true},
+      {"trace-per-million",
+       "Calls in a million that are traced although their caller does not say (default 10000)",
+       Number{&Config::trace_per_million, 0, 1'000'000}},
   };
   return table;
 }
@@ -122,6 +155,23 @@ absl::Status Check(const Entry& entry, const Config& config) {
   return absl::OkStatus();
 }
 
+absl::Status CheckExposure(const Config& config) {
+  if (config.tls_cert.empty() != config.tls_key.empty()) {
+    return absl::InvalidArgumentError("tls-cert and tls-key are needed together; one is missing");
+  }
+  if (!config.tls_client_ca.empty() && config.tls_cert.empty()) {
+    return absl::InvalidArgumentError("tls-client-ca needs tls-cert and tls-key");
+  }
+  if (!config.otlp_endpoint.empty()) {
+    MRL_RETURN_IF_ERROR(Exporter::Validate({config.otlp_endpoint, config.otlp_headers}));
+  }
+  const bool guarded = !config.tls_cert.empty() || !config.api_keys.empty();
+  if (guarded || config.insecure_bind || IsLoopback(config.bind)) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("bind is ", config.bind, ", which other machines reach, and neither tls-cert ",
+                   "nor api-keys is set; set one of them, or insecure-bind"));
+}
+
 std::string Shown(const Entry& entry, const Config& config) {
   if (const auto* number = std::get_if<Number>(&entry.value)) {
     return absl::StrCat(config.*number->field);
@@ -162,7 +212,7 @@ absl::Status Config::Validate() const {
     }
   }
   for (const Entry& entry : Table()) MRL_RETURN_IF_ERROR(Check(entry, *this));
-  return absl::OkStatus();
+  return CheckExposure(*this);
 }
 
 absl::StatusOr<Config> MakeConfig(const ConfigTexts& texts) {

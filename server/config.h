@@ -16,13 +16,28 @@ namespace mrl::server {
 struct Config {
   std::vector<IndexPath> indexes;  // collections to serve; names are unique
   std::string bind = "127.0.0.1";
-  int64_t grpc_port = 7600;           // 0 = any free port
-  int64_t http_port = 7601;           // 0 = any free port
-  int64_t workers = 0;                // 0 = one per core
-  int64_t queue_max = 1024;           // calls that may wait for a worker
-  int64_t drain_timeout_ms = 10'000;  // running calls are cancelled after it
-  int64_t memory_limit_bytes = 0;     // 0 = 80 % of the cgroup's or the machine's memory
-  std::string log_level = "info";     // debug, info, warn, error
+  int64_t grpc_port = 7600;    // 0 = any free port
+  int64_t http_port = 7601;    // 0 = any free port
+  bool insecure_bind = false;  // listen beyond loopback with neither TLS nor keys
+  std::string tls_cert;        // PEM files; a certificate and its key come together
+  std::string tls_key;
+  std::string tls_client_ca;                       // set = clients need a certificate
+  std::string api_keys;                            // keys file; set = calls need a key
+  std::string reflection = "auto";                 // on, off, auto = on where calls need no key
+  int64_t workers = 0;                             // 0 = one per core
+  int64_t queue_max = 1024;                        // calls that may wait for a worker
+  int64_t streams_max = 256;                       // calls at a time on one connection
+  int64_t grpc_memory_bytes = int64_t{512} << 20;  // for requests and replies on their way
+  int64_t read_stall_ms = 30'000;      // a stream whose reader takes nothing this long is cancelled
+  int64_t drain_delay_ms = 0;          // between NOT_SERVING and the closing of the port
+  int64_t drain_timeout_ms = 10'000;   // running calls are cancelled after it
+  int64_t memory_limit_bytes = 0;      // 0 = 80 % of the cgroup's or the machine's memory
+  std::string log_level = "info";      // debug, info, warn, error
+  std::string log_format = "text";     // text, json
+  int64_t slow_query_ms = 1000;        // calls that take longer are logged; 0 = none
+  std::string otlp_endpoint;           // http://HOST:PORT of a collector; empty = no traces
+  std::string otlp_headers;            // NAME=VALUE,…; a secret
+  int64_t trace_per_million = 10'000;  // calls without a traceparent that are traced
 
   // INVALID_ARGUMENT names the key, the value and the limit.
   absl::Status Validate() const;

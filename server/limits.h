@@ -15,6 +15,7 @@ struct Limits {
   static constexpr uint64_t kBatchHits = 10'000'000;
   static constexpr uint64_t kBatchRows = 100'000;
   static constexpr uint64_t kFunnelTextBytes = 4096;
+  static constexpr uint64_t kMetadataBytes = 8 << 10;
   static constexpr uint64_t kNameBytes = 128;
   static constexpr uint64_t kPageSize = 1000;
   static constexpr uint64_t kPageSizeDefault = 100;
@@ -39,6 +40,7 @@ inline absl::Span<const Limit> LimitsTable() {
       {"id_bytes", PointId::kBytesMax, "bytes of a text id"},
       {"k", funnel::Limits::kKMax, "points wanted per query"},
       {"keep", funnel::Limits::kKeepMax, "candidates kept by one stage"},
+      {"metadata_bytes", Limits::kMetadataBytes, "bytes of a call's metadata"},
       {"name_bytes", Limits::kNameBytes, "bytes of a collection's name"},
       {"page_size", Limits::kPageSize, "collections on one page of ListCollections"},
       {"reply_bytes", Limits::kReplyBytes, "bytes of a unary reply"},

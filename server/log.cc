@@ -1,5 +1,6 @@
 #include "server/log.h"
 
+#include <grpc/support/log.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
 #include <chrono>
@@ -91,14 +92,27 @@ class LineFormatter final : public spdlog::formatter {
   const bool json_;
 };
 
+// gRPC's own lines: what it calls an error is mostly a client that it could not talk with.
+void FromGrpc(gpr_log_func_args* line) {
+  const auto level = line->severity == GPR_LOG_SEVERITY_DEBUG  ? spdlog::level::debug
+                     : line->severity == GPR_LOG_SEVERITY_INFO ? spdlog::level::info
+                                                               : spdlog::level::warn;
+  Log(level, "grpc", {{"text", line->message}});
+}
+
 }  // namespace
+
+std::unique_ptr<spdlog::formatter> MakeLogFormatter(const std::string& format) {
+  return std::make_unique<LineFormatter>(format == "json");
+}
 
 void SetUpLog(const std::string& format, const std::string& level) {
   auto logger =
       std::make_shared<spdlog::logger>("mrl", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-  logger->set_formatter(std::make_unique<LineFormatter>(format == "json"));
+  logger->set_formatter(MakeLogFormatter(format));
   spdlog::set_default_logger(std::move(logger));
   spdlog::set_level(spdlog::level::from_str(level));
+  gpr_set_log_function(FromGrpc);
 }
 
 void Log(spdlog::level::level_enum level, absl::string_view message, const LogFields& fields) {

@@ -3,6 +3,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,8 +13,11 @@
 namespace mrl::server {
 
 // `format` is text or json, `level` debug, info, warn or error. Replaces spdlog's default logger;
-// lines written with spdlog's own functions come out in the same form.
+// lines written with spdlog's own functions, and gRPC's, come out in the same form.
 void SetUpLog(const std::string& format, const std::string& level);
+
+// The form of a line alone, for other sinks.
+std::unique_ptr<spdlog::formatter> MakeLogFormatter(const std::string& format);
 
 // Names are literals of a-z and _. Values may hold anything.
 using LogFields = std::vector<std::pair<const char*, std::string>>;

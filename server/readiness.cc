@@ -14,16 +14,21 @@ const char* Readiness::name() const {
       return "serving";
     case State::kDraining:
       return "draining";
+    case State::kClosed:
+      return "closed";
   }
   return "unknown";
 }
 
 absl::Status Readiness::CheckOpen() const {
-  if (state() != State::kStarting) return absl::OkStatus();
-  return WithRetryAfter(
-      WithReason(absl::UnavailableError("the server is starting: it opens its collections"),
-                 kReasonStarting),
-      absl::Seconds(1));
+  const State now = state();
+  if (now == State::kServing || now == State::kDraining) return absl::OkStatus();
+  const bool starting = now == State::kStarting;
+  return WithRetryAfter(WithReason(absl::UnavailableError(
+                                       starting ? "the server is starting: it opens its collections"
+                                                : "the server is stopping"),
+                                   starting ? kReasonStarting : kReasonStopping),
+                        absl::Seconds(1));
 }
 
 }  // namespace mrl::server

@@ -1,4 +1,4 @@
-// Where the server stands in its life: STARTING, SERVING, DRAINING.
+// Where the server stands in its life: STARTING, SERVING, DRAINING, CLOSED.
 #pragma once
 
 #include <atomic>
@@ -11,14 +11,14 @@ namespace mrl::server {
 // Thread-safe. Goes forward only.
 class Readiness {
  public:
-  enum class State { kStarting, kServing, kDraining };
+  // DRAINING tells balancers to go elsewhere and still answers; CLOSED refuses.
+  enum class State { kStarting, kServing, kDraining, kClosed };
 
   State state() const { return state_.load(std::memory_order_acquire); }
   void Advance(State state) { state_.store(state, std::memory_order_release); }
-  // "starting", "serving", "draining".
+  // "starting", "serving", "draining", "closed".
   const char* name() const;
-  // OK while calls are taken: SERVING, and DRAINING until the port is closed. UNAVAILABLE with
-  // RetryInfo before.
+  // OK while calls are taken: SERVING and DRAINING. UNAVAILABLE with RetryInfo before and after.
   absl::Status CheckOpen() const;
 
  private:

@@ -1,18 +1,16 @@
 #include "server/server.h"
 
-#include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <chrono>
-#include <mutex>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "base/status.h"
-#include "server/http/address.h"
-#include "server/limits.h"
+#include "server/grpc_port.h"
 #include "server/metrics/exposition.h"
 #include "server/service/collection_service.h"
 #include "server/service/search_service.h"
@@ -21,6 +19,8 @@
 
 namespace mrl::server {
 namespace {
+
+constexpr absl::Duration kClosing = absl::Milliseconds(100);
 
 int WorkersOf(const Config& config) {
   if (config.workers > 0) return static_cast<int>(config.workers);
@@ -32,17 +32,14 @@ uint64_t MemoryLimitOf(const Config& config) {
                                        : MemoryAccount::DefaultLimitBytes();
 }
 
-// gRPC keeps its plugins in lists of the process; entering them once is enough.
-void EnablePlugins() {
-  static std::once_flag once;
-  std::call_once(once, [] {
-    grpc::EnableDefaultHealthCheckService(true);
-    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
-  });
-}
-
 // A call has one place in the pool while it waits; reloads and the chunks of streams have some too.
 size_t PoolQueueMax(const Config& config) { return static_cast<size_t>(config.queue_max) * 2 + 64; }
+
+std::unique_ptr<Exporter> MakeExporter(const Config& config) {
+  if (config.otlp_endpoint.empty()) return nullptr;
+  return std::make_unique<Exporter>(
+      Exporter::Options{config.otlp_endpoint, config.otlp_headers, absl::Seconds(2)});
+}
 
 std::string VersionJson() {
   return absl::StrCat("{\"version\":\"", kVersion, "\",\"commit\":\"", kCommit, "\"}\n");
@@ -51,27 +48,37 @@ std::string VersionJson() {
 }  // namespace
 
 struct Server::Services {
-  Services(Registry& registry, Desk& desk, int workers)
-      : search(registry, desk), collection(registry, desk), server(registry, desk, workers) {}
+  Services(Registry& registry, Desk& desk, int workers, std::vector<Setting> settings)
+      : search(registry, desk),
+        collection(registry, desk),
+        server(registry, desk, workers, std::move(settings)) {}
   SearchService search;
   CollectionService collection;
   ServerService server;
 };
 
-Server::Server(FileSystem& files, const Config& config, int workers)
-    : config_(config),
+Server::Server(FileSystem& files, const Config& config, std::vector<Setting> settings, int workers)
+    : files_(files),
+      config_(config),
       workers_(workers),
       account_(MemoryLimitOf(config)),
       registry_(files, account_, config.indexes),
       gate_(nullptr),
       pool_(workers, PoolQueueMax(config)),
       admission_(pool_, config.queue_max),
-      desk_{readiness_, gate_, admission_, metrics_},
-      services_(std::make_unique<Services>(registry_, desk_, workers)) {}
+      exporter_(MakeExporter(config)),
+      desk_{readiness_, gate_, admission_, metrics_, exporter_.get()},
+      services_(std::make_unique<Services>(registry_, desk_, workers, std::move(settings))) {
+  desk_.trace_ratio = static_cast<double>(config.trace_per_million) * 1e-6;
+  if (config.slow_query_ms > 0) desk_.slow_query = absl::Milliseconds(config.slow_query_ms);
+  desk_.read_stall = absl::Milliseconds(config.read_stall_ms);
+}
 
-absl::StatusOr<std::unique_ptr<Server>> Server::Start(FileSystem& files, const Config& config) {
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(FileSystem& files, const Config& config,
+                                                      std::vector<Setting> settings) {
   MRL_RETURN_IF_ERROR(config.Validate());
-  std::unique_ptr<Server> server(new Server(files, config, WorkersOf(config)));
+  std::unique_ptr<Server> server(new Server(files, config, std::move(settings), WorkersOf(config)));
+  MRL_RETURN_IF_ERROR(server->LoadKeys());
   MRL_RETURN_IF_ERROR(server->ListenHttp());
   MRL_RETURN_IF_ERROR(server->Listen());
   server->Open();
@@ -79,22 +86,11 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(FileSystem& files, const C
 }
 
 absl::Status Server::Listen() {
-  EnablePlugins();
-  grpc::ServerBuilder builder;
-  // With SO_REUSEPORT two servers would share a port without a word.
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  builder.SetMaxReceiveMessageSize(static_cast<int>(Limits::kRequestBytes));
-  builder.RegisterService(&services_->search);
-  builder.RegisterService(&services_->collection);
-  builder.RegisterService(&services_->server);
-  int port = 0;
-  const std::string wanted = JoinAddress(config_.bind, config_.grpc_port);
-  builder.AddListeningPort(wanted, grpc::InsecureServerCredentials(), &port);
-  grpc_ = builder.BuildAndStart();
-  if (grpc_ == nullptr || port == 0) {
-    return absl::UnavailableError(absl::StrCat("cannot listen on ", wanted));
-  }
-  address_ = JoinAddress(config_.bind, port);
+  MRL_ASSIGN_OR_RETURN(GrpcPort port, OpenGrpcPort(files_, config_,
+                                                   {&services_->search, &services_->collection,
+                                                    &services_->server}));
+  grpc_ = std::move(port.server);
+  address_ = std::move(port.address);
   grpc_->GetHealthCheckService()->SetServingStatus(false);
   return absl::OkStatus();
 }
@@ -105,8 +101,9 @@ absl::Status Server::ListenHttp() {
   pages["/readyz"] = [this] { return Ready(); };
   pages["/version"] = [] { return HttpReply{200, "application/json", VersionJson()}; };
   pages["/metrics"] = [this] {
-    return HttpReply{200, "text/plain; version=0.0.4; charset=utf-8",
-                     Expose({metrics_, registry_, admission_, readiness_, workers_})};
+    return HttpReply{
+        200, "text/plain; version=0.0.4; charset=utf-8",
+        Expose({metrics_, registry_, admission_, readiness_, exporter_.get(), workers_})};
   };
   MRL_ASSIGN_OR_RETURN(http_, HttpServer::Start(config_.bind, static_cast<int>(config_.http_port),
                                                 std::move(pages)));
@@ -147,16 +144,34 @@ HttpReply Server::Ready() const {
   return reply;
 }
 
-void Server::SubmitReloadAll() {
+absl::Status Server::LoadKeys() {
+  if (config_.api_keys.empty()) return absl::OkStatus();
+  MRL_ASSIGN_OR_RETURN(auto keys, KeyRing::Load(files_, config_.api_keys));
+  spdlog::info("{}: {} keys", config_.api_keys, keys->size());
+  gate_.Replace(std::move(keys));
+  return absl::OkStatus();
+}
+
+void Server::Reload(const Config& fresh) {
+  spdlog::set_level(spdlog::level::from_str(fresh.log_level));
+  if (absl::Status status = LoadKeys(); !status.ok()) {
+    spdlog::error("the keys stay as they were: {}", std::string(status.message()));
+  }
   const absl::Status submitted = pool_.Submit([this] { registry_.ReloadAll(); });
   if (!submitted.ok()) spdlog::error("reload was not started: {}", submitted.ToString());
 }
 
 void Server::Drain() {
-  if (grpc_ == nullptr || readiness_.state() == Readiness::State::kDraining) return;
+  if (grpc_ == nullptr || readiness_.state() >= Readiness::State::kDraining) return;
   readiness_.Advance(Readiness::State::kDraining);
   registry_.SetObserver(nullptr);
   grpc_->GetHealthCheckService()->Shutdown();
+  // Balancers need a while to notice; calls that they still send are answered.
+  absl::SleepFor(absl::Milliseconds(config_.drain_delay_ms));
+  // gRPC cuts off what arrives in the moment of its shutdown with CANCELLED. Callers that hear
+  // UNAVAILABLE before stop or go elsewhere.
+  readiness_.Advance(Readiness::State::kClosed);
+  absl::SleepFor(kClosing);
   // The deadline also ends calls that never end by themselves, such as an open health Watch.
   grpc_->Shutdown(std::chrono::system_clock::now() +
                   std::chrono::milliseconds(config_.drain_timeout_ms));

@@ -26,7 +26,9 @@ class Server {
   // Listens, refuses calls while it opens the collections, and returns when it serves. A collection
   // that does not open is served as damaged; the others are served as usual. UNAVAILABLE when an
   // address cannot be listened on. `files` outlives the server.
-  static absl::StatusOr<std::unique_ptr<Server>> Start(FileSystem& files, const Config& config);
+  // `settings` are what GetConfig shows.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(FileSystem& files, const Config& config,
+                                                       std::vector<Setting> settings = {});
   // Drains, if Drain was not called.
   ~Server();
 
@@ -34,21 +36,24 @@ class Server {
   const std::string& address() const { return address_; }
   std::string http_address() const { return http_->address(); }
   Registry& registry() { return registry_; }
-  // Reloads every collection, on a worker.
-  void SubmitReloadAll();
-  // Health says NOT_SERVING, new calls are refused, running ones end or are cancelled after the
-  // drain timeout. Returns when all have ended; later calls do nothing.
+  // Takes the log level of `fresh`, reads the keys file again, and reloads every collection on a
+  // worker. What cannot be read stays as it was, and is logged. Other keys need a new start.
+  void Reload(const Config& fresh);
+  // Health says NOT_SERVING; after the drain delay new calls are refused, running ones end or are
+  // cancelled after the drain timeout. Returns when all have ended; later calls do nothing.
   void Drain();
 
  private:
   struct Services;
-  Server(FileSystem& files, const Config& config, int workers);
+  Server(FileSystem& files, const Config& config, std::vector<Setting> settings, int workers);
   absl::Status Listen();
   absl::Status ListenHttp();
+  absl::Status LoadKeys();
   void Open();
   HttpReply Ready() const;
 
   // In the order in which they are needed: the pool is emptied before what its calls use goes.
+  FileSystem& files_;
   const Config config_;
   const int workers_;
   std::string address_;
@@ -59,6 +64,7 @@ class Server {
   CallMetrics metrics_;
   schedule::WorkerPool pool_;
   Admission admission_;
+  const std::unique_ptr<Exporter> exporter_;  // null = no traces
   Desk desk_;
   std::unique_ptr<Services> services_;
   std::unique_ptr<HttpServer> http_;

@@ -31,11 +31,18 @@ void CollectServer(const Exposed& exposed, std::vector<MetricFamily>* families) 
       &build);
   families->push_back(std::move(build));
   MetricFamily state = Gauge("mrl_server_state", "1 for the state that the server is in.");
-  for (const char* name : {"starting", "serving", "draining"}) {
+  for (const char* name : {"starting", "serving", "draining", "closed"}) {
     AddValue(absl::string_view(name) == exposed.readiness.name() ? 1 : 0, {{"state", name}},
              &state);
   }
   families->push_back(std::move(state));
+  if (exposed.exporter != nullptr) {
+    MetricFamily spans =
+        Family("mrl_trace_spans_total", "Spans by what became of them.", MetricType::Counter);
+    AddValue(static_cast<double>(exposed.exporter->sent()), {{"result", "sent"}}, &spans);
+    AddValue(static_cast<double>(exposed.exporter->dropped()), {{"result", "dropped"}}, &spans);
+    families->push_back(std::move(spans));
+  }
   families->push_back(One("mrl_workers", "Threads that run searches.", exposed.workers));
   families->push_back(One("mrl_queue_depth", "Calls that wait for a worker.",
                           static_cast<double>(exposed.admission.waiting())));

@@ -7,6 +7,7 @@
 #include "server/metrics/call_metrics.h"
 #include "server/readiness.h"
 #include "server/registry.h"
+#include "server/trace/exporter.h"
 
 namespace mrl::server {
 
@@ -16,6 +17,7 @@ struct Exposed {
   const Registry& registry;
   const Admission& admission;
   const Readiness& readiness;
+  const Exporter* exporter = nullptr;  // null = no traces
   int workers = 0;
 };
 

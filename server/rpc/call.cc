@@ -1,7 +1,6 @@
 #include "server/rpc/call.h"
 
 #include <algorithm>
-#include <random>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -18,16 +17,16 @@ constexpr absl::string_view kListOfNames = "; served: ";
 constexpr size_t kRequestIdBytesMax = 64;
 constexpr size_t kErrorBytesMax = 2000;
 
-std::string FreshId() {
-  thread_local std::mt19937_64 random{std::random_device{}()};
-  return absl::StrCat(absl::Hex(random(), absl::kZeroPad16));
+// As a funnel's text has it: stored precision is not said.
+std::string PrefixText(const funnel::StageTrace& stage) {
+  return stage.bits == 0 ? absl::StrCat(stage.dims) : absl::StrCat(stage.dims, "b", stage.bits);
 }
 
 std::string StagesText(const std::vector<funnel::StageTrace>& stages) {
   std::string text;
   for (const funnel::StageTrace& stage : stages) {
-    absl::StrAppend(&text, text.empty() ? "" : ";", stage.kind, ":", stage.dims, "b", stage.bits,
-                    ":", stage.candidates_in, ">", stage.candidates_out, ":",
+    absl::StrAppend(&text, text.empty() ? "" : ";", stage.kind, ":", PrefixText(stage), ":",
+                    stage.candidates_in, ">", stage.candidates_out, ":",
                     static_cast<int64_t>(stage.micros), "us");
   }
   return text;
@@ -73,7 +72,7 @@ bool Call::slow() const { return absl::Microseconds(elapsed_micros()) >= desk_.s
 
 void Call::Report(const funnel::Trace& trace, const funnel::Plan& plan) {
   desk_.metrics.Searched(trace);
-  if (!slow()) return;
+  if (!slow() && desk_.exporter == nullptr) return;
   double micros = 0;
   for (const funnel::StageTrace& stage : trace.stages) micros += stage.micros;
   if (!stages_.empty() && micros <= search_micros_) return;
@@ -140,7 +139,7 @@ std::string Call::RequestId() const {
                       std::all_of(given.begin(), given.end(), [](char c) {
                         return absl::ascii_isgraph(static_cast<unsigned char>(c));
                       });
-  return usable ? std::string(given) : FreshId();
+  return usable ? std::string(given) : RandomHex(16);
 }
 
 // Who may see some collections only is not told the names of the others.
@@ -161,16 +160,57 @@ grpc::Status Call::End(absl::Status status) {
   if (absl::IsNotFound(status)) status = ForCaller(std::move(status));
   if (admitted_) desk_.admission.End(caller_.id());
   desk_.metrics.Ended(method_, status, elapsed_micros());
-  if (status.ok() && !slow() && !spdlog::should_log(spdlog::level::debug)) return grpc::Status::OK;
+  const bool logged = !status.ok() || slow() || spdlog::should_log(spdlog::level::debug);
+  if (!logged && desk_.exporter == nullptr) return grpc::Status::OK;
+  const std::optional<TraceParent> parent = ParseTraceParent(Metadata("traceparent"));
+  WriteTrace(status, parent);
+  if (!logged) return grpc::Status::OK;
   const std::string request_id = RequestId();
-  WriteLog(status, request_id);
+  WriteLog(status, request_id, parent ? parent->trace_id : "");
   return ToGrpc(status, request_id);
 }
 
-void Call::WriteLog(const absl::Status& status, const std::string& request_id) const {
+void Call::WriteTrace(const absl::Status& status, const std::optional<TraceParent>& parent) const {
+  if (desk_.exporter == nullptr) return;
+  if (!(parent ? parent->sampled : Chance(desk_.trace_ratio))) return;
+  Span call;
+  call.trace_id = parent ? parent->trace_id : RandomHex(32);
+  call.span_id = RandomHex(16);
+  call.parent_id = parent ? parent->span_id : "";
+  call.name = method_ == nullptr ? std::string(name_) : method_->path + 1;
+  call.server = true;
+  call.end = absl::Now();
+  call.begin = call.end - absl::Microseconds(elapsed_micros());
+  call.attributes = {{"rpc.system", "grpc"},
+                     {"rpc.grpc.status_code", absl::StrCat(status.raw_code())},
+                     {"mrl.collection", std::string(collection_.substr(0, Limits::kNameBytes))},
+                     {"mrl.plan", plan_}};
+  if (!status.ok()) call.error = std::string(status.message().substr(0, kErrorBytesMax));
+  std::vector<Span> spans = {call};
+  // Stages run one after another; when the first began is known to the length of the planning.
+  absl::Time begin = call.begin + absl::Microseconds(queue_micros_);
+  for (const funnel::StageTrace& stage : stages_) {
+    Span part;
+    part.trace_id = call.trace_id;
+    part.span_id = RandomHex(16);
+    part.parent_id = call.span_id;
+    part.name = absl::StrCat(stage.kind, " ", PrefixText(stage));
+    part.begin = begin;
+    part.end = begin += absl::Microseconds(stage.micros);
+    part.attributes = {{"mrl.candidates_in", absl::StrCat(stage.candidates_in)},
+                       {"mrl.candidates_out", absl::StrCat(stage.candidates_out)},
+                       {"mrl.bytes", absl::StrCat(stage.bytes)}};
+    spans.push_back(std::move(part));
+  }
+  desk_.exporter->Export(std::move(spans));
+}
+
+void Call::WriteLog(const absl::Status& status, const std::string& request_id,
+                    const std::string& trace_id) const {
   LogFields fields = {{"method", std::string(name_)},
                       {"code", absl::StatusCodeToString(status.code())},
                       {"request_id", request_id}};
+  if (!trace_id.empty()) fields.emplace_back("trace_id", trace_id);
   if (!collection_.empty()) {
     fields.emplace_back("collection", std::string(collection_.substr(0, Limits::kNameBytes)));
   }

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,6 +21,8 @@
 #include "server/rpc/collection_of.h"
 #include "server/rpc/desk.h"
 #include "server/rpc/error.h"
+#include "server/rpc/read_stall.h"
+#include "server/trace/trace_parent.h"
 
 namespace mrl::server {
 
@@ -47,6 +50,7 @@ class Call {
   // State, gate and admission, in this order. When it fails, `task` is never run.
   absl::Status Enter(Admission::Task* task);
   absl::Status Resume(Admission::Task* task);
+  absl::Duration read_stall() const { return desk_.read_stall; }
   void Cancel() { cancelled_.store(true, std::memory_order_relaxed); }
   void LeaveQueue();
   // The status that the caller gets, which is also counted and logged. Once a call.
@@ -58,7 +62,10 @@ class Call {
   absl::string_view Metadata(const char* name) const;
   std::string RequestId() const;
   absl::Status ForCaller(absl::Status status) const;
-  void WriteLog(const absl::Status& status, const std::string& request_id) const;
+  void WriteLog(const absl::Status& status, const std::string& request_id,
+                const std::string& trace_id) const;
+  // Sends the call's spans, where it is traced.
+  void WriteTrace(const absl::Status& status, const std::optional<TraceParent>& parent) const;
   bool slow() const;
 
   Desk& desk_;
@@ -131,7 +138,8 @@ class ChunkSource {
 };
 
 // A worker is taken for the making of each chunk and given back while the chunk is written, so that
-// a slow reader holds no worker, and no more than one chunk of memory.
+// a slow reader holds no worker, and no more than one chunk of memory; one that stalls is
+// cancelled.
 template <typename Response>
 class StreamCall final : public grpc::ServerWriteReactor<Response>, public Admission::Task {
  public:
@@ -150,14 +158,17 @@ class StreamCall final : public grpc::ServerWriteReactor<Response>, public Admis
   }
 
  private:
-  StreamCall(Desk& desk, absl::string_view method, const grpc::CallbackServerContext& context,
+  StreamCall(Desk& desk, absl::string_view method, grpc::CallbackServerContext& context,
              absl::string_view collection, Opener opener)
-      : call_(desk, method, context, collection), opener_(std::move(opener)) {}
+      : call_(desk, method, context, collection), opener_(std::move(opener)), stall_(context) {}
 
   // Nothing of `this` may be touched after StartWrite or Finish: another thread goes on with it.
   void Run() override {
     absl::StatusOr<bool> more = MakeChunk();
-    if (more.ok() && *more) return this->StartWrite(&chunk_);
+    if (more.ok() && *more) {
+      stall_.Begin(call_.read_stall());
+      return this->StartWrite(&chunk_);
+    }
     this->Finish(call_.End(more.status()));
   }
 
@@ -192,6 +203,7 @@ class StreamCall final : public grpc::ServerWriteReactor<Response>, public Admis
   }
 
   void OnWriteDone(bool ok) override {
+    stall_.End();
     if (!ok) return this->Finish(call_.End(absl::CancelledError("the reader is gone")));
     Continue();
   }
@@ -202,6 +214,7 @@ class StreamCall final : public grpc::ServerWriteReactor<Response>, public Admis
   Opener opener_;
   Source source_;
   Response chunk_;
+  ReadStall stall_;
   std::unique_ptr<grpc::Alarm> retry_;
 };
 

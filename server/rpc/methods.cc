@@ -11,6 +11,7 @@ constexpr Method kMethods[] = {
     {"BatchSearch", "/mrl.v1.SearchService/BatchSearch", Role::kRead, true},
     {"ExplainSearch", "/mrl.v1.SearchService/ExplainSearch", Role::kRead, true},
     {"Search", "/mrl.v1.SearchService/Search", Role::kRead, true},
+    {"GetConfig", "/mrl.v1.ServerService/GetConfig", Role::kAdmin, false},
     {"GetServerInfo", "/mrl.v1.ServerService/GetServerInfo", Role::kRead, false},
 };
 

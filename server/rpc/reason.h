@@ -5,6 +5,7 @@
 namespace mrl::server {
 
 inline constexpr char kReasonStarting[] = "STARTING";
+inline constexpr char kReasonStopping[] = "STOPPING";
 inline constexpr char kReasonNoKey[] = "KEY_NEEDED";
 inline constexpr char kReasonUnknownKey[] = "KEY_UNKNOWN";
 inline constexpr char kReasonRole[] = "ROLE_TOO_LOW";
@@ -15,8 +16,9 @@ inline constexpr char kReasonTooLate[] = "DEADLINE_BEFORE_TURN";
 inline constexpr char kReasonRate[] = "RATE_LIMIT";
 inline constexpr char kReasonInFlight[] = "IN_FLIGHT_LIMIT";
 
-inline constexpr const char* kReasons[] = {
-    kReasonStarting, kReasonNoKey,     kReasonUnknownKey, kReasonRole, kReasonCollection,
-    kReasonNoRule,   kReasonQueueFull, kReasonTooLate,    kReasonRate, kReasonInFlight};
+inline constexpr const char* kReasons[] = {kReasonStarting,   kReasonStopping,  kReasonNoKey,
+                                           kReasonUnknownKey, kReasonRole,      kReasonCollection,
+                                           kReasonNoRule,     kReasonQueueFull, kReasonTooLate,
+                                           kReasonRate,       kReasonInFlight};
 
 }  // namespace mrl::server

@@ -36,4 +36,20 @@ grpc::ServerUnaryReactor* ServerService::GetServerInfo(grpc::CallbackServerConte
       });
 }
 
+grpc::ServerUnaryReactor* ServerService::GetConfig(grpc::CallbackServerContext* context,
+                                                   const v1::GetConfigRequest* request,
+                                                   v1::ServerConfig* response) {
+  return UnaryCall<v1::GetConfigRequest, v1::ServerConfig>::Start(
+      desk_, "GetConfig", context, request, response,
+      [this](Call&, const v1::GetConfigRequest&, v1::ServerConfig* out) {
+        for (const Setting& setting : settings_) {
+          v1::ServerConfig::Setting* added = out->add_settings();
+          added->set_key(setting.key);
+          added->set_value(setting.value);
+          added->set_source(setting.source);
+        }
+        return absl::OkStatus();
+      });
+}
+
 }  // namespace mrl::server

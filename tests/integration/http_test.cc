@@ -1,5 +1,4 @@
 // The HTTP port, as a probe and a scraper see it.
-#include <httplib.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -7,27 +6,14 @@
 #include <fstream>
 #include <string>
 
-#include "tests/integration/served.h"
+#include "tests/integration/operated.h"
 
 namespace mrl {
 namespace {
 
 using ::testing::HasSubstr;
 
-class HttpPort : public Served {
- protected:
-  httplib::Result Get(const std::string& path) {
-    return httplib::Client("http://" + server_->http_address()).Get(path.c_str());
-  }
-  // The value of one line of /metrics; -1 where there is none.
-  double Metric(const std::string& name_and_labels) {
-    const httplib::Result page = Get("/metrics");
-    if (!page) return -1;
-    const size_t at = page->body.find("\n" + name_and_labels + " ");
-    if (at == std::string::npos) return -1;
-    return std::atof(page->body.c_str() + at + name_and_labels.size() + 2);
-  }
-};
+class HttpPort : public Operated {};
 
 TEST_F(HttpPort, SaysThatItLives) {
   const httplib::Result page = Get("/livez");
@@ -49,7 +35,7 @@ TEST_F(HttpPort, IsNotReadyWhileDraining) {
   const httplib::Result page = Get("/readyz");
   ASSERT_TRUE(page);
   EXPECT_EQ(page->status, 503);
-  EXPECT_THAT(page->body, HasSubstr("not ready: draining\n"));
+  EXPECT_THAT(page->body, HasSubstr("not ready: closed\n"));
 }
 
 TEST_F(HttpPort, SaysItsVersion) {

@@ -5,7 +5,7 @@
 namespace mrl {
 
 void Served::SetUp() {
-  server::SetUpLog("text", "error");
+  server::SetUpLog("text", "critical");
   BuildSample(folder_ / "sample", 1);
   BuildSample(folder_ / "broken", 2);
   ASSERT_FALSE(HasFatalFailure());
@@ -14,6 +14,7 @@ void Served::SetUp() {
   config_.grpc_port = config_.http_port = 0;
   config_.workers = 2;
   config_.drain_timeout_ms = 1000;
+  config_.log_level = "error";
   Configure(&config_);
   auto server = server::Server::Start(FileSystem::Posix(), config_);
   ASSERT_TRUE(server.ok()) << server.status();

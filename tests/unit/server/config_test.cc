@@ -99,6 +99,46 @@ TEST_F(Configuration, WrongValuesAreNamed) {
   ExpectRefused({"--log-level", "loud"}, "log-level is 'loud'; one of debug, info, warn, error");
 }
 
+TEST_F(Configuration, SwitchesNeedNoValue) {
+  EXPECT_FALSE(Parse({})->config.insecure_bind);
+  EXPECT_TRUE(Parse({"--insecure-bind"})->config.insecure_bind);
+  EXPECT_FALSE(Parse({"--insecure-bind=false"})->config.insecure_bind);
+  environment_ = {{"MRL_INSECURE_BIND", "true"}};
+  EXPECT_TRUE(Parse({})->config.insecure_bind);
+  ExpectRefused({"--insecure-bind=maybe"}, "insecure-bind is 'maybe' (flag --insecure-bind); true");
+}
+
+TEST_F(Configuration, ABindThatOthersReachNeedsAGuard) {
+  ExpectRefused({"--bind", "0.0.0.0"}, "neither tls-cert nor api-keys is set");
+  ExpectRefused({"--bind", "::"}, "bind is ::, which other machines reach");
+  for (const char* loopback : {"127.0.0.1", "127.1.2.3", "::1", "localhost"}) {
+    EXPECT_TRUE(Parse({"--bind", loopback}).ok()) << loopback;
+  }
+  EXPECT_TRUE(Parse({"--bind", "0.0.0.0", "--insecure-bind"}).ok());
+  EXPECT_TRUE(Parse({"--bind", "0.0.0.0", "--api-keys", "k"}).ok());
+  EXPECT_TRUE(Parse({"--bind", "0.0.0.0", "--tls-cert", "c", "--tls-key", "k"}).ok());
+}
+
+TEST_F(Configuration, TlsFilesComeTogether) {
+  ExpectRefused({"--tls-cert", "c"}, "tls-cert and tls-key are needed together");
+  ExpectRefused({"--tls-key", "k"}, "tls-cert and tls-key are needed together");
+  ExpectRefused({"--tls-client-ca", "a"}, "tls-client-ca needs tls-cert and tls-key");
+}
+
+TEST_F(Configuration, SecretsAreMasked) {
+  EXPECT_EQ(SourceOf(*Parse({}), "otlp-headers"), " from default");
+  environment_ = {{"MRL_OTLP_HEADERS", "token=planted"}};
+  EXPECT_EQ(SourceOf(*Parse({}), "otlp-headers"), "*** from environment MRL_OTLP_HEADERS");
+}
+
+TEST_F(Configuration, EveryKeyIsInTheHelp) {
+  const auto line = Parse({"--help"});
+  ASSERT_TRUE(line.ok()) << line.status();
+  for (const ConfigKey& key : ConfigKeys()) {
+    EXPECT_THAT(line->text, HasSubstr(std::string("--") + key.name));
+  }
+}
+
 TEST_F(Configuration, BrokenYamlIsNamedWithItsFile) {
   const std::string file = Yaml("bind: [\n");
   ExpectRefused({"--config", file.c_str()}, file);
