@@ -7,6 +7,7 @@
 #include "absl/types/span.h"
 #include "index/funnel/plan.h"
 #include "index/schema/point_id.h"
+#include "index/schema/schema.h"
 
 namespace mrl::server {
 
@@ -36,6 +37,7 @@ inline absl::Span<const Limit> LimitsTable() {
       {"batch_chunk_bytes", Limits::kBatchChunkBytes, "bytes of one BatchSearch reply chunk"},
       {"batch_hits", Limits::kBatchHits, "k x rows of one BatchSearch"},
       {"batch_rows", Limits::kBatchRows, "queries of one BatchSearch"},
+      {"dims", Schema::kDimMax, "dimensions of a vector"},
       {"funnel_text_bytes", Limits::kFunnelTextBytes, "bytes of a funnel in text"},
       {"id_bytes", PointId::kBytesMax, "bytes of a text id"},
       {"k", funnel::Limits::kKMax, "points wanted per query"},

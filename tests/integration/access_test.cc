@@ -185,6 +185,18 @@ TEST_F(Access, KeysAreRotatedByReload) {
   EXPECT_TRUE(new_key.GetServerInfo().ok());
 }
 
+TEST_F(Access, AKeyIsHeldToItsRate) {
+  const std::string hash = server::HashKey(kKeys[0].secret()).value();
+  std::ofstream(folder_ / "keys.yaml")
+      << "keys: [{id: slow, role: read, requests-per-s: 0.001, burst: 2, hash: '" << hash << "'}]";
+  server_->Reload(config_);
+  client::Client client = With(kKeys[0]);
+  EXPECT_TRUE(client.GetServerInfo().ok());
+  EXPECT_TRUE(client.GetServerInfo().ok());
+  ExpectError(client.GetServerInfo().status(), absl::StatusCode::kResourceExhausted,
+              "key 'slow' is above its limit of 0.001 calls a second");
+}
+
 TEST_F(Access, ABrokenKeysFileChangesNothing) {
   client::Client client = With(kKeys[0]);
   std::ofstream(folder_ / "keys.yaml") << "keys: [";
