@@ -1,6 +1,7 @@
 """TLS and keys, from every client."""
 
 import asyncio
+import json
 import os
 import secrets
 import subprocess
@@ -99,12 +100,14 @@ def test_a_certificate_needs_its_key(folder):
 
 def test_command_line_client_takes_key_from_file_and_environment(guarded, folder, key):
     roots = ("--tls-ca", folder / "tls.crt")
-    by_file = run_client(guarded, *roots, "--api-key-file", folder / "key",
-                         "search", "wordnet", "--id", ID, "-k", "3")
+    search = ("--json", "search", "wordnet", "--id", ID, "-k", "3")
+    by_file = run_client(guarded, *roots, "--api-key-file", folder / "key", *search)
     assert by_file.returncode == 0, by_file.stderr
-    by_variable = run_client(guarded, *roots, "search", "wordnet", "--id", ID, "-k", "3",
-                             MRL_API_KEY=key)
-    assert by_variable.stdout == by_file.stdout
+    by_variable = run_client(guarded, *roots, *search, MRL_API_KEY=key)
+    assert by_variable.returncode == 0, by_variable.stderr
+    hits = json.loads(by_file.stdout)["hits"]
+    assert len(hits) == 3
+    assert json.loads(by_variable.stdout)["hits"] == hits
     refused = run_client(guarded, *roots, "status")
     assert refused.returncode == 1
     assert "a key is needed" in refused.stderr
