@@ -22,8 +22,8 @@ absl::Status Get(const Registry& registry, const std::string& name, v1::Collecti
 }
 
 // A token is the last name of the page before, so that a page does not depend on what came or went.
-absl::Status ListPage(const Registry& registry, const v1::ListCollectionsRequest& request,
-                      v1::ListCollectionsResponse* out) {
+absl::Status ListPage(const Registry& registry, const Caller& caller,
+                      const v1::ListCollectionsRequest& request, v1::ListCollectionsResponse* out) {
   if (request.page_size() < 0) {
     return InvalidField("page_size", absl::StrCat("page_size is ", request.page_size(), "; 0 to ",
                                                   Limits::kPageSize, " are accepted"));
@@ -39,6 +39,7 @@ absl::Status ListPage(const Registry& registry, const v1::ListCollectionsRequest
   }
   for (const Registry::Entry& entry : registry.List()) {
     if (!request.page_token().empty() && entry.path.name <= after) continue;
+    if (!caller.MaySee(entry.path.name)) continue;
     if (static_cast<uint64_t>(out->collections_size()) == size) {
       out->set_next_page_token(
           absl::WebSafeBase64Escape(out->collections(out->collections_size() - 1).name()));
@@ -62,8 +63,8 @@ grpc::ServerUnaryReactor* CollectionService::GetCollection(grpc::CallbackServerC
                                                            const v1::GetCollectionRequest* request,
                                                            v1::Collection* response) {
   return UnaryCall<v1::GetCollectionRequest, v1::Collection>::Start(
-      pool_, "GetCollection", context, request, response,
-      [this](const Call&, const v1::GetCollectionRequest& in, v1::Collection* out) {
+      desk_, "GetCollection", context, request, response,
+      [this](Call&, const v1::GetCollectionRequest& in, v1::Collection* out) {
         return Get(registry_, in.name(), out);
       });
 }
@@ -72,9 +73,9 @@ grpc::ServerUnaryReactor* CollectionService::ListCollections(
     grpc::CallbackServerContext* context, const v1::ListCollectionsRequest* request,
     v1::ListCollectionsResponse* response) {
   return UnaryCall<v1::ListCollectionsRequest, v1::ListCollectionsResponse>::Start(
-      pool_, "ListCollections", context, request, response,
-      [this](const Call&, const v1::ListCollectionsRequest& in, v1::ListCollectionsResponse* out) {
-        return ListPage(registry_, in, out);
+      desk_, "ListCollections", context, request, response,
+      [this](Call& call, const v1::ListCollectionsRequest& in, v1::ListCollectionsResponse* out) {
+        return ListPage(registry_, call.caller(), in, out);
       });
 }
 
@@ -82,8 +83,8 @@ grpc::ServerUnaryReactor* CollectionService::GetCollectionStats(
     grpc::CallbackServerContext* context, const v1::GetCollectionStatsRequest* request,
     v1::CollectionStats* response) {
   return UnaryCall<v1::GetCollectionStatsRequest, v1::CollectionStats>::Start(
-      pool_, "GetCollectionStats", context, request, response,
-      [this](const Call&, const v1::GetCollectionStatsRequest& in, v1::CollectionStats* out) {
+      desk_, "GetCollectionStats", context, request, response,
+      [this](Call&, const v1::GetCollectionStatsRequest& in, v1::CollectionStats* out) {
         return GetStats(registry_, in.name(), out);
       });
 }
@@ -92,8 +93,8 @@ grpc::ServerUnaryReactor* CollectionService::ReloadCollection(
     grpc::CallbackServerContext* context, const v1::ReloadCollectionRequest* request,
     v1::Collection* response) {
   return UnaryCall<v1::ReloadCollectionRequest, v1::Collection>::Start(
-      pool_, "ReloadCollection", context, request, response,
-      [this](const Call&, const v1::ReloadCollectionRequest& in, v1::Collection* out) {
+      desk_, "ReloadCollection", context, request, response,
+      [this](Call&, const v1::ReloadCollectionRequest& in, v1::Collection* out) {
         MRL_RETURN_IF_ERROR(registry_.Reload(in.name()));
         return Get(registry_, in.name(), out);
       });

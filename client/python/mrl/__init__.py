@@ -2,6 +2,7 @@
 
 from mrl.aio import AsyncClient
 from mrl.client import Client
+from mrl.connection import Tls
 from mrl.errors import MrlError
 from mrl.model import (
     Collection,
@@ -27,5 +28,6 @@ __all__ = [
     "SearchStats",
     "ServerInfo",
     "StageStats",
+    "Tls",
     "WhyNot",
 ]
