@@ -60,6 +60,7 @@ struct Server::Services {
 Server::Server(FileSystem& files, const Config& config, std::vector<Setting> settings, int workers)
     : files_(files),
       config_(config),
+      workers_(workers),
       account_(MemoryLimitOf(config)),
       registry_(files, account_, config.indexes),
       gate_(nullptr),

@@ -55,6 +55,7 @@ class Server {
   // In the order in which they are needed: the pool is emptied before what its calls use goes.
   FileSystem& files_;
   const Config config_;
+  const int workers_;
   std::string address_;
   Readiness readiness_;
   MemoryAccount account_;
