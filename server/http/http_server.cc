@@ -30,11 +30,12 @@ class LibServer final : public HttpServer {
       const int on = 1;
       setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     });
-    for (const auto& [path, page] : pages_) {
-      server_.Get(path, [&page](const httplib::Request&, httplib::Response& response) {
+    for (const auto& entry : pages_) {
+      const auto& page = entry.second;
+      server_.Get(entry.first, [&page](const httplib::Request&, httplib::Response& response) {
         const HttpReply reply = page();
         response.status = reply.code;
-        response.set_content(reply.body, reply.content_type.c_str());
+        response.set_content(reply.body, reply.content_type);
       });
     }
   }
