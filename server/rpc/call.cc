@@ -119,7 +119,7 @@ absl::Status Call::Enter(Admission::Task* task) {
   MRL_RETURN_IF_ERROR(CheckEntry());
   // Before it is known, since the task may run to its end inside of Admit.
   admitted_ = true;
-  const absl::Status status = desk_.admission.Admit(MakeClaim(), task);
+  absl::Status status = desk_.admission.Admit(MakeClaim(), task);
   if (!status.ok()) admitted_ = false;
   return status;
 }

@@ -132,8 +132,8 @@ void Exporter::Send(const std::vector<Span>& spans) {
   client.set_connection_timeout(kTimeoutS);
   client.set_read_timeout(kTimeoutS);
   client.set_write_timeout(kTimeoutS);
-  const httplib::Result reply = client.Post(path.c_str(), ParseHeaders(options_.headers),
-                                            ToOtlpJson(spans), "application/json");
+  const httplib::Result reply =
+      client.Post(path, ParseHeaders(options_.headers), ToOtlpJson(spans), "application/json");
   if (reply && reply->status >= 200 && reply->status < 300) {
     sent_ += spans.size();
     return;
