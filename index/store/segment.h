@@ -17,6 +17,8 @@
 
 namespace mrl::store {
 
+class IdColumn;
+
 // What the manifest says of a segment; a file that says otherwise is refused.
 struct SegmentInfo {
   uint32_t number = 0;  // names the file: NNNNNN.seg
@@ -113,8 +115,8 @@ class SegmentWriter {
                       absl::Span<const std::string> payloads,
                       absl::Span<const float> mean_deviation);
   uint32_t rows() const;
-  // The ids so far, in order of rows; a later Append moves them.
-  absl::Span<const PointId> ids() const;
+  // The ids so far.
+  IdColumn& ids();
   // ALREADY_EXISTS names an id that came twice. Syncs and renames into place.
   absl::StatusOr<SegmentInfo> Finish();
 
