@@ -108,6 +108,7 @@ json ToJson(const client::SearchResult& result) {
           {"generation", result.stats.generation},
           {"rows_scanned", result.stats.rows_scanned},
           {"multiply_adds", result.stats.multiply_adds},
+          {"tile_queries", result.stats.tile_queries},
           {"queue_micros", result.stats.queue_micros},
           {"total_micros", result.stats.total_micros}};
 }

@@ -77,6 +77,7 @@ SearchStats FromProto(const v1::SearchStats& stats) {
   out.plan = stats.plan();
   out.generation = stats.generation();
   out.multiply_adds = stats.multiply_adds();
+  out.tile_queries = stats.tile_queries();
   return out;
 }
 

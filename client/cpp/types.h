@@ -52,6 +52,7 @@ struct SearchStats {
   std::string plan;
   uint64_t generation = 0;
   uint64_t multiply_adds = 0;
+  uint32_t tile_queries = 1;
 };
 
 struct SearchResult {

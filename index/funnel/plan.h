@@ -60,6 +60,7 @@ struct Plan {
   std::vector<Stage> stages;
   uint32_t k = 0;
   std::string ToText() const;  // the funnel's text form, or "exact"
+  bool operator==(const Plan&) const = default;
 };
 
 // INVALID_ARGUMENT names the offending number and its limit: k = 0 or above kKMax, keep that grows

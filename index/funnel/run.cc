@@ -122,7 +122,9 @@ class TileRun {
   Tiled FirstStage() { return {search_.get(), absl::OkStatus(), {}, output_.trace.stages.data()}; }
 
   // The stages after the first, whose candidates came in `micros`.
-  absl::StatusOr<Output> Finish(std::vector<Shortlisted> candidates, double micros) {
+  absl::StatusOr<Output> Finish(std::vector<Shortlisted> candidates, double micros,
+                                size_t tile_queries) {
+    output_.trace.tile_queries = static_cast<uint32_t>(tile_queries);
     MRL_RETURN_IF_ERROR(End(0, candidates, Clock::now(), micros));
     for (size_t number = 1; number < plan_.stages.size(); ++number) {
       MRL_RETURN_IF_ERROR(CheckStopped());
@@ -204,7 +206,8 @@ std::vector<absl::StatusOr<Output>> RunTile(const View& view, const Plan& plan,
   std::vector<absl::StatusOr<Output>> outputs;
   for (size_t i = 0; i < queries.size(); ++i) {
     if (tile[i].status.ok()) {
-      outputs.push_back(runs[i]->Finish(std::move(tile[i].candidates), share_micros));
+      outputs.push_back(
+          runs[i]->Finish(std::move(tile[i].candidates), share_micros, queries.size()));
     } else {
       outputs.emplace_back(tile[i].status);
     }

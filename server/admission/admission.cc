@@ -117,16 +117,33 @@ absl::Duration Admission::WaitBehind(size_t tasks) const {
                        static_cast<double>(pool_.threads()));
 }
 
+std::vector<Admission::Task*> Admission::TakeTasks() {
+  std::vector<Task*> tasks;
+  if (queue_.size() == 0) return tasks;
+  const size_t share = (queue_.size() + pool_.threads() - 1) / pool_.threads();
+  std::string collection;
+  tasks.push_back(queue_.Pop(&collection));
+  const void* const alike = tasks.front()->joins_as();
+  if (alike == nullptr) return tasks;
+  queue_.PopAlso(collection, std::min(share, kJoinedMax) - 1, &tasks,
+                 [alike](const Task* task) { return task->joins_as() == alike; });
+  return tasks;
+}
+
 void Admission::RunNext() {
-  Task* task = nullptr;
+  std::vector<Task*> tasks;
   {
     absl::MutexLock lock(&mutex_);
-    if (queue_.size() == 0) return;
-    task = queue_.Pop();
+    tasks = TakeTasks();
   }
+  if (tasks.empty()) return;
   const absl::Time begin = now_();
-  task->Run();
-  const double took_s = absl::ToDoubleSeconds(now_() - begin);
+  if (tasks.size() == 1) {
+    tasks.front()->Run();
+  } else {
+    tasks.front()->RunWith(absl::MakeConstSpan(tasks).subspan(1));
+  }
+  const double took_s = absl::ToDoubleSeconds(now_() - begin) / static_cast<double>(tasks.size());
   absl::MutexLock lock(&mutex_);
   mean_run_s_ += (std::max(took_s, 0.0) - mean_run_s_) * kNewest;
 }

@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -17,6 +18,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "index/schedule/worker_pool.h"
 #include "server/admission/fair_queue.h"
 #include "server/admission/token_bucket.h"
@@ -34,6 +36,13 @@ class Admission {
     virtual void Run() = 0;
     // On any thread; the task may be gone when this returns. RESOURCE_EXHAUSTED.
     virtual void Refuse(absl::Status why) = 0;
+    // Tasks of one collection that answer alike, and not with null, may run as one.
+    virtual const void* joins_as() const { return nullptr; }
+    // Instead of Run of each: this task and `others`, which have left the queue too.
+    virtual void RunWith(absl::Span<Task* const> others) {
+      Run();
+      for (Task* other : others) other->Run();
+    }
   };
 
   // Whose call it is, and what that owner may use.
@@ -47,6 +56,9 @@ class Admission {
   };
 
   using Clock = std::function<absl::Time()>;
+
+  // At most this many tasks run as one.
+  static constexpr size_t kJoinedMax = 16;
 
   // `pool` outlives this and takes `queue_max` tasks at least.
   Admission(schedule::WorkerPool& pool, size_t queue_max, Clock now = absl::Now);
@@ -80,8 +92,11 @@ class Admission {
   absl::Status QueueFull() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Duration WaitBehind(size_t tasks) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Account& AccountOf(absl::string_view owner) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // One for each waiting task is in the pool.
+  // One for each waiting task is in the pool; where tasks were joined, some find nothing to do.
   void RunNext();
+  // The task whose turn it is, and those that join it: a fair share of the queue for one worker, so
+  // that nobody waits for company and no worker idles for want of a task.
+  std::vector<Task*> TakeTasks() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   schedule::WorkerPool& pool_;
   const size_t queue_max_;

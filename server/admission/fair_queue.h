@@ -8,6 +8,7 @@
 #include <map>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/string_view.h"
 
@@ -27,6 +28,7 @@ class Turns {
   }
   // The queue whose turn it is; give the turn on with Pass. Not empty.
   Queue& Front() { return order_.front()->second; }
+  const std::string& front_name() const { return order_.front()->first; }
   void Pass() {
     const auto served = order_.front();
     order_.pop_front();
@@ -42,6 +44,18 @@ class Turns {
       if (one->second.size() > longest->second.size()) longest = one;
     }
     return longest->second;
+  }
+  // Null where there is none of this name.
+  Queue* Find(absl::string_view name) {
+    const auto found = queues_.find(name);
+    return found == queues_.end() ? nullptr : &found->second;
+  }
+  // The queue after `times` that have their turn before it; below queues().
+  Queue& Next(size_t times) { return order_[times]->second; }
+  // Forgets those that are empty out of their turn.
+  void DropEmpty() {
+    std::erase_if(order_, [](auto one) { return one->second.empty(); });
+    std::erase_if(queues_, [](const auto& one) { return one.second.empty(); });
   }
   // Items of one name; 0 for an unknown one.
   size_t size_of(absl::string_view name) const {
@@ -67,11 +81,12 @@ class FairQueue {
     ++queue.items;
     ++size_;
   }
-  // The next in turn. Not empty.
-  Item Pop() {
+  // The next in turn, and its collection. Not empty.
+  Item Pop(std::string* collection) {
     Owner& owner = owners_.Front();
-    while (owner.collections.Front().empty()) owner.collections.Pass();  // emptied by Displace
+    while (owner.collections.Front().empty()) owner.collections.Pass();  // emptied out of turn
     std::deque<Item>& items = owner.collections.Front();
+    *collection = owner.collections.front_name();
     Item item = std::move(items.front());
     items.pop_front();
     owner.collections.Pass();
@@ -79,6 +94,27 @@ class FairQueue {
     --size_;
     owners_.Pass();
     return item;
+  }
+  // Adds up to `count` more of one collection to `out`, out of their owners' turns: one of each
+  // owner after another, as long as its next item is `wanted`.
+  template <typename Wanted>
+  void PopAlso(absl::string_view collection, size_t count, std::vector<Item>* out, Wanted wanted) {
+    bool found = true;
+    while (found && count > 0) {
+      found = false;
+      for (size_t i = 0; i < owners_.queues() && count > 0; ++i) {
+        Owner& owner = owners_.Next(i);
+        std::deque<Item>* items = owner.collections.Find(collection);
+        if (items == nullptr || items->empty() || !wanted(items->front())) continue;
+        out->push_back(std::move(items->front()));
+        items->pop_front();
+        --owner.items;
+        --size_;
+        --count;
+        found = true;
+      }
+    }
+    owners_.DropEmpty();
   }
   // Exchanges the newest item of the longest collection of the longest owner for `item`, unless
   // `owner` is no shorter than that owner: then false, and nothing changes. Not empty.

@@ -223,6 +223,7 @@ void ToProto(const funnel::Trace& trace, const funnel::Plan& plan, uint64_t gene
   out->set_plan(plan.ToText());
   out->set_generation(generation);
   out->set_multiply_adds(trace.multiply_adds);
+  out->set_tile_queries(trace.tile_queries);
 }
 
 void ToProto(const funnel::WhyNot& why_not, v1::WhyNot* out) {

@@ -1,5 +1,7 @@
 #include "server/service/search.h"
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <optional>
 #include <string>
@@ -104,7 +106,7 @@ class BatchSource final : public ChunkSource<v1::BatchSearchResponse> {
   absl::StatusOr<bool> Next(Call& call, v1::BatchSearchResponse* chunk) override {
     uint64_t bytes = 0;
     while (row_ < request_.rows()) {
-      if (!searched_) MRL_RETURN_IF_ERROR(SearchRow(call));
+      if (!searched_) MRL_RETURN_IF_ERROR(TakeRow(call));
       MRL_ASSIGN_OR_RETURN(const bool whole, WriteRow(&bytes, chunk));
       if (!whole) return true;  // the chunk is full; this row goes on in the next
       ++row_;
@@ -114,13 +116,26 @@ class BatchSource final : public ChunkSource<v1::BatchSearchResponse> {
   }
 
  private:
-  absl::Status SearchRow(Call& call) {
-    MRL_RETURN_IF_ERROR(call.CheckStopped());
+  // Searches the next rows together.
+  void SearchTile(Call& call) {
     const auto begin = std::chrono::steady_clock::now();
-    funnel::RunOptions options;
-    options.stopped = [&call] { return call.stopped(); };
-    auto output = funnel::Run(collection_->view(), plan_,
-                              Elements(request_.queries(), row_ * dims_, dims_), options);
+    std::vector<funnel::TileQuery> queries;
+    const size_t rows = std::min<size_t>(request_.rows() - row_, funnel::kTileMax);
+    for (size_t row = row_; row < row_ + rows; ++row) {
+      vectors_[row - row_] = Elements(request_.queries(), row * dims_, dims_);
+      queries.push_back({vectors_[row - row_], {.stopped = [&call] { return call.stopped(); }}});
+    }
+    tile_begin_ = row_;
+    tile_ = funnel::RunTile(collection_->view(), plan_, queries);
+    micros_ = std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begin)
+                  .count() /
+              static_cast<double>(rows);
+  }
+
+  absl::Status TakeRow(Call& call) {
+    MRL_RETURN_IF_ERROR(call.CheckStopped());
+    if (row_ == tile_begin_ + tile_.size()) SearchTile(call);
+    auto& output = tile_[row_ - tile_begin_];
     if (!output.ok()) {
       return WithField(Annotate(output.status(), absl::StrCat("row ", row_)), "queries");
     }
@@ -131,9 +146,7 @@ class BatchSource final : public ChunkSource<v1::BatchSearchResponse> {
     stats_.Clear();
     ToProto(output_.trace, plan_, collection_->generation(), &stats_);
     stats_.set_queue_micros(call.queue_micros());
-    stats_.set_total_micros(
-        std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begin)
-            .count());
+    stats_.set_total_micros(micros_);
     return absl::OkStatus();
   }
 
@@ -164,6 +177,10 @@ class BatchSource final : public ChunkSource<v1::BatchSearchResponse> {
   const size_t dims_;
   const v1::BatchSearchRequest& request_;
   const HitWriter writer_;
+  std::vector<absl::StatusOr<funnel::Output>> tile_;  // of the rows from tile_begin_
+  std::array<std::vector<float>, funnel::kTileMax> vectors_;
+  uint32_t tile_begin_ = 0;
+  double micros_ = 0;  // a row's share of the tile's time
   uint32_t row_ = 0;
   bool searched_ = false;  // output_ and stats_ are of row_
   size_t next_hit_ = 0;
@@ -171,25 +188,32 @@ class BatchSource final : public ChunkSource<v1::BatchSearchResponse> {
   v1::SearchStats stats_;
 };
 
-}  // namespace
+// A request that was found to be in order.
+struct Asked {
+  std::shared_ptr<const Collection> collection;
+  Query query;
+  funnel::Plan plan;
+};
 
-absl::Status RunSearch(const Registry& registry, Call& call, const v1::SearchRequest& request,
-                       absl::Span<const PointId> why_not_ids, std::vector<funnel::WhyNot>* why_not,
-                       v1::SearchResponse* response) {
-  MRL_ASSIGN_OR_RETURN(const auto collection, registry.Find(request.collection()));
-  MRL_ASSIGN_OR_RETURN(const Query query, ReadQuery(*collection, request));
-  MRL_ASSIGN_OR_RETURN(
-      const funnel::Plan plan,
-      MakePlan(*collection, request.options(), static_cast<uint32_t>(query.vector.size())));
-  funnel::RunOptions options;
-  options.stopped = [&call] { return call.stopped(); };
-  options.why_not = why_not_ids;
-  options.leave_out = query.leave_out;
-  auto output = funnel::Run(collection->view(), plan, query.vector, options);
+absl::StatusOr<Asked> Ask(const Registry& registry, const v1::SearchRequest& request) {
+  Asked asked;
+  MRL_ASSIGN_OR_RETURN(asked.collection, registry.Find(request.collection()));
+  MRL_ASSIGN_OR_RETURN(asked.query, ReadQuery(*asked.collection, request));
+  MRL_ASSIGN_OR_RETURN(asked.plan, MakePlan(*asked.collection, request.options(),
+                                            static_cast<uint32_t>(asked.query.vector.size())));
+  return asked;
+}
+
+funnel::TileQuery ToTile(const Call& call, const Query& query) {
+  return {query.vector,
+          {.stopped = [&call] { return call.stopped(); }, .leave_out = query.leave_out}};
+}
+
+absl::Status Reply(Call& call, const v1::SearchRequest& request, const Asked& asked,
+                   const absl::StatusOr<funnel::Output>& output, v1::SearchResponse* response) {
   if (!output.ok()) return WithField(output.status(), "vector");
-  call.Report(output->trace, plan);
-
-  const HitWriter writer(*collection, request.options());
+  call.Report(output->trace, asked.plan);
+  const HitWriter writer(*asked.collection, request.options());
   uint64_t bytes = kStatsRoom;
   for (const funnel::Hit& found : output->hits) {
     if (!writer.Wanted(found)) continue;
@@ -199,11 +223,52 @@ absl::Status RunSearch(const Registry& registry, Call& call, const v1::SearchReq
     *response->add_hits() = std::move(hit);
   }
   v1::SearchStats* stats = response->mutable_stats();
-  ToProto(output->trace, plan, collection->generation(), stats);
+  ToProto(output->trace, asked.plan, asked.collection->generation(), stats);
   stats->set_queue_micros(call.queue_micros());
   stats->set_total_micros(call.elapsed_micros());
-  if (why_not != nullptr) *why_not = std::move(output->trace.why_not);
   return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status RunExplain(const Registry& registry, Call& call, const v1::SearchRequest& request,
+                        absl::Span<const PointId> why_not_ids, std::vector<funnel::WhyNot>* why_not,
+                        v1::SearchResponse* response) {
+  MRL_ASSIGN_OR_RETURN(const Asked asked, Ask(registry, request));
+  funnel::TileQuery query = ToTile(call, asked.query);
+  query.options.why_not = why_not_ids;
+  auto output = funnel::Run(asked.collection->view(), asked.plan, query.query, query.options);
+  MRL_RETURN_IF_ERROR(Reply(call, request, asked, output, response));
+  *why_not = std::move(output->trace.why_not);
+  return absl::OkStatus();
+}
+
+void RunSearches(const Registry& registry, absl::Span<JoinedSearch> calls) {
+  std::vector<absl::StatusOr<Asked>> asked;
+  std::vector<bool> done(calls.size());
+  for (size_t i = 0; i < calls.size(); ++i) {
+    asked.push_back(Ask(registry, calls[i].request));
+    calls[i].status = asked[i].status();
+    done[i] = !asked[i].ok();
+  }
+  for (size_t first = 0; first < calls.size(); ++first) {
+    if (done[first]) continue;
+    const std::shared_ptr<const Collection>& collection = asked[first]->collection;
+    std::vector<size_t> tile;
+    std::vector<funnel::TileQuery> queries;
+    for (size_t i = first; i < calls.size() && tile.size() < funnel::kTileMax; ++i) {
+      if (done[i] || asked[i]->collection != collection) continue;
+      if (asked[i]->plan != asked[first]->plan) continue;
+      tile.push_back(i);
+      queries.push_back(ToTile(calls[i].call, asked[i]->query));
+      done[i] = true;
+    }
+    const auto outputs = funnel::RunTile(collection->view(), asked[first]->plan, queries);
+    for (size_t i = 0; i < tile.size(); ++i) {
+      JoinedSearch& one = calls[tile[i]];
+      one.status = Reply(one.call, one.request, *asked[tile[i]], outputs[i], one.response);
+    }
+  }
 }
 
 absl::StatusOr<std::unique_ptr<ChunkSource<v1::BatchSearchResponse>>> OpenBatch(

@@ -9,13 +9,19 @@
 #include "mrl/v1/search.pb.h"
 #include "server/registry.h"
 #include "server/rpc/call.h"
+#include "server/rpc/joined_call.h"
 
 namespace mrl::server {
 
-// `why_not` may be null; `why_not_ids` are followed into it.
-absl::Status RunSearch(const Registry& registry, Call& call, const v1::SearchRequest& request,
-                       absl::Span<const PointId> why_not_ids, std::vector<funnel::WhyNot>* why_not,
-                       v1::SearchResponse* response);
+using JoinedSearch = Joined<v1::SearchRequest, v1::SearchResponse>;
+
+// Searches that were at hand at the same time; those of one collection and plan run as one tile.
+void RunSearches(const Registry& registry, absl::Span<JoinedSearch> calls);
+
+// `why_not_ids` are followed into `why_not`.
+absl::Status RunExplain(const Registry& registry, Call& call, const v1::SearchRequest& request,
+                        absl::Span<const PointId> why_not_ids, std::vector<funnel::WhyNot>* why_not,
+                        v1::SearchResponse* response);
 
 // `request` outlives the source. Everything that can be wrong with the request as a whole is
 // refused here; a row with NaN is refused when its turn comes, and named.

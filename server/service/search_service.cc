@@ -27,7 +27,7 @@ absl::Status Explain(const Registry& registry, Call& call, const v1::ExplainSear
   }
   std::vector<funnel::WhyNot> why_not;
   MRL_RETURN_IF_ERROR(
-      RunSearch(registry, call, request.search(), ids, &why_not, response->mutable_result()));
+      RunExplain(registry, call, request.search(), ids, &why_not, response->mutable_result()));
   for (const funnel::WhyNot& point : why_not) ToProto(point, response->add_why_not());
   return absl::OkStatus();
 }
@@ -37,11 +37,8 @@ absl::Status Explain(const Registry& registry, Call& call, const v1::ExplainSear
 grpc::ServerUnaryReactor* SearchService::Search(grpc::CallbackServerContext* context,
                                                 const v1::SearchRequest* request,
                                                 v1::SearchResponse* response) {
-  return UnaryCall<v1::SearchRequest, v1::SearchResponse>::Start(
-      desk_, "Search", context, request, response,
-      [this](Call& call, const v1::SearchRequest& in, v1::SearchResponse* out) {
-        return RunSearch(registry_, call, in, {}, nullptr, out);
-      });
+  return JoinedCall<v1::SearchRequest, v1::SearchResponse>::Start(desk_, "Search", context, request,
+                                                                  response, search_);
 }
 
 grpc::ServerWriteReactor<v1::BatchSearchResponse>* SearchService::BatchSearch(

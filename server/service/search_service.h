@@ -3,13 +3,17 @@
 #include "mrl/v1/search.grpc.pb.h"
 #include "server/registry.h"
 #include "server/rpc/desk.h"
+#include "server/service/search.h"
 
 namespace mrl::server {
 
 // Both arguments outlive the service. Thread-safe.
 class SearchService final : public v1::SearchService::CallbackService {
  public:
-  SearchService(const Registry& registry, Desk& desk) : registry_(registry), desk_(desk) {}
+  SearchService(const Registry& registry, Desk& desk)
+      : registry_(registry),
+        desk_(desk),
+        search_([&registry](absl::Span<JoinedSearch> calls) { RunSearches(registry, calls); }) {}
 
   grpc::ServerUnaryReactor* Search(grpc::CallbackServerContext* context,
                                    const v1::SearchRequest* request,
@@ -23,6 +27,7 @@ class SearchService final : public v1::SearchService::CallbackService {
  private:
   const Registry& registry_;
   Desk& desk_;
+  const JoinedHandler<v1::SearchRequest, v1::SearchResponse> search_;
 };
 
 }  // namespace mrl::server

@@ -58,6 +58,7 @@ class SearchStats:
     plan: str
     generation: int
     multiply_adds: int
+    tile_queries: int = 1
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <string>
 #include <utility>
@@ -24,7 +25,8 @@ class Admissions : public ::testing::Test {
  protected:
   class Recorded final : public Admission::Task {
    public:
-    Recorded(Admissions* test, std::string name) : test_(test), name_(std::move(name)) {}
+    Recorded(Admissions* test, std::string name, const void* joins_as)
+        : test_(test), name_(std::move(name)), joins_as_(joins_as) {}
     void Run() override {
       test_->now_ += test_->run_time_;
       test_->ran_.push_back(name_);
@@ -33,10 +35,18 @@ class Admissions : public ::testing::Test {
       test_->refused_.push_back(name_);
       test_->why_ = std::move(why);
     }
+    const void* joins_as() const override { return joins_as_; }
+    void RunWith(absl::Span<Task* const> others) override {
+      std::string names = name_;
+      for (Task* other : others) names += "+" + static_cast<Recorded*>(other)->name_;
+      test_->now_ += test_->run_time_;
+      test_->ran_.push_back(names);
+    }
 
    private:
     Admissions* test_;
     std::string name_;
+    const void* joins_as_;
   };
   class Blocking final : public Admission::Task {
    public:
@@ -55,7 +65,7 @@ class Admissions : public ::testing::Test {
   ~Admissions() override { Finish(); }
 
   absl::Status Admit(const std::string& name, Admission::Claim claim) {
-    tasks_.push_back(std::make_unique<Recorded>(this, name));
+    tasks_.push_back(std::make_unique<Recorded>(this, name, joins_as_));
     return admission_.Admit(claim, tasks_.back().get());
   }
   static Admission::Claim Of(absl::string_view owner, absl::string_view collection = "c") {
@@ -78,6 +88,7 @@ class Admissions : public ::testing::Test {
 
   absl::Time now_ = absl::FromUnixSeconds(1'000'000);  // moved by the one that runs or tests
   absl::Duration run_time_ = absl::ZeroDuration();
+  const void* joins_as_ = nullptr;  // of the tasks that are admitted next
   std::vector<std::string> ran_, refused_;
   absl::Status why_;
   std::vector<std::unique_ptr<Recorded>> tasks_;
@@ -101,6 +112,44 @@ TEST_F(Admissions, CollectionsOfOneOwnerTakeTurns) {
   ASSERT_TRUE(Admit("y1", Of("a", "y")).ok());
   Finish();
   EXPECT_THAT(ran_, ElementsAre("x1", "y1", "x2"));
+}
+
+TEST_F(Admissions, TasksThatAreAlikeInOneCollectionRunAsOne) {
+  joins_as_ = this;
+  ASSERT_TRUE(Admit("x1", Of("a", "x")).ok());
+  ASSERT_TRUE(Admit("y1", Of("a", "y")).ok());
+  ASSERT_TRUE(Admit("x2", Of("a", "x")).ok());
+  ASSERT_TRUE(Admit("x3", Of("b", "x")).ok());
+  joins_as_ = &now_;
+  ASSERT_TRUE(Admit("other", Of("b", "x")).ok());
+  joins_as_ = nullptr;
+  ASSERT_TRUE(Admit("alone", Of("b", "x")).ok());
+  Finish();
+  EXPECT_THAT(ran_, ElementsAre("x1+x3+x2", "other", "y1", "alone"));
+  EXPECT_EQ(admission_.waiting(), 0u);
+}
+
+TEST_F(Admissions, AWorkerTakesItsShareOfWhatCanBeJoined) {
+  schedule::WorkerPool pool(2, 100);
+  Admission admission(pool, 100, [this] { return now_; });
+  Blocking first, second;
+  for (Blocking* one : {&first, &second}) {
+    ASSERT_TRUE(admission.Admit({}, one).ok());
+    one->begun.WaitForNotification();
+  }
+  for (int i = 0; i < 50; ++i) {
+    tasks_.push_back(std::make_unique<Recorded>(this, "q", this));
+    ASSERT_TRUE(admission.Admit(Of("a"), tasks_.back().get()).ok());
+  }
+  first.go.Notify();  // one worker runs them all, so that `ran_` needs no lock
+  while (admission.waiting() > 0) {
+  }
+  second.go.Notify();
+  pool.Shutdown();
+  std::vector<size_t> sizes;
+  for (const std::string& names : ran_)
+    sizes.push_back(1 + std::count(names.begin(), names.end(), '+'));
+  EXPECT_THAT(sizes, ElementsAre(16, 16, 9, 5, 2, 1, 1));
 }
 
 TEST_F(Admissions, AFullQueueRefusesWhoHasMostWaiting) {
@@ -175,7 +224,7 @@ TEST_F(Admissions, CallsAtATimeAreHeldPerOwner) {
 
 TEST_F(Admissions, ANextStepIsNotRefused) {
   for (int i = 0; i < 6; ++i) ASSERT_TRUE(Admit("a", Of("a")).ok());
-  tasks_.push_back(std::make_unique<Recorded>(this, "step"));
+  tasks_.push_back(std::make_unique<Recorded>(this, "step", nullptr));
   EXPECT_TRUE(admission_.Resume(Of("b"), tasks_.back().get()).ok());
   Finish();
   EXPECT_EQ(ran_.size(), 7u);
