@@ -1,0 +1,285 @@
+"""The engines that search_bench.py times. Each builds what it needs in a folder, once, and then runs
+settings, from cheap to dear, with one thread: run(settings, part, in_flight, count) gives
+{setting: (recall, ms a query)} for `count` queries of the set `part`, `in_flight` of them at a time.
+
+Versions and settings follow the guides of each; what is cited as a rival is never slower than its default.
+"""
+import json
+import os
+import subprocess
+import time
+
+import numpy as np
+from rows import BLOCK, K, load, recall, unit
+
+THREADS = int(os.environ.get("BENCH_BUILD_THREADS", "2"))
+
+
+class Mrl:
+    """The index as `mrl-index build` makes it by default; settings are funnels. It times itself."""
+
+    def __init__(self, folder, program):
+        self.folder, self.program = folder, program
+        self.dims = np.load(f"{folder}/base.npy", mmap_mode="r").shape[1]
+        lists = ["16:200", "16:2000,64:400", "32:1000", "64:200", "64:1000", "64:4000"]
+        if self.dims >= 256:
+            lists += [f"{scan}{rest}" for scan in ("128b1:500", "128b1:1000", "128b1:2000", "128b1:4000",
+                                                   "256b1:1000", "256b1:2000", "256b1:4000")
+                      for rest in (("",) if self.dims < 512 else (",512b1:60", ",512b1:100", ",512b1:150", ",512b1:300"))]
+        self.settings = [f"{one},{self.dims}:{K}" for one in lists
+                         if all(int(step.split(":")[0].split("b")[0]) < self.dims or "b" in step
+                                for step in one.split(","))] + ["exact"]
+
+    def build(self):
+        if os.path.exists(f"{self.folder}/mrl"):
+            return
+        ladder = [d for d in (16, 32, 64, 128, 256, 512) if d < self.dims] + [self.dims]
+        subprocess.run([self.program, "build", "--input", f"{self.folder}/base.npy", "--output",
+                        f"{self.folder}/mrl", "--storage", "f16", "--dims", ",".join(map(str, ladder))],
+                       check=True, stdout=subprocess.DEVNULL)
+
+    def start(self):
+        pass
+
+    def run(self, settings, part, in_flight, count):
+        command = [self.program, "eval", "--index", f"{self.folder}/mrl", "--queries",
+                   f"{self.folder}/{part}.npy", "--truth", f"{self.folder}/truth_{part}.npy", "-k", str(K),
+                   "--in-flight", str(in_flight), "--limit", str(count), "--json"]
+        for one in settings:
+            command += ["--exact"] if one == "exact" else ["--funnel", one]
+        out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        found = (json.loads(line) for line in out.splitlines())
+        return {one["funnel"]: (one["recall"], 1e3 / one["qps"]) for one in found}
+
+
+class Rival:
+    """Base of what runs in this process. A subclass has `settings`, build(), start() and ask()."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.base = np.load(f"{folder}/base.npy", mmap_mode="r")
+        self.dims = self.base.shape[1]
+
+    def path(self, suffix=""):
+        return f"{self.folder}/{type(self).__name__}{suffix}"
+
+    def singles(self, dims=None):
+        """Blocks of f32 unit rows of the first `dims` dimensions."""
+        for start in range(0, len(self.base), BLOCK):
+            yield unit(np.asarray(self.base[start:start + BLOCK, :dims], np.float32))
+
+    def run(self, settings, part, in_flight, count):
+        queries, truth = (one[:count] for one in load(self.folder, part))
+        found = {}
+        for setting in settings:
+            ask = self.ask(setting)
+            ask(queries[:in_flight])
+            start = time.perf_counter()
+            ids = [np.asarray(ask(queries[i:i + in_flight])) for i in range(0, len(queries), in_flight)]
+            spent = time.perf_counter() - start
+            found[setting] = (recall(np.concatenate(ids).astype(np.int64), truth), spent * 1e3 / len(queries))
+        return found
+
+
+class FaissRival(Rival):
+    """An index of the faiss-cpu wheel, in one file."""
+
+    def build(self):
+        if os.path.exists(self.path()):
+            return
+        import faiss
+        faiss.omp_set_num_threads(THREADS)
+        faiss.write_index(self.make(faiss), self.path())
+
+    def start(self):
+        import faiss
+        self.faiss = faiss
+        faiss.omp_set_num_threads(1)
+        faiss.cvar.distance_compute_blas_threshold = 20  # 1.15's default keeps batches off the BLAS path
+        self.index = faiss.read_index(self.path())
+
+    def added(self, index, dims=None):
+        for block in self.singles(dims):
+            index.add(block)
+        return index
+
+    def sample(self, count, dims=None):
+        pick = np.sort(np.random.default_rng(1).choice(len(self.base), min(count, len(self.base)), replace=False))
+        return unit(np.asarray(self.base[pick, :dims], np.float32))
+
+    def ask(self, setting):
+        params = self.params(setting)
+        return lambda queries: self.index.search(queries, K, params=params)[1]
+
+
+class Flat(FaissRival):
+    settings = ["exact"]
+
+    def make(self, faiss):
+        return self.added(faiss.IndexFlatIP(self.dims))
+
+    def params(self, setting):
+        return None
+
+
+class Hnsw(FaissRival):
+    """HNSW32 at full dimension, f32."""
+    settings = [16, 24, 32, 48, 64, 96, 128, 192, 256, 512]
+
+    def make(self, faiss):
+        index = faiss.IndexHNSWFlat(self.dims, 32, faiss.METRIC_INNER_PRODUCT)
+        index.hnsw.efConstruction = 100
+        return self.added(index)
+
+    def params(self, setting):
+        return self.faiss.SearchParametersHNSW(efSearch=setting)
+
+
+class Refined(FaissRival):
+    """A coarse index whose shortlist is scored again from f16 rows; settings are (shortlist, effort)."""
+
+    def start(self):
+        super().start()
+        self.coarse = self.index
+        rows = self.faiss.IndexScalarQuantizer(self.dims, self.faiss.ScalarQuantizer.QT_fp16,
+                                               self.faiss.METRIC_INNER_PRODUCT)
+        self.rows = self.added(rows)
+        self.index = self.faiss.IndexRefine(self.coarse, self.rows)
+
+    def params(self, setting):
+        shortlist, effort = setting
+        self.inner = self.coarse_params(effort)
+        return self.faiss.IndexRefineSearchParameters(k_factor=shortlist / K, base_index_params=self.inner)
+
+
+class IvfPq(Refined):
+    """IVF-PQ-FastScan, dims / 4 codes of 4 bits."""
+    settings = [(200, 16), (200, 32), (400, 32), (400, 64), (400, 128), (1000, 128), (1000, 256), (2000, 512)]
+
+    def make(self, faiss):
+        lists = 1 << int(np.log2(4 * np.sqrt(len(self.base))))
+        index = faiss.IndexIVFPQFastScan(faiss.IndexFlatIP(self.dims), self.dims, lists, self.dims // 4, 4,
+                                         faiss.METRIC_INNER_PRODUCT, 32)
+        index.train(self.sample(40 * lists))
+        return self.added(index)
+
+    def coarse_params(self, effort):
+        return self.faiss.SearchParametersIVF(nprobe=effort)
+
+
+class IvfRabitq(Refined):
+    """IVF-RaBitQ-FastScan, one bit a dimension."""
+    settings = [(200, 16), (200, 32), (200, 64), (400, 64), (400, 128), (400, 256), (1000, 256), (1000, 512)]
+
+    def make(self, faiss):
+        lists = 1 << int(np.log2(4 * np.sqrt(len(self.base))))
+        index = faiss.IndexIVFRaBitQFastScan(faiss.IndexFlatIP(self.dims), self.dims, lists,
+                                             faiss.METRIC_INNER_PRODUCT)
+        index.train(self.sample(40 * lists))
+        return self.added(index)
+
+    def coarse_params(self, effort):
+        return self.faiss.SearchParametersIVF(nprobe=effort)
+
+
+class HnswPrefix(Refined):
+    """HNSW32 on a quarter of the dimensions, scored again at all: adaptive retrieval as others do it."""
+    settings = [(50, 64), (100, 128), (200, 256), (500, 512), (1000, 1024)]
+
+    def make(self, faiss):
+        dims = self.dims // 4
+        index = faiss.IndexHNSWFlat(dims, 32, faiss.METRIC_INNER_PRODUCT)
+        index.hnsw.efConstruction = 100
+        self.added(index, dims)
+        chain = faiss.IndexPreTransform(faiss.NormalizationTransform(dims, 2.0), index)
+        chain.prepend_transform(faiss.RemapDimensionsTransform(self.dims, dims, False))
+        self.parts = (index, chain)
+        return chain
+
+    def coarse_params(self, effort):
+        self.hnsw = self.faiss.SearchParametersHNSW(efSearch=effort)
+        return self.faiss.SearchParametersPreTransform(index_params=self.hnsw)
+
+
+class Svs(Rival):
+    """Vamana over f16 of scalable-vs: degree 64, window 100."""
+    settings = [10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512]
+
+    def build(self):
+        if os.path.exists(self.path()):
+            return
+        import svs
+        parameters = svs.VamanaBuildParameters(graph_max_degree=64, window_size=100, alpha=0.95)
+        index = svs.Vamana.build(parameters, np.asarray(self.base), svs.DistanceType.MIP, num_threads=THREADS)
+        os.makedirs(self.path(".part"))
+        index.save(*(f"{self.path('.part')}/{part}" for part in ("config", "graph", "data")))
+        os.rename(self.path(".part"), self.path())
+
+    def start(self):
+        import svs
+        rows = svs.VectorDataLoader(f"{self.path()}/data", svs.DataType.float16, dims=self.dims)
+        self.index = svs.Vamana(f"{self.path()}/config", svs.GraphLoader(f"{self.path()}/graph"), rows,
+                                svs.DistanceType.MIP, num_threads=1)
+
+    def ask(self, setting):
+        self.index.search_window_size = setting
+        return lambda queries: self.index.search(queries, K)[0]
+
+
+class Hnswlib(Rival):
+    """hnswlib, M = 32, f32."""
+    settings = [16, 32, 64, 128, 256, 512]
+
+    def build(self):
+        if os.path.exists(self.path()):
+            return
+        import hnswlib
+        index = hnswlib.Index("ip", self.dims)
+        index.init_index(len(self.base), M=32, ef_construction=100, random_seed=1)
+        for block in self.singles():
+            index.add_items(block, num_threads=THREADS)
+        index.save_index(self.path())
+
+    def start(self):
+        import hnswlib
+        self.index = hnswlib.Index("ip", self.dims)
+        self.index.load_index(self.path(), len(self.base))
+        self.index.set_num_threads(1)
+
+    def ask(self, setting):
+        self.index.set_ef(setting)
+        return lambda queries: self.index.knn_query(queries, K, num_threads=1)[0]
+
+
+class Usearch(Rival):
+    """usearch, connectivity 32, values of `dtype`."""
+    settings = [16, 32, 64, 128, 256, 512]
+    dtype = "f16"
+
+    def new(self):
+        from usearch.index import Index
+        return Index(ndim=self.dims, metric="ip", dtype=self.dtype, connectivity=32, expansion_add=128)
+
+    def build(self):
+        if os.path.exists(self.path()):
+            return
+        index, first = self.new(), 0
+        for block in self.singles():
+            index.add(np.arange(first, first + len(block)), block, threads=THREADS)
+            first += len(block)
+        index.save(self.path())
+
+    def start(self):
+        self.index = self.new()
+        self.index.load(self.path())
+
+    def ask(self, setting):
+        self.index.expansion_search = setting
+        return lambda queries: np.atleast_2d(self.index.search(queries, K, threads=1).keys)
+
+
+class UsearchI8(Usearch):
+    dtype = "i8"
+
+
+RIVALS = {one.__name__: one for one in (Flat, Hnsw, IvfPq, IvfRabitq, HnswPrefix, Svs, Hnswlib, Usearch, UsearchI8)}
