@@ -31,6 +31,7 @@ class Tail {
 
   uint32_t rows() const { return rows_; }
   uint32_t rows_max() const { return rows_max_; }
+  uint64_t Sequence(uint32_t row) const { return sequences_.As<uint64_t>()[row]; }
 
   // Takes memory for what `bytes` of payloads and ids are about to need, so that Append cannot
   // fail.
