@@ -9,7 +9,6 @@
 #include <queue>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "index/collection/batch_impl.h"
@@ -196,13 +195,6 @@ std::vector<rocksdb::ColumnFamilyDescriptor> Descriptors(const rocksdb::Options&
           {kIdsFamily, plain},
           {kTailFamily, TailOptions(options)},
           {kDeletionsFamily, plain}};
-}
-
-// RocksDB has no code of its own for a lock that is held.
-bool IsLockHeld(const rocksdb::Status& status) {
-  const std::string text = status.ToString();
-  return status.IsIOError() && (absl::StrContains(text, "lock hold by current process") ||
-                                absl::StrContains(text, "While lock file"));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <cstdarg>
 #include <memory>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace mrl::collection {
@@ -58,6 +59,12 @@ absl::Status FromRocks(const rocksdb::Status& status, absl::string_view what) {
 absl::Status FromDamaged(const rocksdb::Status& status, absl::string_view what) {
   if (status.ok()) return absl::OkStatus();
   return absl::DataLossError(absl::StrCat(what, ": ", status.ToString()));
+}
+
+bool IsLockHeld(const rocksdb::Status& status) {
+  const std::string text = status.ToString();
+  return status.IsIOError() && (absl::StrContains(text, "lock hold by current process") ||
+                                absl::StrContains(text, "While lock file"));
 }
 
 std::string EncodeSequence(uint64_t sequence) {

@@ -30,6 +30,10 @@ absl::Status FromRocks(const rocksdb::Status& status, absl::string_view what);
 // What is read from an existing database and cannot be read is damage, whatever RocksDB calls it.
 absl::Status FromDamaged(const rocksdb::Status& status, absl::string_view what);
 
+// Whether opening failed because somebody has the database open for writing. RocksDB has no code of
+// its own for it.
+bool IsLockHeld(const rocksdb::Status& status);
+
 // Eight bytes, little-endian.
 std::string EncodeSequence(uint64_t sequence);
 absl::StatusOr<uint64_t> DecodeSequence(const rocksdb::Slice& bytes);
