@@ -26,6 +26,8 @@ struct Key {
 };
 constexpr Key kKeys[] = {
     {"index", "NAME=DIR: serve the collection in DIR as NAME; may be repeated"},
+    {"data-dir", "Folder of the collections that take writes; made if missing (default none)"},
+    {"seal-rows", "Written rows that make a segment; 0 = 64 MB of vectors (default 0)"},
     {"bind", "Address to listen on (default 127.0.0.1)"},
     {"grpc-port", "Port for gRPC; 0 = any free port (default 7600)"},
     {"workers", "Threads that run searches; 0 = one per core (default 0)"},
@@ -147,9 +149,11 @@ absl::StatusOr<Config> MakeConfig(const Values& values) {
       config.indexes.push_back({text.substr(0, equals), text.substr(equals + 1)});
     }
   }
+  SetText(values, "data-dir", &config.data_dir);
   SetText(values, "bind", &config.bind);
   SetText(values, "log-level", &config.log_level);
   MRL_RETURN_IF_ERROR(SetNumber(values, "grpc-port", &config.grpc_port));
+  MRL_RETURN_IF_ERROR(SetNumber(values, "seal-rows", &config.seal_rows));
   MRL_RETURN_IF_ERROR(SetNumber(values, "workers", &config.workers));
   MRL_RETURN_IF_ERROR(SetNumber(values, "queue-max", &config.queue_max));
   MRL_RETURN_IF_ERROR(SetNumber(values, "drain-timeout-ms", &config.drain_timeout_ms));
@@ -164,6 +168,8 @@ std::vector<Setting> Settings(const Config& config, const Values& values) {
   };
   const std::map<std::string, std::string> texts = {
       {"index", absl::StrJoin(config.indexes, ",", index_text)},
+      {"data-dir", config.data_dir},
+      {"seal-rows", absl::StrCat(config.seal_rows)},
       {"bind", config.bind},
       {"grpc-port", absl::StrCat(config.grpc_port)},
       {"workers", absl::StrCat(config.workers)},
@@ -194,6 +200,7 @@ absl::Status Config::Validate() const {
   }
   if (grpc_port < 0 || grpc_port > 65535) return refuse("grpc-port", grpc_port, "0 to 65535 fit");
   if (workers < 0 || workers > 1024) return refuse("workers", workers, "0 to 1024 are accepted");
+  if (seal_rows > 4'000'000) return refuse("seal-rows", seal_rows, "0 to 4000000 are accepted");
   if (queue_max < 1 || queue_max > 1'000'000) {
     return refuse("queue-max", queue_max, "1 to 1000000 are accepted");
   }

@@ -13,6 +13,8 @@ namespace mrl::server {
 
 struct Config {
   std::vector<IndexPath> indexes;  // collections to serve; names are unique
+  std::string data_dir;            // collections that take writes; empty = none
+  uint32_t seal_rows = 0;          // unsealed rows that make a segment; 0 = 64 MB of vectors
   std::string bind = "127.0.0.1";
   int grpc_port = 7600;               // 0 = any free port
   int workers = 0;                    // 0 = one per core

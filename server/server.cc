@@ -13,6 +13,7 @@
 #include "base/status.h"
 #include "server/limits.h"
 #include "server/service/collection_service.h"
+#include "server/service/point_service.h"
 #include "server/service/search_service.h"
 #include "server/service/server_service.h"
 
@@ -42,10 +43,14 @@ void EnablePlugins() {
 
 struct Server::Services {
   Services(Registry& registry, schedule::WorkerPool& pool, int workers)
-      : search(registry, pool), collection(registry, pool), server(registry, pool, workers) {}
+      : search(registry, pool),
+        collection(registry, pool),
+        server(registry, pool, workers),
+        point(registry, pool) {}
   SearchService search;
   CollectionService collection;
   ServerService server;
+  PointService point;
 };
 
 Server::Server(FileSystem& files, const Config& config, int workers)
@@ -59,6 +64,9 @@ Server::Server(FileSystem& files, const Config& config, int workers)
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(FileSystem& files, const Config& config) {
   MRL_RETURN_IF_ERROR(config.Validate());
   std::unique_ptr<Server> server(new Server(files, config, WorkersOf(config)));
+  if (!config.data_dir.empty()) {
+    MRL_RETURN_IF_ERROR(server->registry_.OpenDataFolder(config.data_dir, config.seal_rows));
+  }
   server->registry_.ReloadAll();
   MRL_RETURN_IF_ERROR(server->Listen());
   return server;
@@ -73,6 +81,7 @@ absl::Status Server::Listen() {
   builder.RegisterService(&services_->search);
   builder.RegisterService(&services_->collection);
   builder.RegisterService(&services_->server);
+  builder.RegisterService(&services_->point);
   int port = 0;
   const std::string wanted = absl::StrCat(config_.bind, ":", config_.grpc_port);
   builder.AddListeningPort(wanted, grpc::InsecureServerCredentials(), &port);

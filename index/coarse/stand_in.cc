@@ -29,7 +29,7 @@ class StandIn final : public CoarseIndex {
                                                .keep = request.keep,
                                                .allowed = request.allowed,
                                                .stopped = &request.stopped}));
-    SortByKeyThenRow(best, request.keep);
+    CutByKeyThenRow(best, request.keep);
     Result result;
     result.rows_scanned = CountAllowed(request.allowed, segment_->rows());
     result.bytes_touched =

@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "server/limits.h"
 #include "server/service/convert.h"
+#include "server/service/points.h"
 
 namespace mrl::server {
 namespace {
@@ -128,7 +129,7 @@ class BatchSource final : public ChunkSource<v1::BatchSearchResponse> {
     next_hit_ = 0;
     searched_ = true;
     stats_.Clear();
-    ToProto(output_.trace, plan_, collection_->generation(), &stats_);
+    ToProto(output_.trace, plan_, *collection_, &stats_);
     stats_.set_queue_micros(call.queue_micros());
     stats_.set_total_micros(
         std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begin)
@@ -176,6 +177,8 @@ absl::Status RunSearch(const Registry& registry, const Call& call, const v1::Sea
                        absl::Span<const PointId> why_not_ids, std::vector<funnel::WhyNot>* why_not,
                        v1::SearchResponse* response) {
   MRL_ASSIGN_OR_RETURN(const auto collection, registry.Find(request.collection()));
+  MRL_RETURN_IF_ERROR(
+      CheckSequence(*collection, request.collection(), request.options().min_sequence()));
   MRL_ASSIGN_OR_RETURN(const Query query, ReadQuery(*collection, request));
   MRL_ASSIGN_OR_RETURN(
       const funnel::Plan plan,
@@ -197,7 +200,7 @@ absl::Status RunSearch(const Registry& registry, const Call& call, const v1::Sea
     *response->add_hits() = std::move(hit);
   }
   v1::SearchStats* stats = response->mutable_stats();
-  ToProto(output->trace, plan, collection->generation(), stats);
+  ToProto(output->trace, plan, *collection, stats);
   stats->set_queue_micros(call.queue_micros());
   stats->set_total_micros(call.elapsed_micros());
   if (why_not != nullptr) *why_not = std::move(output->trace.why_not);
@@ -207,6 +210,8 @@ absl::Status RunSearch(const Registry& registry, const Call& call, const v1::Sea
 absl::StatusOr<std::unique_ptr<ChunkSource<v1::BatchSearchResponse>>> OpenBatch(
     const Registry& registry, const v1::BatchSearchRequest& request) {
   MRL_ASSIGN_OR_RETURN(auto collection, registry.Find(request.collection()));
+  MRL_RETURN_IF_ERROR(
+      CheckSequence(*collection, request.collection(), request.options().min_sequence()));
   if (request.rows() == 0 || request.rows() > Limits::kBatchRows) {
     return InvalidField("rows", absl::StrCat("rows is ", request.rows(), "; 1 to ",
                                              Limits::kBatchRows, " are accepted"));

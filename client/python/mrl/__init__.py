@@ -8,11 +8,13 @@ from mrl.model import (
     CollectionStats,
     Explanation,
     Hit,
+    Point,
     SearchResult,
     SearchStats,
     ServerInfo,
     StageStats,
     WhyNot,
+    Written,
 )
 
 __all__ = [
@@ -23,9 +25,11 @@ __all__ = [
     "Explanation",
     "Hit",
     "MrlError",
+    "Point",
     "SearchResult",
     "SearchStats",
     "ServerInfo",
     "StageStats",
     "WhyNot",
+    "Written",
 ]

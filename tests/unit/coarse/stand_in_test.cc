@@ -1,5 +1,6 @@
 #include "index/coarse/stand_in.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -31,10 +32,12 @@ TEST_F(StandInTest, AnswersUnderTheNameItStandsFor) {
 
 TEST_F(StandInTest, GivesTheStoredScoresWhateverTheBits) {
   for (const uint32_t bits : {0U, 8U}) {
-    const auto found =
-        index_->Search({.query = query_.data(), .dims = 16, .bits = bits, .keep = 40});
-    const auto scan = sample_.scan->Search({.query = query_.data(), .dims = 16, .keep = 40});
+    auto found = index_->Search({.query = query_.data(), .dims = 16, .bits = bits, .keep = 40});
+    auto scan = sample_.scan->Search({.query = query_.data(), .dims = 16, .keep = 40});
     ASSERT_TRUE(found.ok() && scan.ok());
+    const auto by_row = [](const Candidate& a, const Candidate& b) { return a.row < b.row; };
+    std::sort(found->candidates.begin(), found->candidates.end(), by_row);
+    std::sort(scan->candidates.begin(), scan->candidates.end(), by_row);
     ASSERT_EQ(found->candidates.size(), 40u);
     for (size_t i = 0; i < 40; ++i) {
       EXPECT_EQ(found->candidates[i].row, scan->candidates[i].row);

@@ -77,7 +77,8 @@ funnel::View Model::OnePart() const {
   funnel::View view;
   view.schema = schema_;
   if (points_.empty()) return view;
-  auto tail = store::Tail::Create(schema_, static_cast<uint32_t>(points_.size()), account_);
+  static MemoryAccount account(uint64_t{1} << 34);
+  auto tail = store::Tail::Create(schema_, static_cast<uint32_t>(points_.size()), account);
   CHECK(tail.ok());
   for (const auto& [id, point] : points_) {
     (*tail)->Append({.id = id,

@@ -43,8 +43,7 @@ class Model {
   // Every point as one part.
   funnel::View OnePart() const;
 
-  const Schema schema_;
-  mutable MemoryAccount account_{uint64_t{1} << 34};
+  Schema schema_;
   std::map<PointId, ModelPoint> points_;
 };
 
