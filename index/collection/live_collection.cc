@@ -229,7 +229,7 @@ absl::StatusOr<WriteResult> LiveCollection::Impl::Upsert(std::vector<PointWrite>
     MRL_RETURN_IF_ERROR(CheckWritable());
     MRL_RETURN_IF_ERROR(CheckConditions(prepared));
     result = CommitChange({.points = std::move(prepared), .deleted = {}});
-    commit = log_sync_.Note();
+    if (result.ok()) commit = log_sync_.Note();
   }
   return EndWrite(std::move(result), commit, durability);
 }
@@ -243,7 +243,7 @@ absl::StatusOr<WriteResult> LiveCollection::Impl::Delete(absl::Span<const PointI
     absl::MutexLock lock(&write_mutex_);
     MRL_RETURN_IF_ERROR(CheckWritable());
     result = CommitChange({.points = {}, .deleted = {once.begin(), once.end()}});
-    commit = log_sync_.Note();
+    if (result.ok()) commit = log_sync_.Note();
   }
   return EndWrite(std::move(result), commit, durability);
 }
@@ -287,7 +287,7 @@ absl::StatusOr<WriteResult> LiveCollection::Impl::UpdatePayloads(std::vector<Pay
     MRL_RETURN_IF_ERROR(CheckWritable());
     MRL_ASSIGN_OR_RETURN(std::vector<PreparedPoint> points, RewritePayloads(std::move(payloads)));
     result = CommitChange({.points = std::move(points), .deleted = {}});
-    commit = log_sync_.Note();
+    if (result.ok()) commit = log_sync_.Note();
   }
   return EndWrite(std::move(result), commit, durability);
 }
@@ -296,6 +296,7 @@ absl::Status LiveCollection::Impl::Sync() {
   {
     absl::MutexLock lock(&write_mutex_);
     if (closed_) return absl::OkStatus();  // closing synced
+    if (!failed_.ok()) return failed_;     // RocksDB aborts when a log is used after its error
   }
   return Annotate(log_sync_.WaitForAll(), path_);
 }
@@ -326,10 +327,11 @@ absl::Status LiveCollection::Impl::Close() {
   absl::MutexLock seal_lock(&seal_mutex_);
   absl::MutexLock lock(&write_mutex_);
   if (closed_) return absl::OkStatus();
-  const absl::Status synced = log_sync_.WaitForAll();
   closed_ = true;
-  // What could not be written is not tried again.
-  const absl::Status closed = failed_.ok() && synced.ok() ? database_->Close() : synced;
+  // What could not be written is not tried again: RocksDB aborts when a log is used after its error.
+  absl::Status closed = failed_;
+  if (closed.ok()) closed = log_sync_.WaitForAll();
+  if (closed.ok()) closed = database_->Close();
   database_ = nullptr;
   return Annotate(closed, path_);
 }
