@@ -28,19 +28,27 @@ else()
   add_link_options(-Wl,-z,relro,-z,now)
 endif()
 
+# Under ThreadSanitizer every program has the stand-ins for Abseil's locks.
+set(MRL_TSAN_OBJECTS)
+if(MRL_SANITIZE STREQUAL "thread")
+  add_library(mrl_tsan OBJECT "${CMAKE_SOURCE_DIR}/tests/support/tsan_mutex.cc")
+  set(MRL_TSAN_OBJECTS $<TARGET_OBJECTS:mrl_tsan>)
+endif()
+
 # mrl_module(NAME SOURCES a.cc b.cc DEPS mrl::base ...): the static library of one folder, as mrl::NAME.
 function(mrl_module NAME)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_library(mrl_${NAME} STATIC ${ARG_SOURCES})
   add_library(mrl::${NAME} ALIAS mrl_${NAME})
-  target_link_libraries(mrl_${NAME} PUBLIC ${ARG_DEPS} PRIVATE mrl_flags)
-  target_include_directories(mrl_${NAME} PUBLIC "${CMAKE_SOURCE_DIR}")
+  target_link_libraries(mrl_${NAME} PUBLIC ${ARG_DEPS} PRIVATE $<BUILD_INTERFACE:mrl_flags>)
+  target_include_directories(mrl_${NAME} PUBLIC "$<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}>"
+                             "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/mrl>")
 endfunction()
 
 # mrl_program(NAME SOURCES main.cc ... DEPS ...): a program under bin/.
 function(mrl_program NAME)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
-  add_executable(${NAME} ${ARG_SOURCES})
+  add_executable(${NAME} ${ARG_SOURCES} ${MRL_TSAN_OBJECTS})
   target_link_libraries(${NAME} PRIVATE ${ARG_DEPS} mrl_flags)
 endfunction()
 
@@ -48,7 +56,7 @@ endfunction()
 # binary. ARGS and ENVIRONMENT are passed to the run.
 function(mrl_test NAME)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;ENVIRONMENT;LABELS" ${ARGN})
-  add_executable(${NAME} ${ARG_SOURCES})
+  add_executable(${NAME} ${ARG_SOURCES} ${MRL_TSAN_OBJECTS})
   target_link_libraries(${NAME} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest GTest::gtest_main mrl_flags)
   set_target_properties(${NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
   add_test(NAME ${NAME} COMMAND ${NAME})

@@ -1,6 +1,8 @@
 // mrl status: whether the server is healthy, what it is, and what it holds.
 #include "base/status.h"
 
+#include <memory>
+
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
@@ -9,6 +11,20 @@
 
 namespace mrl::cli {
 namespace {
+
+absl::Status StatusOf(bool healthy) {
+  return healthy ? absl::OkStatus() : absl::UnavailableError("the server is not serving");
+}
+
+absl::Status RunHealth(client::Client& client, const Globals& globals) {
+  MRL_ASSIGN_OR_RETURN(const bool healthy, client.CheckHealth());
+  if (globals.json) {
+    PrintJson({{"healthy", healthy}});
+  } else {
+    PrintTable({{"health", healthy ? "serving" : "not serving"}});
+  }
+  return StatusOf(healthy);
+}
 
 absl::Status Run(client::Client& client, const Globals& globals) {
   MRL_ASSIGN_OR_RETURN(const bool healthy, client.CheckHealth());
@@ -30,15 +46,16 @@ absl::Status Run(client::Client& client, const Globals& globals) {
                 {"memory",
                  absl::StrCat(info.memory_used_bytes, " of ", info.memory_limit_bytes, " bytes")}});
   }
-  return healthy ? absl::OkStatus() : absl::UnavailableError("the server is not serving");
+  return StatusOf(healthy);
 }
 
 }  // namespace
 
 void AddStatus(CLI::App& app, Verb* verb) {
-  app.add_subcommand("status", "Show health, version and memory of the server")->callback([verb] {
-    *verb = Run;
-  });
+  CLI::App* status = app.add_subcommand("status", "Show health, version and memory of the server");
+  auto health_only = std::make_shared<bool>(false);
+  status->add_flag("--health", *health_only, "Ask for health only, which needs no API key");
+  status->callback([verb, health_only] { *verb = *health_only ? RunHealth : Run; });
 }
 
 }  // namespace mrl::cli

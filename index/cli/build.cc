@@ -56,7 +56,7 @@ absl::StatusOr<Schema> MakeSchema(const BuildArgs& args, const Readers& readers)
   if (!args.storage.empty()) {
     MRL_ASSIGN_OR_RETURN(schema.storage, ParseStorageType(args.storage));
   }
-  schema.codes = DefaultCodes(schema.ladder);
+  schema.codes = DefaultCodes(schema.ladder, schema.metric);
   if (!args.codes.empty()) {
     MRL_ASSIGN_OR_RETURN(schema.codes, ParseCodes(args.codes));
   }
@@ -132,6 +132,7 @@ absl::Status Build(const BuildArgs& args) {
 constexpr char kExamples[] = R"(Examples:
   mrl-index build --input base.npy --output INDEX
   mrl-index build --input a.fbin b.fbin --output INDEX --dims 16,64,256 --metric ip --storage f16
+  mrl-index build --input base.npy --output INDEX --dims 64,128,256,512,1024 --codes 64b8,512b1
   mrl-index build --input base.npy --payloads points.jsonl --id-field id --output INDEX --replace
   mrl-index build --input base.npy --output INDEX --coarse faiss --faiss-factory HNSW32 \
       --coarse-dims 64)";
@@ -140,7 +141,8 @@ void AddSchemaOptions(CLI::App& build, BuildArgs& args) {
   build.add_option("--dims", args.dims,
                    "Ladder, ending at the full dimension; default 16,32,64,… doubling");
   build.add_option("--codes", args.codes,
-                   "Scan codes, such as 16b8,64b8, or none; default every step up to 256");
+                   "Scan codes of 1, 2, 4 or 8 bits, such as 64b8,512b1, or none; default (cosine, "
+                   "256 dimensions and more): signs of up to 512, 8 bits of up to 64");
   build.add_option("--metric", args.metric, "cosine, ip or l2")
       ->check(CLI::IsMember({"cosine", "ip", "l2"}))
       ->capture_default_str();

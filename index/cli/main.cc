@@ -49,6 +49,8 @@ constexpr char kFooter[] = R"(Examples:
   mrl-index build --input base.npy --dims 16,64,256,1024 --output INDEX
   mrl-index search --index INDEX --id dog.n.01 -k 5 --funnel 16:400,64:100,512:10 --explain
   mrl-index eval --index INDEX --queries queries.npy --funnel 16:200,1024:10 --exact
+  mrl-index tune --index INDEX --queries queries.npy --target-recall 0.95
+  mrl-index report --input base.npy --html report.html
 Exit codes: 0 ok, 1 failure, 2 usage, 65 bad input data, 74 I/O, 130 interrupted.)";
 
 int Run(int argc, char** argv) {
@@ -63,6 +65,8 @@ int Run(int argc, char** argv) {
   AddVerify(app, &verb);
   AddSearch(app, &verb);
   AddEval(app, &verb);
+  AddTune(app, &verb);
+  AddReport(app, &verb);
   // CLI11 reports by exceptions and with exit codes of its own.
   try {
     app.parse(argc, argv);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <memory>
 #include <utility>
 
 namespace mrl::cli {
@@ -39,6 +40,22 @@ void Progress::Print(double seconds) const {
                what_.c_str(), filled, "##############################", kWidth - filled, "",
                share * 100, rate, unit_.c_str(), left_s, terminal_ ? "  " : "\n");
   std::fflush(stderr);
+}
+
+std::function<void(absl::string_view, uint64_t, uint64_t)> ShowParts() {
+  struct Shown {
+    std::string what;
+    std::unique_ptr<Progress> bar;
+  };
+  auto shown = std::make_shared<Shown>();
+  return [shown](absl::string_view what, uint64_t done, uint64_t total) {
+    if (shown->bar == nullptr || shown->what != what) {
+      shown->what = std::string(what);
+      shown->bar.reset();  // ends its line before the next one begins
+      shown->bar = std::make_unique<Progress>(shown->what, "steps", total);
+    }
+    shown->bar->Set(done);
+  };
 }
 
 }  // namespace mrl::cli

@@ -3,7 +3,10 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <string>
+
+#include "absl/strings/string_view.h"
 
 namespace mrl::cli {
 
@@ -30,5 +33,8 @@ class Progress {
   uint64_t done_ = 0;
   bool any_ = false;
 };
+
+// A bar for each part of the work, one after the other: (what, done, total).
+std::function<void(absl::string_view, uint64_t, uint64_t)> ShowParts();
 
 }  // namespace mrl::cli

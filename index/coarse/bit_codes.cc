@@ -108,7 +108,7 @@ void BitEncoder::Encode(const float* row, uint64_t* words) {
       const size_t bit = size_t{i} * code_.bits;
       words[bit / 64] |= static_cast<uint64_t>(code) << (bit % 64);
       prefix_squares += static_cast<double>(row[i]) * row[i];
-      agreement += row[i] * (code + 0.5F - middle);
+      agreement += row[i] * (static_cast<float>(code) + 0.5F - middle);
     }
     if (prefix_squares > 0) agreements_[level] += agreement / std::sqrt(prefix_squares);
   }

@@ -31,9 +31,10 @@ class BitArray {
 
   // Scores of single rows, as a scan gives them.
   void Score(const QuantisedBits& query, absl::Span<const uint32_t> rows, uint16_t* scores) const;
+  // The first `count` strips, block after block; valid while the array is.
+  std::vector<const uint8_t*> Strips(size_t count) const;
 
  private:
-  friend class BitTile;
   absl::Status CutIntoStrips();
 
   Code code_;
@@ -56,7 +57,7 @@ struct ScoredBits {
 };
 
 // For each request the best `keep` rows by score, equal scores by row. Requests of one call (1 to
-// kernels::kBitTileMax) are of the same prefix and share every block's load; each gets what it
+// kernels::kTileMax) are of the same prefix and share every block's load; each gets what it
 // would get alone. A request that was stopped gets CANCELLED.
 std::vector<absl::StatusOr<ScoredBits>> SearchBits(const BitArray& array, const uint64_t* allowed,
                                                    absl::Span<const BitRequest> requests);

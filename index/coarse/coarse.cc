@@ -2,9 +2,8 @@
 
 namespace mrl::coarse {
 
-std::vector<absl::StatusOr<Result>> CoarseIndex::SearchTile(
-    absl::Span<const Request> requests) const {
-  std::vector<absl::StatusOr<Result>> results;
+Results CoarseIndex::SearchTile(absl::Span<const Request> requests) const {
+  Results results;
   results.reserve(requests.size());
   for (const Request& request : requests) results.push_back(Search(request));
   return results;

@@ -39,6 +39,9 @@ struct Result {
   uint64_t rescored = 0;  // rows whose stored prefix was read to replace an estimate
 };
 
+// One for each request of a tile, in order.
+using Results = std::vector<absl::StatusOr<Result>>;
+
 // One coarse index of one segment. Thread-safe: constant after it is opened or built.
 class CoarseIndex {
  public:
@@ -50,9 +53,9 @@ class CoarseIndex {
   virtual uint64_t memory_bytes() const = 0;
   // INVALID_ARGUMENT for dims or params it does not know; CANCELLED when `stopped`.
   virtual absl::StatusOr<Result> Search(const Request& request) const = 0;
-  // What Search gives for each request; they share dims, bits, params and allowed rows. Kinds that
-  // can, read the index once for all of them.
-  virtual std::vector<absl::StatusOr<Result>> SearchTile(absl::Span<const Request> requests) const;
+  // What Search gives for each of 1 to kernels::kTileMax requests that share dims, bits, params and
+  // allowed rows. Kinds that can, read the index once for all of them.
+  virtual Results SearchTile(absl::Span<const Request> requests) const;
   // Raw estimates of `rows` at (dims, bits) for a middle stage on codes; FAILED_PRECONDITION where
   // the code is not stored.
   virtual absl::Status Estimate(const float* query, Code code, absl::Span<const uint32_t> rows,

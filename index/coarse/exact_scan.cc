@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <utility>
 
 namespace mrl::coarse {
 namespace {
@@ -12,33 +13,85 @@ namespace {
 constexpr uint32_t kTileRows = 256;
 constexpr uint32_t kTilesBetweenPolls = 16;
 
+// The scan of one tile of queries.
+class ExactTile {
+ public:
+  ExactTile(const store::Segment& segment, absl::Span<const ExactRequest> requests)
+      : segment_(segment), requests_(requests), level_(requests.front().level) {
+    for (const ExactRequest& request : requests) {
+      scorers_.emplace_back(segment, request.query, level_);
+      best_.emplace_back(request.keep);
+    }
+    for (size_t i = 0; i < requests.size(); ++i) active_.push_back(i);
+  }
+
+  std::vector<absl::StatusOr<std::vector<KeyedRow>>> Run() {
+    for (uint32_t begin = 0; begin < segment_.rows() && !active_.empty(); begin += kTileRows) {
+      if (begin / kTileRows % kTilesBetweenPolls == 0) {
+        std::erase_if(active_, [this](size_t i) { return stopped(i); });
+      }
+      ScoreRows(begin, std::min(segment_.rows(), begin + kTileRows));
+    }
+    std::vector<absl::StatusOr<std::vector<KeyedRow>>> results;
+    for (size_t i = 0; i < requests_.size(); ++i) {
+      if (std::find(active_.begin(), active_.end(), i) == active_.end() || stopped(i)) {
+        results.emplace_back(absl::CancelledError("the search was stopped while it scanned"));
+      } else {
+        results.emplace_back(best_[i].Take());
+      }
+    }
+    return results;
+  }
+
+ private:
+  bool stopped(size_t i) const {
+    return requests_[i].stopped != nullptr && IsStopped(*requests_[i].stopped);
+  }
+
+  void ScoreRows(uint32_t begin, uint32_t end) {
+    std::array<uint32_t, kTileRows> rows;
+    size_t count = 0;
+    for (uint32_t row = begin; row < end; ++row) {
+      if (IsAllowed(requests_.front().allowed, row)) rows[count++] = row;
+    }
+    std::vector<const LevelScorer*> scorers;
+    for (const size_t i : active_) scorers.push_back(&scorers_[i]);
+    if (scorers.empty()) return;
+    sums_.assign(kTileRows * scorers.size(), 0);
+    std::array<float, kernels::kTileMax> added;
+    for (size_t level = 0; level <= level_; ++level) {
+      for (size_t r = 0; r < count; ++r) {
+        LevelScorer::LevelSums(scorers, rows[r], level, added.data());
+        for (size_t q = 0; q < scorers.size(); ++q) sums_[r * scorers.size() + q] += added[q];
+      }
+    }
+    for (size_t q = 0; q < scorers.size(); ++q) {
+      Shortlist& best = best_[active_[q]];
+      for (size_t r = 0; r < count; ++r) {
+        best.Offer(scorers[q]->Key(rows[r], level_, sums_[r * scorers.size() + q]), rows[r]);
+      }
+    }
+  }
+
+  const store::Segment& segment_;
+  const absl::Span<const ExactRequest> requests_;
+  const size_t level_;
+  std::vector<LevelScorer> scorers_;
+  std::vector<Shortlist> best_;
+  std::vector<size_t> active_;  // requests that were not stopped
+  std::vector<float> sums_;     // [rows of a tile][active requests]
+};
+
 }  // namespace
+
+std::vector<absl::StatusOr<std::vector<KeyedRow>>> ExactScanTile(
+    const store::Segment& segment, absl::Span<const ExactRequest> requests) {
+  return ExactTile(segment, requests).Run();
+}
 
 absl::StatusOr<std::vector<KeyedRow>> ExactScan(const store::Segment& segment,
                                                 const ExactRequest& request) {
-  const LevelScorer scorer(segment, request.query, request.level);
-  Shortlist best(request.keep);
-  std::array<float, kTileRows> sums;
-  std::array<uint32_t, kTileRows> rows;
-  for (uint32_t begin = 0; begin < segment.rows(); begin += kTileRows) {
-    if (begin / kTileRows % kTilesBetweenPolls == 0 && request.stopped != nullptr &&
-        IsStopped(*request.stopped)) {
-      return absl::CancelledError("the search was stopped while it scanned");
-    }
-    const uint32_t end = std::min(segment.rows(), begin + kTileRows);
-    size_t count = 0;
-    for (uint32_t row = begin; row < end; ++row) {
-      if (IsAllowed(request.allowed, row)) rows[count++] = row;
-    }
-    sums.fill(0);
-    for (size_t level = 0; level <= request.level; ++level) {
-      for (size_t i = 0; i < count; ++i) sums[i] += scorer.LevelSum(rows[i], level);
-    }
-    for (size_t i = 0; i < count; ++i) {
-      best.Offer(scorer.Key(rows[i], request.level, sums[i]), rows[i]);
-    }
-  }
-  return best.Take();
+  return std::move(ExactScanTile(segment, {&request, 1}).front());
 }
 
 uint64_t CountAllowed(const uint64_t* allowed, uint32_t rows) {

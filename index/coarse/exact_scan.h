@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "index/coarse/level_scorer.h"
 #include "index/coarse/shortlist.h"
 #include "index/store/segment.h"
@@ -25,6 +26,11 @@ struct ExactRequest {
 // CANCELLED when stopped.
 absl::StatusOr<std::vector<KeyedRow>> ExactScan(const store::Segment& segment,
                                                 const ExactRequest& request);
+
+// The same for each of 1 to kernels::kTileMax requests of one level and the same allowed rows: rows
+// are read once for all of them.
+std::vector<absl::StatusOr<std::vector<KeyedRow>>> ExactScanTile(
+    const store::Segment& segment, absl::Span<const ExactRequest> requests);
 
 inline bool IsAllowed(const uint64_t* allowed, uint32_t row) {
   return allowed == nullptr || ((allowed[row / 64] >> (row % 64)) & 1) != 0;

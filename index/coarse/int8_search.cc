@@ -7,16 +7,12 @@
 
 #include "base/status.h"
 #include "index/coarse/exact_scan.h"
+#include "index/coarse/tile_scan.h"
 
 namespace mrl::coarse {
 namespace {
 
-constexpr float kNoThreshold = -std::numeric_limits<float>::infinity();
-constexpr size_t kRoomMin = 8192;  // survivors before the first cut
-constexpr size_t kBlocksBetweenPolls = 1024;
-constexpr size_t kSampleStride = 32;     // one block in 32 seeds the threshold
-constexpr size_t kSampleBlocksMin = 16;  // below, a scan without a seed is as quick
-constexpr double kFloatStep = 0x1p-24;   // largest relative error of one f32 operation
+constexpr double kFloatStep = 0x1p-24;  // largest relative error of one f32 operation
 constexpr double kMagnitudeMin = 1e-30;
 constexpr double kMagnitudeMax = 1e37;
 
@@ -28,20 +24,41 @@ double Magnitude(const Int8Request& request) {
   return (query_norm + norm_max) * (query_norm + norm_max);
 }
 
-// Scans with a threshold that rises while survivors come in. Without bounds (`slack` = 0 and a
-// query without errors) upper and lower bound of a row are its estimate, and the same code keeps
-// the best.
-class SurvivorScan {
+// One query's survivors, as TileScan wants them. Without bounds (`slack` = 0 and a query without
+// errors) upper and lower bound of a row are its estimate, and the same code keeps the best.
+class Int8List {
  public:
-  SurvivorScan(const Int8Request& request, const kernels::Int8Query& query, float slack)
-      : request_(request), query_(query), slack_(slack), table_(kernels::Active()) {}
+  using Query = kernels::Int8TileQuery;
+  using Threshold = float;
+  static constexpr Threshold kNoThreshold = -std::numeric_limits<float>::infinity();
+  static constexpr size_t kSampleBlocks = 64;  // ranks come by selection: more cost what they save
 
-  absl::StatusOr<std::vector<KeyedRow>> Run() {
-    const float seed = SeedThreshold();
-    MRL_RETURN_IF_ERROR(ScanAll(seed));
-    if (seed != kNoThreshold && !SeedWasSafe(seed)) {
-      MRL_RETURN_IF_ERROR(ScanAll(kNoThreshold));
-    }
+  Int8List(const Int8Request& request, const kernels::Int8Query& query, float slack)
+      : request_(request), query_(query), slack_(slack) {}
+
+  bool stopped() const { return request_.stopped != nullptr && IsStopped(*request_.stopped); }
+  size_t keep() const { return request_.keep; }
+
+  Query Offer() {
+    if (upper_.size() - count_ < kernels::kBlockRows) MakeRoom();
+    return {query_, threshold_, {upper_.data(), rows_.data(), upper_.size(), count_}};
+  }
+  void Accept(const Query& query) { count_ = query.out.count; }
+
+  void Restart(float threshold) {
+    threshold_ = threshold;
+    count_ = 0;
+  }
+  float ThresholdOfRank(size_t rank) {
+    return count_ < rank ? kNoThreshold : LowerOfRank(rank) - 2 * slack_;
+  }
+  // At least `keep` lower bounds reach the seed, so that it cut no row of the answer.
+  bool IsComplete(float seed) {
+    if (seed == kNoThreshold || threshold_ > seed) return true;  // a cut found `keep` of them
+    return ThresholdOfRank(request_.keep) >= seed;
+  }
+
+  std::vector<KeyedRow> Take() {
     Cut();
     std::vector<KeyedRow> survivors(count_);
     for (size_t i = 0; i < count_; ++i) survivors[i] = {upper_[i], rows_[i]};
@@ -59,47 +76,15 @@ class SurvivorScan {
   float LowerOfRank(size_t rank) {
     lowers_.resize(count_);
     for (size_t i = 0; i < count_; ++i) lowers_[i] = Lower(i);
-    std::nth_element(lowers_.begin(), lowers_.begin() + (rank - 1), lowers_.end(),
-                     std::greater<float>());
+    std::nth_element(lowers_.begin(), lowers_.begin() + static_cast<ptrdiff_t>(rank - 1),
+                     lowers_.end(), std::greater<float>());
     return lowers_[rank - 1];
-  }
-
-  // Appends the survivors of [begin, end) and cuts whenever the room is used up.
-  void ScanBlocks(size_t begin, size_t end) {
-    kernels::Int8Scan scan = {.codes = request_.array->codes.As<uint8_t>(),
-                              .blocks = request_.array->block_data(),
-                              .words = CodeWords(request_.array->code.dims),
-                              .row_bias = request_.array->bias_data(),
-                              .allowed = request_.allowed,
-                              .block_begin = begin,
-                              .block_end = end,
-                              .rows = request_.array->rows};
-    while (scan.block_begin < end) {
-      if (upper_.size() - count_ < kernels::kBlockRows) MakeRoom();
-      kernels::Int8Survivors out = {upper_.data(), rows_.data(), upper_.size(), count_};
-      scan.block_begin = table_.scan_int8(scan, query_, threshold_, &out);
-      count_ = out.count;
-    }
-  }
-
-  absl::Status ScanAll(float threshold) {
-    threshold_ = threshold;
-    count_ = 0;
-    const size_t blocks = BlockCount(request_.array->rows);
-    for (size_t begin = 0; begin < blocks; begin += kBlocksBetweenPolls) {
-      if (request_.stopped != nullptr && IsStopped(*request_.stopped)) {
-        return absl::CancelledError("the search was stopped while it scanned");
-      }
-      ScanBlocks(begin, std::min(blocks, begin + kBlocksBetweenPolls));
-    }
-    return absl::OkStatus();
   }
 
   // Raises the threshold to the `keep`-th largest lower bound and drops what falls below it.
   void Cut() {
     if (count_ <= request_.keep) return;
-    const float lower = LowerOfRank(request_.keep) - 2 * slack_;
-    threshold_ = std::max(threshold_, lower);
+    threshold_ = std::max(threshold_, ThresholdOfRank(request_.keep));
     size_t kept = 0;
     for (size_t i = 0; i < count_; ++i) {
       if (upper_[i] < threshold_) continue;
@@ -109,55 +94,53 @@ class SurvivorScan {
     count_ = kept;
   }
 
+  // When a cut frees little (many ties, wide bounds) the next would come at once: grow instead.
   void MakeRoom() {
     Cut();
-    // When a cut frees little (many ties, wide bounds) the next would come at once: grow instead.
-    const size_t room = std::max({kRoomMin, 4 * request_.keep, 2 * count_ + kernels::kBlockRows});
+    const size_t room =
+        std::max({kSurvivorRoomMin, 4 * request_.keep, 2 * count_}) + kernels::kBlockRows;
     if (room > upper_.size()) {
       upper_.resize(room);
       rows_.resize(room);
     }
   }
 
-  // A threshold that about twice `keep` rows should reach, from every 32nd block; no threshold
-  // where the sample is too small to tell. Wrong guesses are found by SeedWasSafe.
-  float SeedThreshold() {
-    const size_t blocks = BlockCount(request_.array->rows);
-    if (blocks < kSampleBlocksMin * kSampleStride) return kNoThreshold;
-    threshold_ = kNoThreshold;
-    count_ = 0;
-    const double expected = static_cast<double>(request_.keep) / kSampleStride;
-    const size_t rank = static_cast<size_t>(std::ceil(expected + 4 * std::sqrt(expected) + 4));
-    for (size_t block = 0; block < blocks; block += kSampleStride) {
-      if (upper_.size() - count_ < kernels::kBlockRows) GrowForSample();
-      ScanBlocks(block, block + 1);
-    }
-    if (count_ < rank) return kNoThreshold;
-    return LowerOfRank(rank) - 2 * slack_;
-  }
-
-  void GrowForSample() {
-    upper_.resize(std::max(kRoomMin, 2 * upper_.size()));
-    rows_.resize(upper_.size());
-  }
-
-  // True when at least `keep` lower bounds reach the seed, so that it cut no row of the answer.
-  bool SeedWasSafe(float seed) {
-    if (threshold_ > seed) return true;  // a cut found `keep` of them
-    if (count_ < request_.keep) return false;
-    return LowerOfRank(request_.keep) - 2 * slack_ >= seed;
-  }
-
-  const Int8Request& request_;
+  const Int8Request request_;
   const kernels::Int8Query query_;
   const float slack_;
-  const kernels::Table& table_;
   float threshold_ = kNoThreshold;
   size_t count_ = 0;
   std::vector<float> upper_;  // as long as rows_; the first count_ entries are survivors
   std::vector<uint32_t> rows_;
   std::vector<float> lowers_;
 };
+
+std::vector<absl::StatusOr<std::vector<KeyedRow>>> RunTile(std::vector<Int8List>& lists,
+                                                           const CodeArray& array,
+                                                           const uint64_t* allowed) {
+  const kernels::Table& table = kernels::Active();
+  const auto kernel = [&](size_t begin, size_t end, kernels::Int8TileQuery* queries, size_t count) {
+    const kernels::Int8Scan scan = {.codes = array.codes.As<uint8_t>(),
+                                    .blocks = array.block_data(),
+                                    .words = CodeWords(array.code.dims),
+                                    .row_bias = array.bias_data(),
+                                    .allowed = allowed,
+                                    .block_begin = begin,
+                                    .block_end = end,
+                                    .rows = array.rows};
+    return table.scan_int8(scan, queries, count);
+  };
+  TileScan(lists, BlockCount(array.rows), kernel).Run();
+  std::vector<absl::StatusOr<std::vector<KeyedRow>>> results;
+  for (Int8List& list : lists) {
+    if (list.stopped()) {
+      results.emplace_back(absl::CancelledError("the search was stopped while it scanned"));
+    } else {
+      results.emplace_back(list.Take());
+    }
+  }
+  return results;
+}
 
 // What the roundings of an estimate and of an fp32 rescoring can add up to.
 float RoundingSlack(const Int8Request& request) {
@@ -180,12 +163,22 @@ bool CodeArray::SetNormMax() {
   return true;
 }
 
-absl::StatusOr<std::vector<KeyedRow>> SearchEstimates(const Int8Request& request) {
-  return SurvivorScan(request, request.query->WithoutErrors(), 0).Run();
+std::vector<absl::StatusOr<std::vector<KeyedRow>>> SearchEstimates(
+    const CodeArray& array, const uint64_t* allowed, absl::Span<const Int8Request> requests) {
+  std::vector<Int8List> lists;
+  for (const Int8Request& request : requests) {
+    lists.emplace_back(request, request.query->WithoutErrors(), 0.0F);
+  }
+  return RunTile(lists, array, allowed);
 }
 
-absl::StatusOr<std::vector<KeyedRow>> SearchBounds(const Int8Request& request) {
-  return SurvivorScan(request, request.query->WithErrors(), RoundingSlack(request)).Run();
+std::vector<absl::StatusOr<std::vector<KeyedRow>>> SearchBounds(
+    const CodeArray& array, const uint64_t* allowed, absl::Span<const Int8Request> requests) {
+  std::vector<Int8List> lists;
+  for (const Int8Request& request : requests) {
+    lists.emplace_back(request, request.query->WithErrors(), RoundingSlack(request));
+  }
+  return RunTile(lists, array, allowed);
 }
 
 bool BoundsHold(const Int8Request& request) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "base/buffer.h"
 #include "index/coarse/scan_codes.h"
 #include "index/coarse/shortlist.h"
@@ -29,22 +30,26 @@ struct CodeArray {
   bool SetNormMax();
 };
 
+// One query of a tile.
 struct Int8Request {
   const CodeArray* array = nullptr;
   Metric metric = Metric::kCosine;
   const QuantisedQuery* query = nullptr;
-  size_t keep = 0;
-  const uint64_t* allowed = nullptr;
+  size_t keep = 0;  // at least 1
   const std::function<bool()>* stopped = nullptr;
 };
 
-// The best `keep` rows by estimate, and all that tie with the last. CANCELLED when stopped.
-absl::StatusOr<std::vector<KeyedRow>> SearchEstimates(const Int8Request& request);
+// For each request the best `keep` rows by estimate, and all that tie with the last. Requests (1 to
+// kernels::kTileMax, all of `array`) share every block's load; each gets what it would get alone.
+// CANCELLED for one that was stopped. `allowed`: bitmap over rows; null = all.
+std::vector<absl::StatusOr<std::vector<KeyedRow>>> SearchEstimates(
+    const CodeArray& array, const uint64_t* allowed, absl::Span<const Int8Request> requests);
 
-// All rows that can belong to the best `keep` by true score: every row whose upper bound reaches
-// the `keep`-th largest lower bound. The bounds include the rounding of the estimate and of an fp32
-// rescoring. CANCELLED when stopped.
-absl::StatusOr<std::vector<KeyedRow>> SearchBounds(const Int8Request& request);
+// As SearchEstimates, but all rows that can belong to the best `keep` by true score: every row
+// whose upper bound reaches the `keep`-th largest lower bound. The bounds include the rounding of
+// the estimate and of an fp32 rescoring.
+std::vector<absl::StatusOr<std::vector<KeyedRow>>> SearchBounds(
+    const CodeArray& array, const uint64_t* allowed, absl::Span<const Int8Request> requests);
 
 // False where the magnitudes leave the range in which the bounds of SearchBounds hold (estimates
 // near f32's overflow or underflow, a zero query): score every row instead.

@@ -44,6 +44,26 @@ float LevelScorer::LevelSum(uint32_t row, size_t level) const {
                                 : table_.dot_f32(at.query, x, at.width);
 }
 
+void LevelScorer::LevelSums(absl::Span<const LevelScorer* const> scorers, uint32_t row,
+                            size_t level, float* sums) {
+  const LevelScorer& first = *scorers.front();
+  if (first.metric_ == Metric::kL2 || scorers.size() == 1) {
+    for (size_t i = 0; i < scorers.size(); ++i) sums[i] = scorers[i]->LevelSum(row, level);
+    return;
+  }
+  const float* queries[kernels::kTileMax];
+  for (size_t i = 0; i < scorers.size(); ++i) queries[i] = scorers[i]->levels_[level].query;
+  const Level& at = first.levels_[level];
+  const std::byte* data = at.data + row * at.row_bytes;
+  if (first.storage_ == StorageType::kF16) {
+    first.table_.dots_f16(queries, scorers.size(), reinterpret_cast<const uint16_t*>(data),
+                          at.width, sums);
+  } else {
+    first.table_.dots_f32(queries, scorers.size(), reinterpret_cast<const float*>(data), at.width,
+                          sums);
+  }
+}
+
 float LevelScorer::Extend(uint32_t row, size_t from, size_t to, float sum) const {
   for (size_t level = from; level <= to; ++level) sum += LevelSum(row, level);
   return sum;

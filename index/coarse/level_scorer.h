@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/types/span.h"
 #include "index/kernels/kernels.h"
 #include "index/store/segment.h"
 
@@ -22,6 +23,9 @@ class LevelScorer {
 
   // What level `level` alone adds to the sum of `row`: a dot product, or a squared distance.
   float LevelSum(uint32_t row, size_t level) const;
+  // The same for each of up to kernels::kTileMax scorers of one segment, in `sums`.
+  static void LevelSums(absl::Span<const LevelScorer* const> scorers, uint32_t row, size_t level,
+                        float* sums);
   // Adds levels [from, to] to `sum`, one after the other.
   float Extend(uint32_t row, size_t from, size_t to, float sum) const;
   // The key of a row whose sum over levels 0 to `level` is `sum`.

@@ -82,40 +82,39 @@ absl::Status ScanIndex::Check(const Request& request) const {
 }
 
 absl::StatusOr<Result> ScanIndex::Search(const Request& request) const {
-  MRL_RETURN_IF_ERROR(Check(request));
-  const Code code = {request.dims, request.bits};
+  return std::move(SearchTile({&request, 1}).front());
+}
+
+Results ScanIndex::SearchTile(absl::Span<const Request> requests) const {
+  const Code code = {requests.front().dims, requests.front().bits};
+  if (std::any_of(requests.begin(), requests.end(),
+                  [this](const Request& request) { return !Check(request).ok(); })) {
+    Results results;
+    for (const Request& request : requests) {
+      const absl::Status refused = Check(request);
+      results.push_back(refused.ok() ? Search(request) : refused);
+    }
+    return results;
+  }
   if (code.bits == 0) {
-    return SearchStored(request, static_cast<size_t>(segment_->schema().LevelOf(request.dims)));
+    return SearchStored(requests, static_cast<size_t>(segment_->schema().LevelOf(code.dims)));
   }
-  if (code.nests()) return std::move(SearchBitCodes({&request, 1}, *FindBits(code)).front());
-  return SearchCodes(request, *Find(code));
+  if (code.nests()) return SearchBitCodes(requests, *FindBits(code));
+  return SearchCodes(requests, *Find(code));
 }
 
-std::vector<absl::StatusOr<Result>> ScanIndex::SearchTile(
-    absl::Span<const Request> requests) const {
+Results ScanIndex::SearchBitCodes(absl::Span<const Request> requests, const BitArray& array) const {
   const Code code = {requests.front().dims, requests.front().bits};
-  const BitArray* array = code.bits != 0 && code.nests() ? FindBits(code) : nullptr;
-  if (array == nullptr) return CoarseIndex::SearchTile(requests);
-  for (const Request& request : requests) {
-    if (!Check(request).ok()) return CoarseIndex::SearchTile(requests);
-  }
-  return SearchBitCodes(requests, *array);
-}
-
-std::vector<absl::StatusOr<Result>> ScanIndex::SearchBitCodes(absl::Span<const Request> requests,
-                                                              const BitArray& array) const {
-  const Code code = {requests.front().dims, requests.front().bits};
-  std::vector<QuantisedBits> queries;
+  std::vector<QuantisedBits> queries(requests.size());
   std::vector<BitRequest> searches;
-  queries.reserve(requests.size());
-  for (const Request& request : requests) {
-    queries.push_back(Quantise(request.query, code, array));
+  for (size_t i = 0; i < requests.size(); ++i) {
+    queries[i] = Quantise(requests[i].query, code, array);
     searches.push_back(
-        {.query = &queries.back(), .keep = request.keep, .stopped = &request.stopped});
+        {.query = &queries[i], .keep = requests[i].keep, .stopped = &requests[i].stopped});
   }
   const uint64_t* allowed = requests.front().allowed;
   std::vector<absl::StatusOr<ScoredBits>> found = SearchBits(array, allowed, searches);
-  std::vector<absl::StatusOr<Result>> results;
+  Results results;
   for (size_t i = 0; i < found.size(); ++i) {
     if (!found[i].ok()) {
       results.emplace_back(found[i].status());
@@ -133,74 +132,100 @@ std::vector<absl::StatusOr<Result>> ScanIndex::SearchBitCodes(absl::Span<const R
   return results;
 }
 
-absl::StatusOr<Result> ScanIndex::SearchCodes(const Request& request,
-                                              const CodeArray& array) const {
+Results ScanIndex::SearchCodes(absl::Span<const Request> requests, const CodeArray& array) const {
   const Metric metric = segment_->schema().metric;
-  const QuantisedQuery query = QuantiseQuery(metric, request.query, request.dims);
-  MRL_ASSIGN_OR_RETURN(std::vector<KeyedRow> best, SearchEstimates({.array = &array,
-                                                                    .metric = metric,
-                                                                    .query = &query,
-                                                                    .keep = request.keep,
-                                                                    .allowed = request.allowed,
-                                                                    .stopped = &request.stopped}));
-  CutByKeyThenRow(best, request.keep);
-  Result result;
-  result.rows_scanned = CountAllowed(request.allowed, segment_->rows());
-  result.bytes_touched = CodeBytes(array);
-  result.candidates.reserve(best.size());
-  for (const KeyedRow& row : best) {
-    result.candidates.push_back({ScoreOfEstimate(metric, query, row.key), row.row});
+  std::vector<QuantisedQuery> queries(requests.size());
+  std::vector<Int8Request> searches;
+  for (size_t i = 0; i < requests.size(); ++i) {
+    queries[i] = QuantiseQuery(metric, requests[i].query, array.code.dims);
+    searches.push_back({&array, metric, &queries[i], requests[i].keep, &requests[i].stopped});
   }
-  return result;
-}
-
-std::vector<KeyedRow> ScanIndex::Rescore(const Request& request, size_t level,
-                                         std::vector<KeyedRow> survivors) const {
-  const LevelScorer scorer(*segment_, request.query, level);
-  for (size_t i = 0; i < survivors.size(); ++i) {
-    if (i + kPrefetchRows < survivors.size()) {
-      scorer.Prefetch(survivors[i + kPrefetchRows].row, 0, level);
+  const uint64_t* allowed = requests.front().allowed;
+  auto found = SearchEstimates(array, allowed, searches);
+  Results results;
+  for (size_t i = 0; i < found.size(); ++i) {
+    if (!found[i].ok()) {
+      results.emplace_back(found[i].status());
+      continue;
     }
-    survivors[i].key = scorer.Key(survivors[i].row, level);
-    if (i % kRowsBetweenPolls == 0 && IsStopped(request.stopped)) return {};
+    CutByKeyThenRow(*found[i], requests[i].keep);
+    Result result;
+    result.rows_scanned = CountAllowed(allowed, segment_->rows());
+    result.bytes_touched = CodeBytes(array);
+    result.candidates.reserve(found[i]->size());
+    for (const KeyedRow& row : *found[i]) {
+      result.candidates.push_back({ScoreOfEstimate(metric, queries[i], row.key), row.row});
+    }
+    results.emplace_back(std::move(result));
   }
-  return survivors;
+  return results;
 }
 
-absl::StatusOr<Result> ScanIndex::SearchStored(const Request& request, size_t level) const {
-  const Metric metric = segment_->schema().metric;
+absl::StatusOr<Result> ScanIndex::Rescore(const Request& request, size_t level,
+                                          const CodeArray& array,
+                                          absl::StatusOr<std::vector<KeyedRow>> survivors) const {
+  if (!survivors.ok()) return survivors.status();
+  const LevelScorer scorer(*segment_, request.query, level);
+  for (size_t i = 0; i < survivors->size(); ++i) {
+    if (i + kPrefetchRows < survivors->size()) {
+      scorer.Prefetch((*survivors)[i + kPrefetchRows].row, 0, level);
+    }
+    KeyedRow& now = (*survivors)[i];
+    now.key = scorer.Key(now.row, level);
+    if (i % kRowsBetweenPolls == 0 && IsStopped(request.stopped)) {
+      return absl::CancelledError("the search was stopped while it rescored");
+    }
+  }
   Result result;
   result.rows_scanned = CountAllowed(request.allowed, segment_->rows());
-  std::vector<KeyedRow> best;
-  const CodeArray* array = Find({request.dims, kBoundedBits});
-  QuantisedQuery query;
-  if (array != nullptr) query = QuantiseQuery(metric, request.query, request.dims);
-  const Int8Request scan = {.array = array,
-                            .metric = metric,
-                            .query = &query,
-                            .keep = request.keep,
-                            .allowed = request.allowed,
-                            .stopped = &request.stopped};
-  const uint64_t row_bytes = request.dims * ElementBytes(segment_->schema().storage);
-  if (array != nullptr && BoundsHold(scan)) {
-    MRL_ASSIGN_OR_RETURN(best, SearchBounds(scan));
-    result.rescored = best.size();
-    result.bytes_touched = CodeBytes(*array) + result.rescored * row_bytes;
-    best = Rescore(request, level, std::move(best));
-  } else {
-    MRL_ASSIGN_OR_RETURN(best, ExactScan(*segment_, {.query = request.query,
-                                                     .level = level,
-                                                     .keep = request.keep,
-                                                     .allowed = request.allowed,
-                                                     .stopped = &request.stopped}));
-    result.bytes_touched = result.rows_scanned * row_bytes;
-  }
-  if (IsStopped(request.stopped)) {
-    return absl::CancelledError("the search was stopped while it rescored");
-  }
-  CutByKeyThenRow(best, request.keep);
-  result.candidates = ToCandidates(metric, best);
+  result.rescored = survivors->size();
+  result.bytes_touched = CodeBytes(array) + result.rescored * scorer.RowBytes(0, level);
+  CutByKeyThenRow(*survivors, request.keep);
+  result.candidates = ToCandidates(segment_->schema().metric, *survivors);
   return result;
+}
+
+absl::StatusOr<Result> ScanIndex::ScanStored(const Request& request, size_t level) const {
+  MRL_ASSIGN_OR_RETURN(std::vector<KeyedRow> best,
+                       ExactScan(*segment_, {.query = request.query,
+                                             .level = level,
+                                             .keep = request.keep,
+                                             .allowed = request.allowed,
+                                             .stopped = &request.stopped}));
+  Result result;
+  result.rows_scanned = CountAllowed(request.allowed, segment_->rows());
+  result.bytes_touched =
+      result.rows_scanned * request.dims * ElementBytes(segment_->schema().storage);
+  CutByKeyThenRow(best, request.keep);
+  result.candidates = ToCandidates(segment_->schema().metric, best);
+  return result;
+}
+
+Results ScanIndex::SearchStored(absl::Span<const Request> requests, size_t level) const {
+  const Metric metric = segment_->schema().metric;
+  const CodeArray* array = Find({requests.front().dims, kBoundedBits});
+  std::vector<QuantisedQuery> queries(requests.size());
+  std::vector<Int8Request> searches;
+  std::vector<size_t> coded;  // the requests that `searches` are of
+  for (size_t i = 0; array != nullptr && i < requests.size(); ++i) {
+    queries[i] = QuantiseQuery(metric, requests[i].query, requests[i].dims);
+    const Int8Request search = {array, metric, &queries[i], requests[i].keep, &requests[i].stopped};
+    if (!BoundsHold(search)) continue;
+    searches.push_back(search);
+    coded.push_back(i);
+  }
+  std::vector<absl::StatusOr<std::vector<KeyedRow>>> found;
+  if (!searches.empty()) found = SearchBounds(*array, requests.front().allowed, searches);
+  Results results;
+  size_t next = 0;
+  for (size_t i = 0; i < requests.size(); ++i) {
+    if (next < coded.size() && coded[next] == i) {
+      results.push_back(Rescore(requests[i], level, *array, std::move(found[next++])));
+    } else {
+      results.push_back(ScanStored(requests[i], level));
+    }
+  }
+  return results;
 }
 
 absl::Status ScanIndex::Estimate(const float* query, Code code, absl::Span<const uint32_t> rows,

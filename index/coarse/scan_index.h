@@ -23,8 +23,8 @@ class ScanIndex : public CoarseIndex {
   uint32_t dims() const override { return 0; }
   uint64_t memory_bytes() const override { return memory_.bytes(); }
   absl::StatusOr<Result> Search(const Request& request) const override;
-  // Bit codes are read once for a tile; other codes once for each request.
-  std::vector<absl::StatusOr<Result>> SearchTile(absl::Span<const Request> requests) const override;
+  // Codes are read once for the tile; stored precision, where it stands in, once for each request.
+  Results SearchTile(absl::Span<const Request> requests) const override;
   absl::Status Estimate(const float* query, Code code, absl::Span<const uint32_t> rows,
                         float* scores) const override;
 
@@ -34,14 +34,14 @@ class ScanIndex : public CoarseIndex {
   const BitArray* FindBits(Code code) const;
   QuantisedBits Quantise(const float* query, Code code, const BitArray& array) const;
   absl::Status Check(const Request& request) const;
-  // The raw estimates' best.
-  absl::StatusOr<Result> SearchCodes(const Request& request, const CodeArray& array) const;
-  std::vector<absl::StatusOr<Result>> SearchBitCodes(absl::Span<const Request> requests,
-                                                     const BitArray& array) const;
-  // The exact best of the prefix: over codes where there are any, then rescored.
-  absl::StatusOr<Result> SearchStored(const Request& request, size_t level) const;
-  std::vector<KeyedRow> Rescore(const Request& request, size_t level,
-                                std::vector<KeyedRow> survivors) const;
+  // The best by the estimates of a code.
+  Results SearchCodes(absl::Span<const Request> requests, const CodeArray& array) const;
+  Results SearchBitCodes(absl::Span<const Request> requests, const BitArray& array) const;
+  // The exact best of the prefix: over codes where there are any and bounds hold, then rescored.
+  Results SearchStored(absl::Span<const Request> requests, size_t level) const;
+  absl::StatusOr<Result> ScanStored(const Request& request, size_t level) const;
+  absl::StatusOr<Result> Rescore(const Request& request, size_t level, const CodeArray& array,
+                                 absl::StatusOr<std::vector<KeyedRow>> survivors) const;
 
   const std::shared_ptr<const store::Segment> segment_;
   const std::vector<CodeArray> arrays_;

@@ -2,6 +2,7 @@
 #include <chrono>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/status.h"
@@ -27,9 +28,9 @@ std::string TemporaryPath(const std::string& path) {
                   absl::StrCat(".tmp-", name, "-", format::NewUuid().substr(0, 8)));
 }
 
-uint64_t FileBytes(FileSystem& files, const std::string& path) {
-  const auto file = files.Open(path);
-  return file.ok() ? (*file)->size() : 0;
+absl::StatusOr<uint64_t> FileBytes(FileSystem& files, const std::string& path) {
+  MRL_ASSIGN_OR_RETURN(const auto file, files.Open(path));
+  return file->size();
 }
 
 }  // namespace
@@ -73,6 +74,8 @@ class CollectionBuilder::Impl {
   absl::Status CloseSegment();
   absl::Status BuildFaissIndexes();
   absl::Status WriteDatabase();
+  // Files of RocksDB that nobody reads again, hence nobody would miss or find damaged.
+  absl::Status RemoveUnread();
   absl::Status Publish();
   std::string IdTablePath(uint32_t number) const {
     return JoinPath(temporary_path_, absl::StrCat("ids-", number, ".sst"));
@@ -229,8 +232,9 @@ absl::Status CollectionBuilder::Impl::CloseSegment() {
   segment_.reset();
   scan_.reset();
   manifest_.segments.push_back(info);
-  manifest_.side_files.push_back(
-      {info.number, "scan", FileBytes(files_, SideFilePath(temporary_path_, info.number, "scan"))});
+  MRL_ASSIGN_OR_RETURN(const uint64_t scan_bytes,
+                       FileBytes(files_, SideFilePath(temporary_path_, info.number, "scan")));
+  manifest_.side_files.push_back({info.number, "scan", scan_bytes});
   return absl::OkStatus();
 }
 
@@ -243,7 +247,8 @@ absl::Status CollectionBuilder::Impl::BuildFaissIndexes() {
                          store::Segment::Open(files_, SegmentPath(temporary_path_, info.number),
                                               info, schema_, account));
     MRL_RETURN_IF_ERROR(coarse::BuildFaiss(files_, path, *segment, *options_.faiss));
-    manifest_.side_files.push_back({info.number, "faiss", FileBytes(files_, path)});
+    MRL_ASSIGN_OR_RETURN(const uint64_t file_bytes, FileBytes(files_, path));
+    manifest_.side_files.push_back({info.number, "faiss", file_bytes});
   }
   return absl::OkStatus();
 }
@@ -261,12 +266,26 @@ absl::Status CollectionBuilder::Impl::WriteDatabase() {
   }
   MRL_ASSIGN_OR_RETURN(const std::unique_ptr<Database> database,
                        Database::Create(DatabasePath(temporary_path_)));
-  MRL_RETURN_IF_ERROR(database->IngestIds(ids));
   manifest_.created_unix_s = std::chrono::duration_cast<std::chrono::seconds>(
                                  std::chrono::system_clock::now().time_since_epoch())
                                  .count();
   MRL_RETURN_IF_ERROR(database->PutManifest(manifest_.Serialize()));
-  return database->Close();
+  MRL_RETURN_IF_ERROR(database->Flush());
+  // The ids last: RocksDB takes a damaged end of its log of tables for a torn one and goes on
+  // without it. Ids would be missed; an end that adds nothing would not be.
+  MRL_RETURN_IF_ERROR(database->IngestIds(ids));
+  MRL_RETURN_IF_ERROR(database->Close());
+  return RemoveUnread();
+}
+
+absl::Status CollectionBuilder::Impl::RemoveUnread() {
+  const std::string path = DatabasePath(temporary_path_);
+  MRL_ASSIGN_OR_RETURN(const std::vector<std::string> names, files_.List(path));
+  for (const std::string& name : names) {
+    if (name != "IDENTITY" && !absl::StartsWith(name, "OPTIONS-")) continue;
+    MRL_RETURN_IF_ERROR(files_.Remove(JoinPath(path, name)));
+  }
+  return files_.SyncDirectory(path);
 }
 
 absl::StatusOr<BuildReport> CollectionBuilder::Impl::Finish() {
@@ -291,7 +310,7 @@ absl::Status CollectionBuilder::Impl::Publish() {
   // What was at `path_` is at the temporary name after an exchange, and goes with the builder.
   MRL_RETURN_IF_ERROR(replaces ? files_.Exchange(temporary_path_, path_)
                                : files_.Rename(temporary_path_, path_));
-  const absl::Status synced = files_.SyncDirectory(ParentPath(path_));
+  absl::Status synced = files_.SyncDirectory(ParentPath(path_));
   if (synced.ok()) return absl::OkStatus();
   // A build that reports an error leaves `path_` as it was.
   (replaces ? files_.Exchange(temporary_path_, path_) : files_.Rename(path_, temporary_path_))

@@ -13,6 +13,7 @@
 #include "base/status.h"
 #include "index/collection/batch_impl.h"
 #include "index/collection/rocks.h"
+#include "index/collection/table_check.h"
 
 namespace mrl::collection {
 namespace {
@@ -197,6 +198,17 @@ std::vector<rocksdb::ColumnFamilyDescriptor> Descriptors(const rocksdb::Options&
           {kDeletionsFamily, plain}};
 }
 
+// A writer may replace tables while they are looked at: what is damaged stays so.
+absl::Status CheckTablesNow(const std::string& path) {
+  constexpr int kTries = 3;
+  absl::Status checked;
+  for (int i = 0; i < kTries; ++i) {
+    checked = CheckTables(path);
+    if (checked.ok()) break;
+  }
+  return checked;
+}
+
 }  // namespace
 
 Database::Database(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -217,6 +229,7 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Create(const std::string& pa
 
 absl::StatusOr<std::unique_ptr<Database>> Database::OpenReadOnly(const std::string& path,
                                                                  rocksdb::Env* env) {
+  MRL_RETURN_IF_ERROR(CheckTablesNow(path));
   const rocksdb::Options options = DatabaseOptions(env);
   std::vector<std::string> names;
   MRL_RETURN_IF_ERROR(FromDamaged(rocksdb::DB::ListColumnFamilies(options, path, &names), path));
@@ -235,6 +248,7 @@ absl::StatusOr<std::unique_ptr<Database>> Database::OpenReadOnly(const std::stri
 
 absl::StatusOr<std::unique_ptr<Database>> Database::OpenForWriting(const std::string& path,
                                                                    rocksdb::Env* env) {
+  MRL_RETURN_IF_ERROR(CheckTablesNow(path));
   rocksdb::Options options = DatabaseOptions(env);
   options.create_missing_column_families = true;
   rocksdb::DB* db = nullptr;
@@ -332,8 +346,7 @@ absl::Status Database::Resume() { return FromRocks(impl_->db().Resume(), "db"); 
 
 absl::Status Database::ReclaimEpochsBefore(uint32_t epoch) {
   // The log goes when nothing in it is only there; rows in blob files when no table names them.
-  MRL_RETURN_IF_ERROR(
-      FromRocks(impl_->db().Flush(rocksdb::FlushOptions(), impl_->handles()), "db"));
+  MRL_RETURN_IF_ERROR(Flush());
   const std::string first = PairKey(0, uint64_t{0});
   const std::string last = PairKey(epoch, uint64_t{0});
   const rocksdb::Slice begin(first);
@@ -348,10 +361,13 @@ absl::Status Database::VerifyChecksums() const {
   return FromDamaged(impl_->db().VerifyFileChecksums(rocksdb::ReadOptions()), "db");
 }
 
+absl::Status Database::Flush() {
+  return FromRocks(impl_->db().Flush(rocksdb::FlushOptions(), impl_->handles()), "db");
+}
+
 absl::Status Database::Close() {
-  rocksdb::DB& db = impl_->db();
-  MRL_RETURN_IF_ERROR(FromRocks(db.Flush(rocksdb::FlushOptions(), impl_->handles()), "db"));
-  MRL_RETURN_IF_ERROR(FromRocks(db.SyncWAL(), "db"));
+  MRL_RETURN_IF_ERROR(Flush());
+  MRL_RETURN_IF_ERROR(FromRocks(impl_->db().SyncWAL(), "db"));
   impl_.reset();
   return absl::OkStatus();
 }

@@ -39,11 +39,12 @@ class Database {
   // A new one at `path`, which must not exist.
   static absl::StatusOr<std::unique_ptr<Database>> Create(const std::string& path,
                                                           rocksdb::Env* env = nullptr);
-  // Takes no lock and writes nothing: the directory may be on a read-only disk.
+  // Takes no lock and writes nothing: the directory may be on a read-only disk. Reads every table
+  // once to check it. DATA_LOSS.
   static absl::StatusOr<std::unique_ptr<Database>> OpenReadOnly(const std::string& path,
                                                                 rocksdb::Env* env = nullptr);
-  // Recovers what the log holds. FAILED_PRECONDITION while another process, or another object of
-  // this one, has it open for writing.
+  // Recovers what the log holds. Reads every table once to check it; DATA_LOSS. FAILED_PRECONDITION
+  // while another process, or another object of this one, has it open for writing.
   static absl::StatusOr<std::unique_ptr<Database>> OpenForWriting(const std::string& path,
                                                                   rocksdb::Env* env = nullptr);
   ~Database();
@@ -78,6 +79,8 @@ class Database {
 
   // Every block's checksum. DATA_LOSS.
   absl::Status VerifyChecksums() const;
+  // Moves what was put into tables.
+  absl::Status Flush();
   // Flushes and closes; the destructor closes without flushing.
   absl::Status Close();
 

@@ -328,7 +328,8 @@ absl::Status LiveCollection::Impl::Close() {
   absl::MutexLock lock(&write_mutex_);
   if (closed_) return absl::OkStatus();
   closed_ = true;
-  // What could not be written is not tried again: RocksDB aborts when a log is used after its error.
+  // What could not be written is not tried again: RocksDB aborts when a log is used after its
+  // error.
   absl::Status closed = failed_;
   if (closed.ok()) closed = log_sync_.WaitForAll();
   if (closed.ok()) closed = database_->Close();

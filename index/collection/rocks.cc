@@ -1,11 +1,9 @@
 #include "index/collection/rocks.h"
 
 #include <rocksdb/cache.h>
-#include <rocksdb/env.h>
 #include <rocksdb/file_checksum.h>
 #include <rocksdb/table.h>
 
-#include <cstdarg>
 #include <memory>
 
 #include "absl/strings/match.h"
@@ -13,13 +11,6 @@
 
 namespace mrl::collection {
 namespace {
-
-// RocksDB would write a LOG file into the folder it reads.
-class NoLog final : public rocksdb::Logger {
- public:
-  using rocksdb::Logger::Logv;
-  void Logv(const char* /*format*/, va_list /*arguments*/) override {}
-};
 
 constexpr size_t kBlockCacheBytes = 32 << 20;  // of all collections of the process together
 
@@ -33,6 +24,7 @@ rocksdb::Options DatabaseOptions(rocksdb::Env* env) {
   options.info_log = std::make_shared<NoLog>();
   // A block's checksum leaves bytes between blocks unguarded; the file's guards them all.
   options.file_checksum_gen_factory = rocksdb::GetFileChecksumGenCrc32cFactory();
+  options.db_host_id = "";  // a collection goes to other machines and need not tell of this one
   options.max_open_files = 64;
   options.max_background_jobs = 2;
   options.max_file_opening_threads = 1;  // the default of 16 costs address space and buys nothing
@@ -45,20 +37,6 @@ rocksdb::Options DatabaseOptions(rocksdb::Env* env) {
   table.block_cache = cache;
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   return options;
-}
-
-absl::Status FromRocks(const rocksdb::Status& status, absl::string_view what) {
-  if (status.ok()) return absl::OkStatus();
-  const std::string message = absl::StrCat(what, ": ", status.ToString());
-  if (status.IsCorruption()) return absl::DataLossError(message);
-  if (status.IsNotFound()) return absl::NotFoundError(message);
-  if (status.IsNoSpace()) return absl::ResourceExhaustedError(message);
-  return absl::InternalError(message);
-}
-
-absl::Status FromDamaged(const rocksdb::Status& status, absl::string_view what) {
-  if (status.ok()) return absl::OkStatus();
-  return absl::DataLossError(absl::StrCat(what, ": ", status.ToString()));
 }
 
 bool IsLockHeld(const rocksdb::Status& status) {

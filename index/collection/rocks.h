@@ -1,4 +1,4 @@
-// RocksDB as this folder uses it: options, keys' numbers, and statuses.
+// RocksDB as this folder uses it: options, families, and the numbers in keys.
 #pragma once
 
 #include <rocksdb/db.h>
@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "index/collection/rocks_status.h"
 
 namespace mrl::collection {
 
@@ -25,10 +26,6 @@ inline constexpr char kSequenceKey[] = "sequence";  // the highest that was give
 
 // `env` null = the system's.
 rocksdb::Options DatabaseOptions(rocksdb::Env* env = nullptr);
-
-absl::Status FromRocks(const rocksdb::Status& status, absl::string_view what);
-// What is read from an existing database and cannot be read is damage, whatever RocksDB calls it.
-absl::Status FromDamaged(const rocksdb::Status& status, absl::string_view what);
 
 // Whether opening failed because somebody has the database open for writing. RocksDB has no code of
 // its own for it.

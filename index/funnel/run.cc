@@ -159,17 +159,6 @@ class TileRun {
   Output output_;
 };
 
-// The first stage of the searches that may run.
-void RunFirst(const View& view, const Plan& plan, absl::Span<Tiled> tile) {
-  if (!plan.exact) return RunCoarse(view, plan, tile);
-  for (Tiled& tiled : tile) {
-    if (!tiled.status.ok()) continue;
-    auto candidates = RunExact(*tiled.search, tiled.trace);
-    tiled.status = candidates.status();
-    if (candidates.ok()) tiled.candidates = *std::move(candidates);
-  }
-}
-
 }  // namespace
 
 uint64_t View::Part::rows() const { return coarse::CountAllowed(allowed_data(), segment->rows()); }
@@ -205,7 +194,11 @@ std::vector<absl::StatusOr<Output>> RunTile(const View& view, const Plan& plan,
     tile.back().status = prepared;
   }
   const Clock::time_point start = Clock::now();
-  RunFirst(view, plan, absl::MakeSpan(tile));
+  if (plan.exact) {
+    RunExact(view, plan, absl::MakeSpan(tile));
+  } else {
+    RunCoarse(view, plan, absl::MakeSpan(tile));
+  }
   const double share_micros = MicrosSince(start) / static_cast<double>(queries.size());
   std::vector<absl::StatusOr<Output>> outputs;
   for (size_t i = 0; i < queries.size(); ++i) {

@@ -51,23 +51,24 @@ absl::Status RerankStored(const Search& search, size_t level, std::vector<Shortl
 absl::Status RerankCodes(const Search& search, const Stage& stage,
                          std::vector<Shortlisted>& candidates, StageTrace* trace) {
   trace->bytes += static_cast<uint64_t>(stage.dims) * stage.bits / 8 * candidates.size();
+  std::vector<uint32_t> rows;
+  std::vector<float> scores;
   for (uint32_t part = 0; part < search.view.parts.size(); ++part) {
     if (search.stopped()) return Stopped();
-    std::vector<uint32_t> rows;
-    std::vector<Shortlisted*> owners;
-    for (Shortlisted& candidate : candidates) {
-      if (candidate.at.part != part) continue;
-      rows.push_back(candidate.at.row);
-      owners.push_back(&candidate);
+    rows.clear();
+    for (const Shortlisted& candidate : candidates) {
+      if (candidate.at.part == part) rows.push_back(candidate.at.row);
     }
     if (rows.empty()) continue;
     MRL_ASSIGN_OR_RETURN(const coarse::CoarseIndex* index,
                          IndexOf(search.view.parts[part], kCodeKind));
-    std::vector<float> scores(rows.size());
+    scores.resize(rows.size());
     MRL_RETURN_IF_ERROR(
         index->Estimate(search.query, {stage.dims, stage.bits}, rows, scores.data()));
-    for (size_t i = 0; i < rows.size(); ++i) {
-      owners[i]->key = coarse::ScoreOfKey(search.view.schema.metric, scores[i]);
+    const float* score = scores.data();
+    for (Shortlisted& candidate : candidates) {
+      if (candidate.at.part != part) continue;
+      candidate.key = coarse::ScoreOfKey(search.view.schema.metric, *score++);
     }
   }
   return absl::OkStatus();
@@ -143,27 +144,36 @@ void RunCoarse(const View& view, const Plan& plan, absl::Span<Tiled> tile) {
   }
 }
 
-absl::StatusOr<std::vector<Shortlisted>> RunExact(const Search& search, StageTrace* trace) {
-  const Stage& stage = search.plan.stages.front();
-  const size_t level = LevelOf(search, stage);
-  std::vector<Shortlisted> candidates;
-  for (uint32_t part = 0; part < search.view.parts.size(); ++part) {
-    const View::Part& searched = search.view.parts[part];
-    MRL_ASSIGN_OR_RETURN(
-        const std::vector<coarse::KeyedRow> rows,
-        coarse::ExactScan(*searched.segment, {.query = search.query,
-                                              .level = level,
-                                              .keep = KeepWithLeftOut(search, part, stage.keep),
-                                              .allowed = searched.allowed_data(),
-                                              .stopped = &search.options.stopped}));
-    trace->candidates_in += searched.rows();
-    trace->bytes += searched.rows() * search.scorers[part].RowBytes(0, level);
-    for (const coarse::KeyedRow& row : rows) {
-      const Location at = {part, row.row};
-      if (!IsLeftOut(search, at)) candidates.push_back({.at = at, .key = row.key});
+void RunExact(const View& view, const Plan& plan, absl::Span<Tiled> tile) {
+  const Stage& stage = plan.stages.front();
+  const auto level = static_cast<size_t>(view.schema.LevelOf(stage.dims));
+  for (uint32_t part = 0; part < view.parts.size(); ++part) {
+    const View::Part& searched = view.parts[part];
+    std::vector<Tiled*> running;
+    std::vector<coarse::ExactRequest> requests;
+    for (Tiled& tiled : tile) {
+      if (!tiled.status.ok()) continue;
+      running.push_back(&tiled);
+      requests.push_back({.query = tiled.search->query,
+                          .level = level,
+                          .keep = KeepWithLeftOut(*tiled.search, part, stage.keep),
+                          .allowed = searched.allowed_data(),
+                          .stopped = &tiled.search->options.stopped});
+    }
+    if (requests.empty()) return;
+    const auto results = coarse::ExactScanTile(*searched.segment, requests);
+    for (size_t i = 0; i < results.size(); ++i) {
+      Tiled& tiled = *running[i];
+      tiled.status = results[i].status();
+      if (!tiled.status.ok()) continue;
+      tiled.trace->candidates_in += searched.rows();
+      tiled.trace->bytes += searched.rows() * tiled.search->scorers[part].RowBytes(0, level);
+      for (const coarse::KeyedRow& row : *results[i]) {
+        const Location at = {part, row.row};
+        if (!IsLeftOut(*tiled.search, at)) tiled.candidates.push_back({.at = at, .key = row.key});
+      }
     }
   }
-  return candidates;
 }
 
 absl::Status Rerank(const Search& search, const Stage& stage, std::vector<Shortlisted>& candidates,

@@ -71,8 +71,8 @@ struct Tiled {
 // The first stage of searches that share view and plan: each gets its candidates of every part, its
 // trace filled.
 void RunCoarse(const View& view, const Plan& plan, absl::Span<Tiled> tile);
-// Every row of every part at the full query, with all ties of the k-th; fills `trace`.
-absl::StatusOr<std::vector<Shortlisted>> RunExact(const Search& search, StageTrace* trace);
+// As RunCoarse, but every row of every part at the full query, with all ties of the k-th.
+void RunExact(const View& view, const Plan& plan, absl::Span<Tiled> tile);
 // Gives every candidate its key at `stage`; fills `trace` but for what is kept.
 absl::Status Rerank(const Search& search, const Stage& stage, std::vector<Shortlisted>& candidates,
                     StageTrace* trace);

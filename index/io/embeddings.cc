@@ -70,7 +70,7 @@ class RowReader final : public EmbeddingReader {
     }
     for (uint32_t i = 0; i < layout_.dims; ++i) {
       uint16_t half = 0;
-      std::memcpy(&half, from + 2 * i, sizeof(half));
+      std::memcpy(&half, from + sizeof(half) * i, sizeof(half));
       out[i] = HalfToFloat(half);
     }
   }

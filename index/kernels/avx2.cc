@@ -65,6 +65,12 @@ float Sum(const float* q, const Element* x, size_t n) {
   return ReduceAdd(_mm256_add_ps(_mm256_add_ps(sums[0], sums[2]), _mm256_add_ps(sums[1], sums[3])));
 }
 
+template <typename Element>
+void Dots(const float* const* queries, size_t query_count, const Element* x, size_t n,
+          float* sums) {
+  for (size_t q = 0; q < query_count; ++q) sums[q] = Sum<Dot, Element>(queries[q], x, n);
+}
+
 __m128i ToHalves(__m256 x) { return _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT); }
 
 void F32ToF16(const float* x, size_t n, uint16_t* out) {
@@ -138,29 +144,31 @@ inline uint64_t UpperBounds(const __m256i (&dots)[kGroups], __m256i offset, cons
   return reached;
 }
 
-size_t ScanInt8(const Int8Scan& scan, const Int8Query& query, float threshold, Int8Survivors* out) {
-  const __m256i offset = _mm256_set1_epi32(CodeOffset(query));
-  const size_t block_bytes = scan.words * kBlockRows * kWordDims;
+void ScanBlock(const Int8Scan& scan, size_t block, uint64_t mask, Int8TileQuery* query) {
   float padded_bias[kBlockRows];
   float upper[kBlockRows];
-  size_t count = out->count;
-  size_t block = scan.block_begin;
-  for (; block < scan.block_end && out->capacity - count >= kBlockRows; ++block) {
-    const uint64_t mask = RowMask(scan, block);
-    if (mask == 0) continue;
-    __m256i dots[kGroups];
-    DotBlock(scan.codes + block * block_bytes, query.codes, scan.words, dots);
-    const BlockTerms terms = TermsOf(scan.blocks[block], query);
-    const float* bias = BlockBias(scan, block, padded_bias);
-    uint64_t survivors = mask & UpperBounds(dots, offset, terms, bias, threshold, upper);
-    for (; survivors != 0; survivors &= survivors - 1, ++count) {
-      const size_t row = static_cast<size_t>(__builtin_ctzll(survivors));
-      out->upper[count] = upper[row];
-      out->rows[count] = static_cast<uint32_t>(block * kBlockRows + row);
-    }
+  __m256i dots[kGroups];
+  DotBlock(scan.codes + block * scan.words * kBlockRows * kWordDims, query->query.codes, scan.words,
+           dots);
+  const BlockTerms terms = TermsOf(scan.blocks[block], query->query);
+  const float* bias = BlockBias(scan, block, padded_bias);
+  const __m256i offset = _mm256_set1_epi32(CodeOffset(query->query));
+  uint64_t survivors = mask & UpperBounds(dots, offset, terms, bias, query->threshold, upper);
+  Int8Survivors& out = query->out;
+  for (; survivors != 0; survivors &= survivors - 1, ++out.count) {
+    const auto row = static_cast<size_t>(__builtin_ctzll(survivors));
+    out.upper[out.count] = upper[row];
+    out.rows[out.count] = static_cast<uint32_t>(block * kBlockRows + row);
   }
-  out->count = count;
-  return block;
+}
+
+size_t ScanInt8(const Int8Scan& scan, Int8TileQuery* queries, size_t query_count) {
+  for (size_t block = scan.block_begin; block < scan.block_end; ++block) {
+    if (!HasRoom(queries, query_count)) return block;
+    const uint64_t mask = RowMask(scan, block);
+    for (size_t q = 0; mask != 0 && q < query_count; ++q) ScanBlock(scan, block, mask, &queries[q]);
+  }
+  return scan.block_end;
 }
 
 // Two vectors of 32 rows; the sums of even and of odd rows apart, 16 bits each.
@@ -241,6 +249,8 @@ constinit const Table kAvx2Table = {
     .dot_f16 = Sum<Dot, uint16_t>,
     .l2_f32 = Sum<L2, float>,
     .l2_f16 = Sum<L2, uint16_t>,
+    .dots_f32 = Dots<float>,
+    .dots_f16 = Dots<uint16_t>,
     .f32_to_f16 = F32ToF16,
     .f16_to_f32 = F16ToF32,
     .scan_int8 = ScanInt8,

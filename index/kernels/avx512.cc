@@ -64,6 +64,51 @@ float Sum(const float* q, const Element* x, size_t n) {
   return ReduceAdd(_mm512_add_ps(_mm512_add_ps(sums[0], sums[2]), _mm512_add_ps(sums[1], sums[3])));
 }
 
+// Sum<Dot> for kQueries queries at once: the same additions in the same order.
+template <size_t kQueries, typename Element>
+void DotsOf(const float* const* queries, const Element* x, size_t n, float* out) {
+  __m512 sums[kQueries][kSums];
+  for (auto& row : sums) {
+    for (__m512& sum : row) sum = _mm512_setzero_ps();
+  }
+  size_t i = 0;
+  for (; i + kSums * kLanes <= n; i += kSums * kLanes) {
+    for (size_t j = 0; j < kSums; ++j) {
+      const __m512 at = Load(x + i + j * kLanes);
+      for (size_t q = 0; q < kQueries; ++q) {
+        sums[q][j] = Dot::Add(Load(queries[q] + i + j * kLanes), at, sums[q][j]);
+      }
+    }
+  }
+  for (; i + kLanes <= n; i += kLanes) {
+    const __m512 at = Load(x + i);
+    for (size_t q = 0; q < kQueries; ++q) {
+      sums[q][0] = Dot::Add(Load(queries[q] + i), at, sums[q][0]);
+    }
+  }
+  if (i < n) {
+    const __mmask16 mask = TailMask(n - i);
+    const __m512 at = LoadTail(x + i, mask);
+    for (size_t q = 0; q < kQueries; ++q) {
+      sums[q][1] = Dot::Add(LoadTail(queries[q] + i, mask), at, sums[q][1]);
+    }
+  }
+  for (size_t q = 0; q < kQueries; ++q) {
+    out[q] = ReduceAdd(_mm512_add_ps(_mm512_add_ps(sums[q][0], sums[q][2]),
+                                     _mm512_add_ps(sums[q][1], sums[q][3])));
+  }
+}
+
+// Four queries with four sums each are what the registers hold.
+template <typename Element>
+void Dots(const float* const* queries, size_t query_count, const Element* x, size_t n,
+          float* sums) {
+  size_t q = 0;
+  for (; q + 4 <= query_count; q += 4) DotsOf<4>(queries + q, x, n, sums + q);
+  for (; q + 2 <= query_count; q += 2) DotsOf<2>(queries + q, x, n, sums + q);
+  for (; q < query_count; ++q) sums[q] = Sum<Dot>(queries[q], x, n);
+}
+
 __m256i ToHalves(__m512 x) {
   return _mm512_maskz_cvtps_ph(kAllLanes, x, _MM_FROUND_TO_NEAREST_INT);
 }
@@ -113,6 +158,14 @@ namespace avx512 {
 
 float DotF32(const float* q, const float* x, size_t n) { return Sum<Dot>(q, x, n); }
 float DotF16(const float* q, const uint16_t* x, size_t n) { return Sum<Dot>(q, x, n); }
+void DotsF32(const float* const* queries, size_t query_count, const float* x, size_t n,
+             float* sums) {
+  Dots(queries, query_count, x, n, sums);
+}
+void DotsF16(const float* const* queries, size_t query_count, const uint16_t* x, size_t n,
+             float* sums) {
+  Dots(queries, query_count, x, n, sums);
+}
 float L2F32(const float* q, const float* x, size_t n) { return Sum<L2>(q, x, n); }
 float L2F16(const float* q, const uint16_t* x, size_t n) { return Sum<L2>(q, x, n); }
 
@@ -143,6 +196,8 @@ constinit const Table kAvx512Table = {
     .dot_f16 = avx512::DotF16,
     .l2_f32 = avx512::L2F32,
     .l2_f16 = avx512::L2F16,
+    .dots_f32 = avx512::DotsF32,
+    .dots_f16 = avx512::DotsF16,
     .f32_to_f16 = avx512::F32ToF16,
     .f16_to_f32 = avx512::F16ToF32,
     .scan_int8 = ScanInt8<MultiplyWidened>,

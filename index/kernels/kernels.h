@@ -58,6 +58,16 @@ struct Int8Survivors {
   size_t count;  // filled entries; the kernel appends
 };
 
+// One query of a tile and where its survivors go.
+struct Int8TileQuery {
+  Int8Query query;
+  float threshold;
+  Int8Survivors out;
+};
+
+// Queries that one scan serves.
+inline constexpr size_t kTileMax = 16;
+
 // Bit codes: each row is a string of bits, cut into strips of 64. Layout: byte (c * 64 + r) of
 // block b of strip s holds bits 64s + 8c .. 64s + 8c + 7 of row 64b + r, the first in the lowest
 // place.
@@ -71,7 +81,6 @@ inline constexpr size_t kStripBlockBytes = 8 * kBlockRows;
 inline constexpr int kBitWeightMax = 31;
 inline constexpr int kBitStripSum = 255;
 inline constexpr size_t kBitPlanes = 6;  // the weights' signs, then the bits of their magnitudes
-inline constexpr size_t kBitTileMax = 16;
 // Score sums are 16 bits wide: a query has at most 65535 / 255 strips.
 inline constexpr size_t kBitStripsMax = 257;
 
@@ -120,24 +129,28 @@ struct Table {
   // sum (q[i] - x[i])^2.
   float (*l2_f32)(const float* q, const float* x, size_t n);
   float (*l2_f16)(const float* q, const uint16_t* x, size_t n);
+  // The same dot products of one row with `query_count` (1 to kTileMax) queries, bit for bit what
+  // each gets alone: the row is read and converted once.
+  void (*dots_f32)(const float* const* queries, size_t query_count, const float* x, size_t n,
+                   float* sums);
+  void (*dots_f16)(const float* const* queries, size_t query_count, const uint16_t* x, size_t n,
+                   float* sums);
   // Conversions, round to nearest even; a value beyond f16's range becomes infinity.
   void (*f32_to_f16)(const float* x, size_t n, uint16_t* out);
   void (*f16_to_f32)(const uint16_t* x, size_t n, float* out);
 
-  // Scans until block_end, or until fewer than 64 places are free in `out`; returns the next block.
-  // Estimate of a row = bias + scale_b * query.scale * dot(codes); the error of its block is
-  // query.norm * error_norm + query.error_norm * norm_max; upper = estimate + error. Rows come out
-  // in row order.
-  size_t (*scan_int8)(const Int8Scan& scan, const Int8Query& query, float threshold,
-                      Int8Survivors* out);
+  // Scans for `query_count` (1 to kTileMax) queries at once, each block read once: until block_end,
+  // or until some query has fewer than 64 places free; returns the next block. Rows come out in row
+  // order; each query gets what it would get alone. Estimate of a row = bias + scale_b *
+  // query.scale * dot(codes); the error of its block is query.norm * error_norm +
+  // query.error_norm * norm_max; upper = estimate + error.
+  size_t (*scan_int8)(const Int8Scan& scan, Int8TileQuery* queries, size_t query_count);
 
   // Bytes of lookup tables per strip, a multiple of 64, and how they are made from 64 weights a
   // strip (bits that are not there weigh 0).
   size_t bit_table_bytes;
   void (*make_bit_tables)(const int8_t* weights, size_t strip_count, uint8_t* tables);
-  // Scans for `query_count` (1 to kBitTileMax) queries at once, each block read once: until
-  // block_end, or until some query has fewer than 64 places free; returns the next block. Rows come
-  // out in row order; each query gets what it would get alone.
+  // As scan_int8, over bit codes.
   size_t (*scan_bits)(const BitScan& scan, BitQuery* queries, size_t query_count);
   // The scores of `count` rows named by `rows`, in that order.
   void (*score_bit_rows)(const BitRows& bits, const uint32_t* rows, size_t count, uint16_t* scores);

@@ -15,7 +15,7 @@ static inline void NibbleTable(const int8_t* weights, uint8_t* table) {
   for (unsigned value = 0; value < kNibbleValues; ++value) {
     int sum = 0;
     for (size_t j = 0; j < 4; ++j) {
-      const int weight = weights[j];
+      const int weight{weights[j]};
       if ((value >> j & 1) != 0 ? weight > 0 : weight < 0) sum += weight < 0 ? -weight : weight;
     }
     table[value] = static_cast<uint8_t>(sum);

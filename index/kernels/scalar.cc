@@ -75,6 +75,12 @@ float Sum(const float* q, const Element* x, size_t n) {
   return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
 }
 
+template <typename Element>
+void Dots(const float* const* queries, size_t query_count, const Element* x, size_t n,
+          float* sums) {
+  for (size_t q = 0; q < query_count; ++q) sums[q] = Sum<Dot, Element>(queries[q], x, n);
+}
+
 void F32ToF16(const float* x, size_t n, uint16_t* out) {
   for (size_t i = 0; i < n; ++i) out[i] = ToHalf(x[i]);
 }
@@ -94,26 +100,33 @@ void DotBlock(const uint8_t* codes, const int8_t* query, size_t words, int32_t* 
   }
 }
 
-size_t ScanInt8(const Int8Scan& scan, const Int8Query& query, float threshold, Int8Survivors* out) {
-  const int32_t offset = CodeOffset(query);
+void AppendSurvivors(const Int8Scan& scan, const int32_t* dots, size_t block, uint64_t mask,
+                     Int8TileQuery* query) {
+  const int32_t offset = CodeOffset(query->query);
+  const BlockTerms terms = TermsOf(scan.blocks[block], query->query);
+  Int8Survivors& out = query->out;
+  const size_t first = block * kBlockRows;
+  for (size_t row = 0; row < kBlockRows; ++row) {
+    if ((mask >> row & 1) == 0) continue;
+    const float bias = scan.row_bias == nullptr ? 0.0f : scan.row_bias[first + row];
+    const float dot = static_cast<float>(dots[row] - offset);
+    const float upper = (bias + terms.scale * dot) + terms.error;
+    if (!(upper >= query->threshold)) continue;
+    out.upper[out.count] = upper;
+    out.rows[out.count] = static_cast<uint32_t>(first + row);
+    ++out.count;
+  }
+}
+
+size_t ScanInt8(const Int8Scan& scan, Int8TileQuery* queries, size_t query_count) {
   const size_t block_bytes = scan.words * kBlockRows * kWordDims;
   int32_t dots[kBlockRows];
   for (size_t block = scan.block_begin; block < scan.block_end; ++block) {
-    if (out->capacity - out->count < kBlockRows) return block;
+    if (!HasRoom(queries, query_count)) return block;
     const uint64_t mask = RowMask(scan, block);
-    if (mask == 0) continue;
-    DotBlock(scan.codes + block * block_bytes, query.codes, scan.words, dots);
-    const BlockTerms terms = TermsOf(scan.blocks[block], query);
-    const size_t first = block * kBlockRows;
-    for (size_t row = 0; row < kBlockRows; ++row) {
-      if ((mask >> row & 1) == 0) continue;
-      const float bias = scan.row_bias == nullptr ? 0.0f : scan.row_bias[first + row];
-      const float dot = static_cast<float>(dots[row] - offset);
-      const float upper = (bias + terms.scale * dot) + terms.error;
-      if (!(upper >= threshold)) continue;
-      out->upper[out->count] = upper;
-      out->rows[out->count] = static_cast<uint32_t>(first + row);
-      ++out->count;
+    for (size_t q = 0; mask != 0 && q < query_count; ++q) {
+      DotBlock(scan.codes + block * block_bytes, queries[q].query.codes, scan.words, dots);
+      AppendSurvivors(scan, dots, block, mask, &queries[q]);
     }
   }
   return scan.block_end;
@@ -126,7 +139,7 @@ constexpr size_t kBytesPerStrip = kStripBits / 8;
 int Agreement(const int8_t* weights, size_t bits, unsigned value) {
   int sum = 0;
   for (size_t j = 0; j < bits; ++j) {
-    const int weight = weights[j];
+    const int weight{weights[j]};
     if ((value >> j & 1) != 0 ? weight > 0 : weight < 0) sum += weight < 0 ? -weight : weight;
   }
   return sum;
@@ -194,6 +207,8 @@ constinit const Table kScalarTable = {
     .dot_f16 = Sum<Dot, uint16_t>,
     .l2_f32 = Sum<SquaredDifference, float>,
     .l2_f16 = Sum<SquaredDifference, uint16_t>,
+    .dots_f32 = Dots<float>,
+    .dots_f16 = Dots<uint16_t>,
     .f32_to_f16 = F32ToF16,
     .f16_to_f32 = F16ToF32,
     .scan_int8 = ScanInt8,

@@ -2,6 +2,8 @@
 // compiled with its own flags.
 #pragma once
 
+#include <cfloat>
+
 #include "index/kernels/kernels.h"
 
 namespace mrl::kernels {
@@ -31,7 +33,20 @@ static inline BlockTerms TermsOf(const Int8Block& block, const Int8Query& query)
           query.norm * block.error_norm + query.error_norm * block.norm_max};
 }
 
-static inline bool HasRoom(const BitQuery* queries, size_t query_count) {
+// Without bias, a dot product below this cannot reach the threshold, whatever is rounded on the
+// way; one at or above it may. Spares nearly all blocks the float arithmetic.
+static inline int32_t LeastDot(const BlockTerms& terms, float threshold) {
+  if (!(terms.scale > 0)) return INT32_MIN;
+  const double size = (threshold < 0 ? -threshold : threshold) + static_cast<double>(terms.error);
+  const double slack = size * 1e-6 + FLT_MIN;
+  const double least = (static_cast<double>(threshold) - terms.error - slack) / terms.scale - 2;
+  if (!(least > INT32_MIN)) return INT32_MIN;
+  return least >= INT32_MAX ? INT32_MAX : static_cast<int32_t>(least);
+}
+
+// Every query has room for the rows of a block.
+template <typename Query>
+static inline bool HasRoom(const Query* queries, size_t query_count) {
   for (size_t q = 0; q < query_count; ++q) {
     if (queries[q].out.capacity - queries[q].out.count < kBlockRows) return false;
   }

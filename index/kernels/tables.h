@@ -18,6 +18,10 @@ extern const Table kAvx512IclTable;
 namespace avx512 {
 float DotF32(const float* q, const float* x, size_t n);
 float DotF16(const float* q, const uint16_t* x, size_t n);
+void DotsF32(const float* const* queries, size_t query_count, const float* x, size_t n,
+             float* sums);
+void DotsF16(const float* const* queries, size_t query_count, const uint16_t* x, size_t n,
+             float* sums);
 float L2F32(const float* q, const float* x, size_t n);
 float L2F16(const float* q, const uint16_t* x, size_t n);
 void F32ToF16(const float* x, size_t n, uint16_t* out);

@@ -1,4 +1,4 @@
-// A point's id: an unsigned 64-bit number or a string of 1 to 256 bytes.
+// A point's id: an unsigned 64-bit number or a string of 1 to 256 bytes in UTF-8.
 #pragma once
 
 #include <compare>
@@ -25,7 +25,7 @@ class PointId {
   uint64_t number() const { return std::get<uint64_t>(value_); }             // is_number() only
   const std::string& text() const { return std::get<std::string>(value_); }  // !is_number() only
 
-  // INVALID_ARGUMENT for an empty string or one longer than kBytesMax.
+  // INVALID_ARGUMENT for an empty string, one longer than kBytesMax, or one that is not UTF-8.
   absl::Status Validate() const;
   // The number in decimal, or the string itself.
   std::string ToString() const;

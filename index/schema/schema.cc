@@ -158,11 +158,17 @@ std::vector<uint32_t> DefaultLadder(uint32_t dim) {
   return ladder;
 }
 
-std::vector<Code> DefaultCodes(const std::vector<uint32_t>& ladder) {
+std::vector<Code> DefaultCodes(const std::vector<uint32_t>& ladder, Metric metric) {
+  uint32_t signs = 0;
+  for (const uint32_t dims : ladder) {
+    if (metric == Metric::kCosine && dims >= 256 && dims <= 512) signs = dims;
+  }
+  const uint32_t dims_max = signs > 0 ? 64 : 256;
   std::vector<Code> codes;
   for (const uint32_t dims : ladder) {
-    if (dims <= 256 || codes.empty()) codes.push_back({dims, 8});
+    if (dims <= dims_max || (codes.empty() && signs == 0)) codes.push_back({dims, 8});
   }
+  if (signs > 0) codes.push_back({signs, 1});
   return codes;
 }
 

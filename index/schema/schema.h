@@ -78,8 +78,10 @@ constexpr bool LargerIsNearer(Metric metric) { return metric != Metric::kL2; }
 
 // 16, 32, 64, … doubling while below `dim`, then `dim` itself; `dim` alone when it is 16 or less.
 std::vector<uint32_t> DefaultLadder(uint32_t dim);
-// 8-bit codes of every ladder step up to 256 dimensions (of the first step if all are longer).
-std::vector<Code> DefaultCodes(const std::vector<uint32_t>& ladder);
+// Under COSINE, where the ladder reaches 256: signs of its longest step up to 512, and 8-bit codes
+// of the steps up to 64. Otherwise 8-bit codes of every step up to 256 (of the first step if all
+// are longer).
+std::vector<Code> DefaultCodes(const std::vector<uint32_t>& ladder, Metric metric);
 
 // Text forms: cosine|ip|l2, f32|f16, none|layer_norm. Parse errors list what is accepted.
 absl::string_view ToString(Metric metric);

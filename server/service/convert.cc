@@ -153,7 +153,9 @@ absl::StatusOr<Schema> FromProto(const v1::CreateCollectionRequest& request) {
                         v1::Transform_IsValid(request.transform());
   if (!is_known) return absl::InvalidArgumentError("a metric, storage or transform is not known");
   for (const v1::Code& code : request.codes()) schema.codes.push_back({code.dims(), code.bits()});
-  if (schema.codes.empty() && !request.no_codes()) schema.codes = DefaultCodes(schema.ladder);
+  if (schema.codes.empty() && !request.no_codes()) {
+    schema.codes = DefaultCodes(schema.ladder, schema.metric);
+  }
   MRL_RETURN_IF_ERROR(schema.Validate());
   return schema;
 }

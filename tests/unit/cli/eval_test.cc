@@ -91,9 +91,9 @@ TEST_F(Eval, EachFunnelIsALineWithItsKeys) {
   ASSERT_EQ(lines.size(), 3u);
   std::vector<std::string> keys;
   for (const auto& item : lines[0].items()) keys.push_back(item.key());
-  EXPECT_THAT(keys,
-              ElementsAre("bytes_touched", "coarse", "funnel", "hot_bytes_per_row", "k", "mean_ms",
-                          "multiply_adds", "p50_ms", "p95_ms", "p99_ms", "qps", "recall"));
+  EXPECT_THAT(keys, ElementsAre("bytes_touched", "coarse", "funnel", "hot_bytes_per_row",
+                                "interval", "k", "lost", "mean_ms", "multiply_adds", "p50_ms",
+                                "p95_ms", "p99_ms", "qps", "recall"));
   EXPECT_EQ(lines[0]["funnel"], "scan/16:200,32:10");
   EXPECT_EQ(lines[0]["coarse"], "scan");
   EXPECT_EQ(lines[0]["k"], 10);
@@ -104,6 +104,25 @@ TEST_F(Eval, EachFunnelIsALineWithItsKeys) {
   EXPECT_EQ(lines[2]["funnel"], "exact");
   EXPECT_EQ(lines[2]["recall"], 1.0);
   EXPECT_EQ(lines[2]["multiply_adds"], 200 * 32);
+}
+
+TEST_F(Eval, ACertificateSaysHowSureAndWhereTheRestWasLost) {
+  BuildIndex();
+  const auto lines = MeasureJson({"--funnel", "16:10,32:10", "--funnel", "16:10", "--exact"});
+  for (const Json& one : lines) {
+    double sum = one["recall"];
+    for (const Json& share : one["lost"]) sum += share.get<double>();
+    EXPECT_NEAR(sum, 1, 1e-9) << one;
+    EXPECT_LE(one["interval"][0].get<double>(), one["recall"].get<double>());
+    EXPECT_GE(one["interval"][1].get<double>(), one["recall"].get<double>());
+  }
+  EXPECT_LT(lines[0]["interval"][0], lines[0]["interval"][1]);
+  ASSERT_EQ(lines[0]["lost"].size(), 2u);
+  EXPECT_GT(lines[0]["lost"][0], 0.0);
+  EXPECT_EQ(lines[0]["lost"][1], 0.0);
+  // Nothing was lost in 20 queries of 10 neighbours, which proves less than that nothing is.
+  EXPECT_NEAR(lines[2]["interval"][0].get<double>(), 1 - (1 - std::pow(0.025, 1.0 / 20)) / 10,
+              1e-6);
 }
 
 TEST_F(Eval, WithoutAFunnelTheDefaultPlanIsMeasured) {

@@ -27,7 +27,8 @@ TEST_F(Usage, VersionAndHelpGoToStdout) {
 }
 
 TEST_F(Usage, EveryVerbHasHelpWithAnExample) {
-  for (const std::string verb : {"build", "inspect", "verify", "search", "eval"}) {
+  for (const std::string verb :
+       {"build", "inspect", "verify", "search", "eval", "tune", "report"}) {
     const Finished help = Run({verb, "--help"});
     EXPECT_EQ(help.code, 0);
     EXPECT_THAT(help.out, HasSubstr("  mrl-index " + verb + " --"));

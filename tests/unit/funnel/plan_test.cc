@@ -66,6 +66,33 @@ TEST_F(Planner, TakesThePrefixOfAnIndexThatHasOnlyOne) {
   EXPECT_EQ(PlanText(), "faiss/64:10");
 }
 
+TEST_F(Planner, ScansSignsWhereEnoughAreStored) {
+  schema_.codes = {{16, 8}, {512, 1}};
+  EXPECT_EQ(PlanText(), "scan/256b1:2000,512b1:400,1024:10");
+  input_.k = 100;
+  EXPECT_EQ(PlanText(), "scan/256b1:10000,512b1:2000,1024:100");
+  input_.k = 10;
+  input_.query_dims = 512;
+  EXPECT_EQ(PlanText(), "scan/256b1:2000,512b1:400,512:10");
+  input_.query_dims = 256;
+  EXPECT_EQ(PlanText(), "scan/256b1:2000,256:10");
+  input_.query_dims = 128;
+  EXPECT_EQ(PlanText(), "scan/128:10");
+  schema_.codes = {{128, 1}};
+  input_.query_dims = 1024;
+  EXPECT_EQ(PlanText(), "scan/256:400,1024:10");
+}
+
+TEST_F(Planner, LetsSignsGrowIntoMoreSignsAndRefusesWhatIsNotStored) {
+  schema_.codes = {{512, 1}};
+  Ask("128b1:4000,512b1:200,1024:10");
+  EXPECT_EQ(PlanText(), "scan/128b1:4000,512b1:200,1024:10");
+  Ask("1024b1:200,1024:10");
+  EXPECT_THAT(PlanText(), HasSubstr("stage 1: the code 1024b1 is not stored, these are: 512b1"));
+  Ask("512b1:200,256b1:100,1024:10");
+  EXPECT_THAT(PlanText(), HasSubstr("stage 2: dims x bits is 256, it must be above the 512"));
+}
+
 TEST_F(Planner, KeepsStagesAsTheyAreAskedFor) {
   Ask("16:200,32:100,64:50,128:25,1024:10");
   EXPECT_EQ(PlanText(), "scan/16:200,32:100,64:50,128:25,1024:10");

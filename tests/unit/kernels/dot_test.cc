@@ -81,6 +81,26 @@ TEST_P(Dot, AgreesWithDoubleForEveryLengthAndMisalignment) {
   }
 }
 
+TEST_P(Dot, SeveralQueriesGetTheBitsThatEachGetsAlone) {
+  for (const size_t n : {0, 1, 15, 16, 63, 64, 97, 1024}) {
+    const std::vector<float> x = Random(n, 0);
+    const std::vector<uint16_t> halves = Halves(x);
+    for (const size_t count : {1, 2, 3, 7, 16}) {
+      std::vector<std::vector<float>> queries;
+      std::vector<const float*> starts;
+      for (size_t q = 0; q < count; ++q) queries.push_back(Random(n, 0));
+      for (const auto& query : queries) starts.push_back(query.data());
+      std::vector<float> full(count), half(count);
+      table().dots_f32(starts.data(), count, x.data(), n, full.data());
+      table().dots_f16(starts.data(), count, halves.data(), n, half.data());
+      for (size_t q = 0; q < count; ++q) {
+        EXPECT_EQ(full[q], table().dot_f32(starts[q], x.data(), n)) << n << ", " << q;
+        EXPECT_EQ(half[q], table().dot_f16(starts[q], halves.data(), n)) << n << ", " << q;
+      }
+    }
+  }
+}
+
 TEST_P(Dot, StaysExactOverLongVectors) {
   for (const size_t n : {1024, 3072, 4099, 65536}) {
     SCOPED_TRACE(n);

@@ -110,10 +110,10 @@ class Scan : public SetTest {
                             size_t capacity, size_t* next) {
     std::vector<float> upper(capacity);
     std::vector<uint32_t> rows(capacity);
-    Int8Survivors out{upper.data(), rows.data(), capacity, 0};
-    *next = table().scan_int8(scan, query, threshold, &out);
+    Int8TileQuery tile{query, threshold, {upper.data(), rows.data(), capacity, 0}};
+    *next = table().scan_int8(scan, &tile, 1);
     std::vector<Survivor> survivors;
-    for (size_t i = 0; i < out.count; ++i) survivors.push_back({upper[i], rows[i]});
+    for (size_t i = 0; i < tile.out.count; ++i) survivors.push_back({upper[i], rows[i]});
     return survivors;
   }
   // A whole scan with just enough room never to stop.
@@ -265,12 +265,41 @@ TEST_P(Scan, AppendsToWhatIsThere) {
   scan.block_end = 3;
   std::vector<float> upper(5 + 128, -1.0f);
   std::vector<uint32_t> rows(5 + 128, 77);
-  Int8Survivors out{upper.data(), rows.data(), upper.size(), 5};
-  EXPECT_EQ(table().scan_int8(scan, corpus.Query(), -kInfinity, &out), 3u);
-  ASSERT_EQ(out.count, 5u + 128u);
+  Int8TileQuery tile{corpus.Query(), -kInfinity, {upper.data(), rows.data(), upper.size(), 5}};
+  EXPECT_EQ(table().scan_int8(scan, &tile, 1), 3u);
+  ASSERT_EQ(tile.out.count, 5u + 128u);
   for (size_t i = 0; i < 5; ++i) EXPECT_EQ(rows[i], 77u);
   const auto expected = corpus.Expected(-kInfinity, 64, 192);
   for (size_t i = 0; i < 128; ++i) ASSERT_EQ((Survivor{upper[5 + i], rows[5 + i]}), expected[i]);
+}
+
+TEST_P(Scan, ATileGivesEachQueryWhatItGetsAlone) {
+  for (const bool biased : {false, true}) {
+    for (const size_t count : {2u, 3u, 4u, 7u, 16u}) {
+      Corpus corpus(20, 500, 16);
+      if (biased) corpus.bias.assign(500, -0.5f);
+      const Int8Scan scan = corpus.Scan();
+      std::vector<Corpus> queries;  // for their query codes only
+      std::vector<std::vector<float>> upper(count, std::vector<float>(512));
+      std::vector<std::vector<uint32_t>> rows(count, std::vector<uint32_t>(512));
+      std::vector<Int8TileQuery> tile;
+      for (uint32_t q = 0; q < count; ++q) queries.emplace_back(20, 1, 100 + q);
+      for (uint32_t q = 0; q < count; ++q) {
+        corpus.query_codes = queries[q].query_codes;
+        const float threshold = MiddleThreshold(corpus);
+        tile.push_back({queries[q].Query(), threshold, {upper[q].data(), rows[q].data(), 512, 0}});
+      }
+      ASSERT_EQ(table().scan_int8(scan, tile.data(), count), corpus.block_count);
+      for (size_t q = 0; q < count; ++q) {
+        corpus.query_codes = queries[q].query_codes;
+        const auto expected = corpus.Expected(tile[q].threshold);
+        ASSERT_EQ(tile[q].out.count, expected.size()) << q << " of " << count;
+        for (size_t i = 0; i < expected.size(); ++i) {
+          ASSERT_EQ((Survivor{upper[q][i], rows[q][i]}), expected[i]) << q << " of " << count;
+        }
+      }
+    }
+  }
 }
 
 TEST_P(Scan, AcceptsAnEmptyRange) {

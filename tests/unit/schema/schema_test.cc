@@ -82,6 +82,15 @@ TEST(Schema, DoublesTheLadderByDefault) {
   EXPECT_THAT(DefaultLadder(8), ElementsAre(8));
 }
 
+TEST(Schema, KeepsSignsOfLongPrefixesByDefaultUnderCosine) {
+  const std::vector<uint32_t> ladder = {16, 64, 128, 256, 512, 1024};
+  EXPECT_EQ(FormatCodes(DefaultCodes(ladder, Metric::kCosine)), "16b8,64b8,512b1");
+  EXPECT_EQ(FormatCodes(DefaultCodes(ladder, Metric::kL2)), "16b8,64b8,128b8,256b8");
+  EXPECT_EQ(FormatCodes(DefaultCodes({16, 128}, Metric::kCosine)), "16b8,128b8");
+  EXPECT_EQ(FormatCodes(DefaultCodes({768}, Metric::kCosine)), "768b8");
+  EXPECT_EQ(FormatCodes(DefaultCodes({256, 768}, Metric::kCosine)), "256b1");
+}
+
 TEST(Schema, ParsesAndFormatsItsTextForms) {
   EXPECT_EQ(FormatLadder(*ParseLadder("16,32")), "16,32");
   EXPECT_EQ(FormatCodes(*ParseCodes("16b8,64b8")), "16b8,64b8");
@@ -100,6 +109,21 @@ TEST(PointId, RefusesTheEmptyAndTheTooLongString) {
   EXPECT_FALSE(PointId(std::string()).Validate().ok());
   EXPECT_THAT(std::string(PointId(std::string(257, 'x')).Validate().message()),
               HasSubstr("257 bytes; the limit is 256"));
+}
+
+TEST(PointId, IsUtf8) {
+  for (const char* text : {"dog.n.01", "\xc3\xa9t\xc3\xa9", "\xe2\x82\xac", "\xed\x9f\xbf",
+                           "\xee\x80\x80", "\xf0\x9f\x90\x95", "\xf4\x8f\xbf\xbf"}) {
+    EXPECT_TRUE(PointId(std::string(text)).Validate().ok()) << text;
+  }
+  // Cut short, a stray continuation, overlong, a surrogate, above U+10FFFF, no UTF-8 byte at all.
+  for (const char* text : {"a\xc3", "\xe2\x82", "\x80", "\xc0\xaf", "\xe0\x9f\xbf", "\xed\xa0\x80",
+                           "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xc3(", "\xff"}) {
+    const absl::Status status = PointId(std::string(text)).Validate();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(status.message()), HasSubstr("is not UTF-8"));
+  }
+  EXPECT_EQ(PointId(std::string("a\xff")).Validate().message(), "id 'a\\xff' is not UTF-8");
 }
 
 }  // namespace

@@ -1,0 +1,120 @@
+"""A manual page (roff, macros of man(7)) from the help of a program."""
+
+# What --help does not say.
+STORIES = {
+    "mrl-server": """\
+.SH FILES
+.TP
+.I /etc/mrl/mrl-server.yaml
+The configuration that the service reads: the options without their dashes, as keys.
+.TP
+.I /var/lib/mrl
+The service's working directory, owned by the user
+.BR mrl .
+.SH SIGNALS
+.TP
+.BR SIGTERM ", " SIGINT
+Refuse new calls, let running ones end within the drain timeout, and exit with 0. A second one ends
+the process at once.
+.TP
+.B SIGHUP
+Open again what lies in the collections' directories, and serve it.
+.SH EXIT STATUS
+.TP
+.B 0
+drained after a signal
+.TP
+.B 1
+failure
+.TP
+.B 2
+wrong usage or configuration
+""",
+    "mrl": """\
+.SH EXIT STATUS
+.TP
+.B 0
+success; for
+.BR status ,
+the server is serving
+.TP
+.B 1
+failure
+.TP
+.B 2
+wrong usage
+.TP
+.B 65
+the input or the request is wrong
+.TP
+.B 69
+the server cannot be reached or is not serving
+.TP
+.B 130
+interrupted
+""",
+    "mrl-index": "",
+}
+SEE_ALSO = ("mrl", "mrl-index", "mrl-server")
+
+
+def escape(text):
+    """Text as roff shows it literally: no escapes, no requests, hyphens that can be copied."""
+    text = text.replace("\\", "\\e").replace("-", "\\-")
+    return "\n".join(
+        "\\&" + line if line.startswith((".", "'")) else line for line in text.splitlines()
+    )
+
+
+def _option(entry):
+    names = ", ".join(f"\\fB{escape(name)}\\fR" for name in entry.names)
+    value = f" \\fI{escape('|'.join(entry.choices) or entry.value)}\\fR" if entry.value else ""
+    notes = [f"Default: {escape(entry.default)}."] if entry.default else []
+    notes += [f"Environment: \\fB{entry.variable}\\fR."] if entry.variable else []
+    notes += ["Required."] if entry.required else []
+    notes += ["May be repeated."] if entry.many and "repeated" not in entry.text else []
+    text = escape(entry.text)
+    if text and notes and not text.endswith("."):
+        text += "."
+    return f".TP\n{names}{value}\n{' '.join([text, *notes]).strip()}\n"
+
+
+def _footer(text):
+    """Lines of examples keep their shape; the rest is filled."""
+    out = []
+    for line in text.splitlines():
+        if line.startswith(" "):
+            out.append(f".nf\n{escape(line)}\n.fi")
+        else:
+            out.append(f".PP\n{escape(line)}" if line else "")
+    return "\n".join(line for line in out if line) + "\n"
+
+
+def _verb(page):
+    name = escape(" ".join(page.path[1:]))
+    text = f".SS {name}\n{escape(page.description)}.\n.PP\n\\fB{escape(page.usage)}\\fR\n"
+    for entry in page.positionals + page.options:
+        if "--help" not in entry.names:
+            text += _option(entry)
+    return text + (_footer(page.footer) if page.footer else "")
+
+
+def render(page, version, summary):
+    program = page.path[0]
+    usage = page.usage.removeprefix(program).strip()
+    text = (
+        f'.TH {program.upper()} 1 "" "mrl {version}" "mrl manual"\n'
+        f".SH NAME\n{escape(program)} \\- {escape(summary)}\n"
+        f".SH SYNOPSIS\n\\fB{escape(program)}\\fR {escape(usage)}\n"
+        f".SH DESCRIPTION\n{escape(page.description)}\n"
+        ".SH OPTIONS\n"
+    )
+    for entry in page.options:
+        text += _option(entry)
+    verbs = [verb for verb in page.walk() if verb is not page]
+    if verbs:
+        text += ".SH COMMANDS\n" + "".join(map(_verb, verbs))
+    if page.footer:
+        text += ".SH NOTES\n" + _footer(page.footer)
+    others = [f"\\fB{escape(name)}\\fR(1)" for name in SEE_ALSO if name != program]
+    return text + STORIES[program] + ".SH SEE ALSO\n" + ", ".join(others) + "\n"

@@ -1,0 +1,168 @@
+// mrl-index tune: the cheapest funnel that reaches a recall on one's own queries.
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <thread>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "base/status.h"
+#include "index/cli/asked.h"
+#include "index/cli/command.h"
+#include "index/cli/open_index.h"
+#include "index/cli/output.h"
+#include "index/cli/progress.h"
+#include "index/tune/measure.h"
+#include "index/tune/tuner.h"
+
+namespace mrl::cli {
+namespace {
+
+struct TuneArgs {
+  std::string index, queries, truth;
+  tune::TuneOptions options;
+  uint64_t limit = 0;
+  uint32_t threads = 0;
+  bool json = false;
+};
+
+// What is worth trying of a coarse kind that is not ours: its one parameter, doubling.
+std::vector<coarse::Params> ParamsToTry(const collection::Collection& collection) {
+  constexpr double kValues[] = {8, 16, 32, 64, 128, 256, 512};
+  const std::string about = collection.view().parts.front().indexes.front()->Describe();
+  const char* name = absl::StrContains(about, "HNSW")  ? "efSearch"
+                     : absl::StrContains(about, "IVF") ? "nprobe"
+                                                       : nullptr;
+  std::vector<coarse::Params> params;
+  if (name == nullptr) return {{}};
+  for (const double value : kValues) params.push_back({{name, value}});
+  return params;
+}
+
+nlohmann::json ToJson(const tune::Measured& measured) {
+  return {{"funnel", measured.plan.ToText()},
+          {"recall", measured.recall},
+          {"interval", {measured.interval.low, measured.interval.high}},
+          {"qps", measured.qps()},
+          {"mean_ms", measured.times.mean_ms},
+          {"p50_ms", measured.times.p50_ms},
+          {"p99_ms", measured.times.p99_ms}};
+}
+
+nlohmann::json ResultJson(const TuneArgs& args, const tune::TuneResult& result,
+                          const std::vector<double>& lost) {
+  nlohmann::json json = ToJson(result.held_out);
+  json["k"] = args.options.k;
+  if (args.options.target_p99_ms > 0) {
+    json["target_p99_ms"] = args.options.target_p99_ms;
+  } else {
+    json["target_recall"] = args.options.target_recall;
+  }
+  json["reached"] = result.reached;
+  json["lost"] = lost;
+  json["tuning"] = ToJson(result.tuning);
+  json["queries"] = {{"tuning", result.tuning_queries.size()},
+                     {"held_out", result.held_out_queries.size()}};
+  json["seed"] = args.options.seed;
+  json["tried"] = result.tried;
+  json["front"] = nlohmann::json::array();
+  for (const tune::Measured& point : result.front) json["front"].push_back(ToJson(point));
+  return json;
+}
+
+std::vector<std::string> TableRow(const std::string& what, const tune::Measured& measured) {
+  return {what,
+          measured.plan.ToText(),
+          absl::StrFormat("%.4f", measured.recall),
+          absl::StrFormat("%.4f-%.4f", measured.interval.low, measured.interval.high),
+          absl::StrFormat("%.0f", measured.qps()),
+          absl::StrFormat("%.3f", measured.times.mean_ms),
+          absl::StrFormat("%.3f", measured.times.p99_ms)};
+}
+
+void PrintText(const TuneArgs& args, const tune::TuneResult& result,
+               const std::vector<double>& lost) {
+  std::printf("%zu funnels ran; %zu queries tuned, %zu others checked; one query at a time\n",
+              result.tried, result.tuning_queries.size(), result.held_out_queries.size());
+  std::vector<std::vector<std::string>> table = {
+      {"", "funnel", absl::StrCat("recall@", args.options.k), "95 %", "qps", "mean ms", "p99 ms"}};
+  for (const tune::Measured& point : result.front) table.push_back(TableRow("front", point));
+  table.push_back(TableRow("chosen", result.tuning));
+  table.push_back(TableRow("held out", result.held_out));
+  PrintTable(table);
+  std::string stages;
+  for (const double share : lost) absl::StrAppendFormat(&stages, " %.4f", share);
+  std::printf("lost per stage, held out:%s\n", stages.c_str());
+  if (!result.reached) {
+    std::puts(args.options.target_p99_ms > 0
+                  ? "No funnel is that fast here; this one comes nearest."
+                  : "No funnel reaches the target surely on these queries; this one comes "
+                    "nearest. More queries narrow the interval.");
+  }
+}
+
+absl::Status Tune(TuneArgs args) {
+  CatchInterrupts();
+  MRL_RETURN_IF_ERROR(args.options.Validate());
+  MRL_ASSIGN_OR_RETURN(const OpenedIndex opened, OpenIndex(args.index));
+  const collection::Collection& collection = *opened.collection;
+  MRL_ASSIGN_OR_RETURN(const Queries queries,
+                       ReadQueries(args.queries, collection.schema(), 0, args.limit));
+  args.options.threads =
+      args.threads != 0 ? args.threads : std::max(1U, std::thread::hardware_concurrency());
+  const auto threads = static_cast<uint32_t>(args.options.threads);
+  if (args.truth.empty()) std::fputs("finding the true neighbours by exact search\n", stderr);
+  MRL_ASSIGN_OR_RETURN(tune::Subject subject,
+                       MakeSubject(collection, queries, args.truth, args.options.k, threads));
+  if (collection.kinds().front() != "scan") subject.params = ParamsToTry(collection);
+  MRL_ASSIGN_OR_RETURN(const tune::TuneResult result,
+                       tune::Tune(subject, args.options, ShowParts()));
+  MRL_ASSIGN_OR_RETURN(
+      const std::vector<double> lost,
+      tune::LossPerStage(subject, LostAt(collection, queries), result.held_out.plan,
+                         result.held_out_queries, result.held_out.recalls, args.options.k,
+                         args.options.threads));
+  if (args.json) {
+    PrintJson(ResultJson(args, result, lost));
+  } else {
+    PrintText(args, result, lost);
+  }
+  return absl::OkStatus();
+}
+
+constexpr char kExamples[] = R"(Examples:
+  mrl-index tune --index INDEX --queries queries.npy --target-recall 0.95 -k 10
+  mrl-index tune --index INDEX --queries queries.npy --target-p99-ms 2 --json
+Half of the queries tune, the other half checks what is reported; times are of one query at a time.
+A funnel reaches the target when the lower end of its 95 % interval does, on the tuning half.)";
+
+}  // namespace
+
+void AddTune(CLI::App& app, Verb* verb) {
+  auto args = std::make_shared<TuneArgs>();
+  CLI::App* tune = app.add_subcommand("tune", "Find the cheapest funnel that reaches a recall");
+  tune->footer(kExamples);
+  tune->add_option("--index", args->index, "Collection directory")->required();
+  tune->add_option("--queries", args->queries, "Embedding file of queries")->required();
+  CLI::Option* recall =
+      tune->add_option("--target-recall", args->options.target_recall, "Above 0, at most 1")
+          ->capture_default_str();
+  tune->add_option("--target-p99-ms", args->options.target_p99_ms,
+                   "Instead: the best recall whose 99th percentile is at most this")
+      ->check(CLI::PositiveNumber)
+      ->excludes(recall);
+  tune->add_option("-k", args->options.k, "Points wanted, 1 to 10000")->capture_default_str();
+  tune->add_option("--truth", args->truth,
+                   "npy (i4, i8) of true rows in build order; default: exact search");
+  tune->add_option("--limit", args->limit, "Use at most so many queries");
+  tune->add_option("--threads", args->threads,
+                   "Workers that find the truth and recalls; default all cores")
+      ->check(CLI::Range(1, 256));
+  tune->add_option("--seed", args->options.seed, "Of the split and the intervals")
+      ->capture_default_str();
+  tune->add_flag("--json", args->json, "One JSON object");
+  tune->callback([args, verb] { *verb = [args] { return Tune(*args); }; });
+}
+
+}  // namespace mrl::cli

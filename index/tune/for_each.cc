@@ -1,0 +1,34 @@
+#include "index/tune/for_each.h"
+
+#include <algorithm>
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include "absl/synchronization/mutex.h"
+
+namespace mrl::tune {
+
+absl::Status ForEach(size_t count, size_t threads,
+                     const std::function<absl::Status(size_t)>& work) {
+  std::atomic<size_t> next{0};
+  absl::Mutex mutex;
+  absl::Status failed;
+  const auto loop = [&] {
+    for (size_t i = next++; i < count; i = next++) {
+      absl::Status status = work(i);
+      if (status.ok()) continue;
+      absl::MutexLock lock(&mutex);
+      failed.Update(status);
+      next = count;  // the other threads stop too
+      return;
+    }
+  };
+  std::vector<std::thread> others;
+  for (size_t i = 1; i < std::min(threads, count); ++i) others.emplace_back(loop);
+  loop();
+  for (std::thread& other : others) other.join();
+  return failed;
+}
+
+}  // namespace mrl::tune

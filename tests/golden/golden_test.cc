@@ -1,0 +1,130 @@
+// Collections that older versions wrote keep opening, and answer as they did.
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "index/collection/collection.h"
+#include "index/funnel/plan.h"
+#include "index/funnel/run.h"
+#include "tests/support/test_folder.h"
+
+namespace mrl::collection {
+namespace {
+
+using ::testing::ElementsAre;
+
+const std::vector<float> kQuery = {0.75F,  -0.5F,  0.25F, 1.0F,  -0.125F, 0.5F,   -0.25F, 0.375F,
+                                   0.125F, -0.75F, 0.5F,  0.25F, -0.375F, 0.125F, 0.25F,  -0.5F};
+
+using Hits = std::vector<std::pair<std::string, double>>;  // ids and scores
+
+class Golden : public ::testing::Test {
+ protected:
+  // Opens tests/golden/format-1/NAME in place.
+  void Open(const std::string& name) {
+    const char* source = std::getenv("MRL_SOURCE_DIR");
+    ASSERT_NE(source, nullptr) << "MRL_SOURCE_DIR is the checkout";
+    path_ = std::string(source) + "/tests/golden/format-1/" + name;
+    before_ = test::Snapshot(path_);
+    const absl::Status verified = Verify(FileSystem::Posix(), path_, {});
+    EXPECT_TRUE(verified.ok()) << verified;
+    auto opened = Collection::Open(FileSystem::Posix(), path_, account_);
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    collection_ = *std::move(opened);
+    EXPECT_EQ(collection_->rows(), 120u);
+    EXPECT_EQ(collection_->generation(), 1u);
+    EXPECT_EQ(collection_->schema().dim, 16u);
+  }
+  void TearDown() override {
+    collection_.reset();
+    EXPECT_EQ(test::Snapshot(path_), before_) << "reading wrote";
+  }
+
+  // `text` is a funnel, "exact", or "" for the default plan.
+  void ExpectTop(const std::string& text, const Hits& expected) {
+    SCOPED_TRACE(text);
+    funnel::PlanInput input = collection_->plan_input();
+    input.k = static_cast<uint32_t>(expected.size());
+    input.exact = text == "exact";
+    if (!text.empty() && !input.exact) input.funnel = *funnel::ParseFunnel(text);
+    const auto plan = funnel::MakePlan(input);
+    ASSERT_TRUE(plan.ok()) << plan.status();
+    const auto output = funnel::Run(collection_->view(), *plan, kQuery, {});
+    ASSERT_TRUE(output.ok()) << output.status();
+    ASSERT_EQ(output->hits.size(), expected.size());
+    for (size_t i = 0; i < expected.size(); ++i) {
+      const funnel::Location at = output->hits[i].at;
+      EXPECT_EQ(collection_->view().parts[at.part].segment->Id(at.row).ToString(),
+                expected[i].first);
+      EXPECT_NEAR(output->hits[i].score, expected[i].second, 2e-6 * (1 + expected[i].second));
+    }
+  }
+  std::string Payload(uint32_t row) {
+    return collection_->view().parts[0].segment->Payload(row).value_or("?");
+  }
+
+  std::string path_;
+  std::vector<std::pair<std::string, std::string>> before_;
+  MemoryAccount account_{1 << 24};
+  std::shared_ptr<const Collection> collection_;
+};
+
+TEST_F(Golden, CosineOfSinglesInFormat1) {
+  Open("cosine_f32");
+  EXPECT_EQ(collection_->uuid(), "751fb867e9a3b14e7e3f23c1b11da816");
+  EXPECT_THAT(collection_->schema().ladder, ElementsAre(4, 8, 16));
+  EXPECT_THAT(collection_->schema().codes, ElementsAre(Code{4, 8}, Code{8, 8}));
+  EXPECT_THAT(collection_->kinds(), ElementsAre("scan"));
+  EXPECT_EQ(Payload(76), R"({"id":"row.76","text":"row 76 of cluster 4"})");
+  EXPECT_EQ(funnel::Find(collection_->view(), PointId("row.76")), (funnel::Location{0, 76}));
+  EXPECT_EQ(funnel::Find(collection_->view(), PointId(uint64_t{84})), (funnel::Location{0, 84}));
+  ExpectTop("exact", {{"row.76", 0.570369},
+                      {"84", 0.547168},
+                      {"9", 0.522037},
+                      {"36", 0.487637},
+                      {"108", 0.457926}});
+  ExpectTop("4:12,8:6,16:5", {{"row.76", 0.570369},
+                              {"84", 0.547168},
+                              {"36", 0.487637},
+                              {"108", 0.457926},
+                              {"row.116", 0.429805}});
+}
+
+TEST_F(Golden, InnerProductOfHalvesInFormat1) {
+  Open("ip_f16");
+  EXPECT_EQ(collection_->uuid(), "bc2d10ba1eb3387c7855060642bf5bed");
+  EXPECT_EQ(collection_->schema().metric, Metric::kInnerProduct);
+  EXPECT_EQ(collection_->schema().storage, StorageType::kF16);
+  EXPECT_THAT(collection_->schema().codes, ElementsAre());
+  EXPECT_EQ(Payload(0), "");
+  ExpectTop(
+      "exact",
+      {{"84", 3.57196}, {"36", 3.198639}, {"12", 3.185303}, {"92", 2.981941}, {"108", 2.634464}});
+}
+
+TEST_F(Golden, DistanceUnderLayerNormWithFaissInFormat1) {
+  Open("l2_f32");
+  EXPECT_EQ(collection_->uuid(), "83c9de7f85a913c0184515c5952ce083");
+  EXPECT_EQ(collection_->schema().metric, Metric::kL2);
+  EXPECT_EQ(collection_->schema().transform, Transform::kLayerNorm);
+  EXPECT_THAT(collection_->kinds(), ElementsAre("faiss", "scan"));
+  const Hits nearest = {{"84", 11.415648},
+                        {"76", 11.984248},
+                        {"36", 12.193242},
+                        {"12", 15.061114},
+                        {"60", 15.069941}};
+  ExpectTop("exact", nearest);
+  ExpectTop("faiss/16:60", nearest);
+  ExpectTop("scan/8:120,16:5", nearest);
+  std::vector<float> vector(16);
+  collection_->view().parts[0].segment->Vector(84, vector.data());
+  EXPECT_NEAR(vector[0], 0.22549104, 2e-6);
+  EXPECT_NEAR(vector[15], -1.3549970, 2e-6);
+}
+
+}  // namespace
+}  // namespace mrl::collection

@@ -1,0 +1,108 @@
+// The scan on real embeddings (examples/wordnet) against a float64 reference that shares nothing
+// with it. CMake runs this once per instruction set.
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <tuple>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "index/io/embeddings.h"
+#include "tests/unit/coarse/sample.h"
+
+namespace mrl::coarse {
+namespace {
+
+using test::Sample;
+
+constexpr uint32_t kRows = 10'000;
+constexpr uint32_t kQueries = 8;
+constexpr double kTie = 1e-6;  // of two scores that the engine may list either way round
+
+// Rows of a file of the example, which are 512 dimensions long.
+std::vector<float> ReadExample(const std::string& name, uint64_t rows) {
+  const char* source = std::getenv("MRL_SOURCE_DIR");
+  EXPECT_NE(source, nullptr) << "MRL_SOURCE_DIR is the checkout";
+  const auto reader =
+      io::OpenEmbeddings(FileSystem::Posix(), std::string(source) + "/examples/wordnet/" + name);
+  EXPECT_TRUE(reader.ok()) << reader.status();
+  std::vector<float> vectors(rows * (*reader)->dims());
+  EXPECT_TRUE((*reader)->Read(0, absl::MakeSpan(vectors)).ok());
+  return vectors;
+}
+
+using Setting = std::tuple<Metric, StorageType>;
+
+class ScanOfRealData : public ::testing::TestWithParam<Setting> {
+ protected:
+  ScanOfRealData()
+      : sample_({.rows = kRows,
+                 .ladder = {16, 32, 64, 128, 256, 512},
+                 .metric = std::get<0>(GetParam()),
+                 .storage = std::get<1>(GetParam()),
+                 .codes = {{16, 8}, {32, 8}, {64, 8}, {128, 8}, {256, 8}},
+                 .edit =
+                     [](std::vector<float>& vectors) {
+                       vectors = ReadExample("embeddings.npy", kRows);
+                     }}),
+        queries_(ReadExample("queries.npy", kQueries)) {}
+
+  // Larger is nearer, whatever the metric.
+  std::vector<double> Nearness(const float* query, uint32_t dims) const {
+    const double sign = sample_.schema.metric == Metric::kL2 ? -1 : 1;
+    std::vector<double> nearness;
+    for (uint32_t row = 0; row < kRows; ++row) {
+      nearness.push_back(sign * sample_.Reference(query, row, dims));
+    }
+    return nearness;
+  }
+
+  const Sample sample_;
+  const std::vector<float> queries_;
+};
+
+// `found` is the top of `nearness`: nothing far below the last place, nothing above it left out.
+void ExpectTop(const std::vector<Candidate>& found, const std::vector<double>& nearness,
+               uint32_t keep) {
+  ASSERT_EQ(found.size(), keep);
+  std::vector<double> sorted = nearness;
+  std::nth_element(sorted.begin(), sorted.begin() + (keep - 1), sorted.end(), std::greater<>());
+  const double last = sorted[keep - 1];
+  std::vector<bool> there(kRows);
+  for (const Candidate& candidate : found) {
+    EXPECT_FALSE(there[candidate.row]) << "twice";
+    there[candidate.row] = true;
+    EXPECT_GE(nearness[candidate.row], last - kTie);
+  }
+  for (uint32_t row = 0; row < kRows; ++row) {
+    EXPECT_TRUE(there[row] || nearness[row] <= last + kTie) << "row " << row << " is missing";
+  }
+}
+
+TEST_P(ScanOfRealData, IsTheExactTopOfEveryPrefix) {
+  for (uint32_t q = 0; q < kQueries; ++q) {
+    const float* query = queries_.data() + size_t{q} * sample_.schema.dim;
+    for (const uint32_t dims : sample_.schema.ladder) {
+      const std::vector<double> nearness = Nearness(query, dims);
+      for (const uint32_t keep : {1u, 10u, 200u, 2000u}) {
+        SCOPED_TRACE(::testing::Message() << "query " << q << ", " << dims << ":" << keep);
+        const auto result = sample_.scan->Search({.query = query, .dims = dims, .keep = keep});
+        ASSERT_TRUE(result.ok()) << result.status();
+        ExpectTop(result->candidates, nearness, keep);
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    RealData, ScanOfRealData,
+    ::testing::Combine(::testing::Values(Metric::kCosine, Metric::kInnerProduct, Metric::kL2),
+                       ::testing::Values(StorageType::kF32, StorageType::kF16)),
+    [](const auto& setting) {
+      return std::string(ToString(std::get<0>(setting.param))) + "_" +
+             std::string(ToString(std::get<1>(setting.param)));
+    });
+
+}  // namespace
+}  // namespace mrl::coarse
