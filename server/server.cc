@@ -55,7 +55,6 @@ struct Server::Services {
 
 Server::Server(FileSystem& files, const Config& config, int workers)
     : config_(config),
-      workers_(workers),
       account_(MemoryLimitOf(config)),
       registry_(files, account_, config.indexes),
       pool_(workers, config.queue_max),

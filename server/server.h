@@ -40,7 +40,6 @@ class Server {
 
   // In the order in which they are needed: the pool is emptied before what its calls use goes.
   const Config config_;
-  const int workers_;
   std::string address_;
   MemoryAccount account_;
   Registry registry_;

@@ -30,6 +30,7 @@ void AddSearch(CLI::App& app, Verb* verb);
 void AddEval(CLI::App& app, Verb* verb);
 void AddTune(CLI::App& app, Verb* verb);
 void AddReport(CLI::App& app, Verb* verb);
+void AddEstimate(CLI::App& app, Verb* verb);
 
 // From now on the first SIGINT or SIGTERM is left to the verb, which must look at Interrupted()
 // between chunks and return CANCELLED; a second one ends the program. For verbs that leave nothing

@@ -67,6 +67,7 @@ int Run(int argc, char** argv) {
   AddEval(app, &verb);
   AddTune(app, &verb);
   AddReport(app, &verb);
+  AddEstimate(app, &verb);
   // CLI11 reports by exceptions and with exit codes of its own.
   try {
     app.parse(argc, argv);

@@ -118,7 +118,8 @@ class TileRun {
     return CheckStopped();
   }
 
-  Tiled FirstStage() { return {search_.get(), absl::OkStatus(), {}, &output_.trace.stages[0]}; }
+  // Null search and trace where Prepare failed.
+  Tiled FirstStage() { return {search_.get(), absl::OkStatus(), {}, output_.trace.stages.data()}; }
 
   // The stages after the first, whose candidates came in `micros`.
   absl::StatusOr<Output> Finish(std::vector<Shortlisted> candidates, double micros) {

@@ -31,14 +31,21 @@ size_t Count(const Mask& mask) {
   return count;
 }
 
+size_t CountBoth(const Mask& a, const Mask& b) {
+  size_t count = 0;
+  for (size_t i = 0; i < a.size(); ++i) count += static_cast<size_t>(std::popcount(a[i] & b[i]));
+  return count;
+}
+
 Mask Both(const Mask& a, const Mask& b) {
   Mask both(a.size());
   for (size_t i = 0; i < a.size(); ++i) both[i] = a[i] & b[i];
   return both;
 }
 
-// Depth-first over stages and keeps. A branch ends where too few pairs are left or where it costs
-// more than the slack allows, whatever follows.
+// Depth-first over stages and keeps, short keeps first. A branch ends where too few pairs are left,
+// where it costs more than the slack allows whatever follows, and where the best chain of the same
+// stages is as cheap before the branch has ended.
 class Explorer {
  public:
   Explorer(const ChainInput& input, double target)
@@ -59,17 +66,18 @@ class Explorer {
   void Run() {
     for (size_t i = 0; i < input_.coarse.size(); ++i) {
       const CoarseOption& option = input_.coarse[i];
-      for (size_t at = grid_.size(); at-- > 0;) {
-        if (grid_[at] > option.stage.keep) continue;
+      for (size_t at = 0; at < grid_.size() && grid_[at] <= option.stage.keep; ++at) {
         Node node;
         node.alive = Within(option.ranks, grid_[at]);
-        if (Count(node.alive) < needed_) break;
+        if (Count(node.alive) < needed_) continue;
         node.chain.coarse = i;
         node.chain.keeps = {grid_[at]};
         node.chain.micros = option.MicrosAt(grid_[at]);
+        if (node.chain.micros > limit()) break;
         node.keep_at = at;
         node.bits = BitsRead(*input_.schema, option.stage);
-        Visit(node);
+        Finish(node, Count(node.alive));
+        Branch(node);
       }
     }
   }
@@ -108,7 +116,8 @@ class Explorer {
     return fixed + micros;
   }
 
-  void Visit(const Node& node) {
+  // Offers the chain that goes from here to the final stage.
+  void Finish(const Node& node, size_t alive) {
     const RerankOption& final_stage = input_.reranks.back();
     Chain finished = node.chain;
     // A coarse search of the final prefix at stored precision has the answer already.
@@ -118,38 +127,71 @@ class Explorer {
     } else if (node.keep_at != 0) {
       return;
     }
-    finished.survival = static_cast<double>(Count(node.alive)) / static_cast<double>(input_.pairs);
+    finished.survival = static_cast<double>(alive) / static_cast<double>(input_.pairs);
     Offer(std::move(finished));
+  }
+
+  void Branch(const Node& node) {
     if (node.chain.reranks.size() >= input_.middle_stages_max) return;
     for (size_t i = 0; i + 1 < input_.reranks.size(); ++i) Descend(node, i);
   }
 
+  // The first place of the grid below `end` whose keep leaves enough pairs; `end` when none does.
+  size_t FirstEnough(const Mask& alive, size_t rerank, size_t end) const {
+    size_t low = 0;
+    size_t high = end;
+    while (low < high) {
+      const size_t middle = (low + high) / 2;
+      if (CountBoth(alive, masks_[rerank][middle]) >= needed_) {
+        high = middle;
+      } else {
+        low = middle + 1;
+      }
+    }
+    return low;
+  }
+
+  // Goes through the re-rank stage `rerank` with every keep that may be worth it.
   void Descend(const Node& node, size_t rerank) {
     const RerankOption& option = input_.reranks[rerank];
     const uint64_t bits = BitsRead(*input_.schema, option.stage);
     if (bits <= node.bits) return;
-    const double micros = node.chain.micros + RerankMicros(option, node.level, grid_[node.keep_at]);
-    if (micros > limit()) return;
     Node next;
     next.chain = node.chain;
-    next.chain.micros = micros;
+    next.chain.micros += RerankMicros(option, node.level, grid_[node.keep_at]);
+    if (next.chain.micros > limit()) return;
     next.chain.reranks.push_back(rerank);
     next.chain.keeps.push_back(0);
     next.level = option.level < 0 ? node.level : option.level;
     next.bits = bits;
-    for (size_t at = node.keep_at; at-- > 0;) {
-      next.alive = Both(node.alive, masks_[rerank][at]);
-      if (Count(next.alive) < needed_) break;
+    const bool is_leaf = next.chain.reranks.size() >= input_.middle_stages_max;
+    if (is_leaf && next.chain.micros >= BestOf(next.chain)) return;
+    for (size_t at = FirstEnough(node.alive, rerank, node.keep_at); at < node.keep_at; ++at) {
       next.chain.keeps.back() = grid_[at];
       next.keep_at = at;
-      Visit(next);
+      // Of the chains that end after this stage the shortest keep is the cheapest.
+      if (is_leaf) return Finish(next, CountBoth(node.alive, masks_[rerank][at]));
+      next.alive = Both(node.alive, masks_[rerank][at]);
+      Finish(next, Count(next.alive));
+      Branch(next);
     }
+  }
+
+  using Stages = std::vector<size_t>;  // re-rank options, then the coarse option
+
+  // What the chain of these stages and the final one costs so far.
+  double BestOf(const Chain& before_final) const {
+    Stages stages = before_final.reranks;
+    stages.push_back(input_.reranks.size() - 1);
+    stages.push_back(before_final.coarse);
+    const auto place = best_.find(stages);
+    return place == best_.end() ? std::numeric_limits<double>::infinity() : place->second.micros;
   }
 
   void Offer(Chain chain) {
     if (chain.micros > limit()) return;
     cheapest_ = std::min(cheapest_, chain.micros);
-    std::vector<size_t> stages = chain.reranks;
+    Stages stages = chain.reranks;
     stages.push_back(chain.coarse);
     const auto [place, is_new] = best_.try_emplace(std::move(stages), chain);
     if (!is_new && chain.micros < place->second.micros) place->second = std::move(chain);
@@ -159,7 +201,7 @@ class Explorer {
   const size_t needed_;
   std::vector<uint32_t> grid_;
   std::vector<std::vector<Mask>> masks_;  // by re-rank option and place in the grid
-  std::map<std::vector<size_t>, Chain> best_;
+  std::map<Stages, Chain> best_;
   double cheapest_ = std::numeric_limits<double>::infinity();
 };
 

@@ -60,7 +60,7 @@ struct ChainInput {
   uint32_t k = 10;
   uint64_t rows = 0;
   size_t middle_stages_max = 2;  // between the coarse and the final stage
-  double slack = 1.3;            // chains up to so many times the cheapest are returned
+  double slack = 1.2;            // chains up to so many times the cheapest are returned
 };
 
 struct Chain {

@@ -100,7 +100,7 @@ double KendallTau(absl::Span<const uint32_t> order, absl::Span<const float> keys
       balance += better > worse ? 1 : better < worse ? -1 : 0;
     }
   }
-  const double pairs = static_cast<double>(order.size()) * (order.size() - 1) / 2;
+  const double pairs = static_cast<double>(order.size() * (order.size() - 1)) / 2;
   return static_cast<double>(balance) / pairs;
 }
 

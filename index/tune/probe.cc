@@ -239,6 +239,7 @@ class Prober {
       }
     }
     std::vector<double> medians;
+    medians.reserve(micros.size());
     for (auto& values : micros) medians.push_back(Median(std::move(values)));
     return medians;
   }

@@ -193,6 +193,7 @@ class Tuner {
 
   absl::Status Time(const std::vector<Trial*>& trials) {
     std::vector<funnel::Plan> plans;
+    plans.reserve(trials.size());
     for (const Trial* trial : trials) plans.push_back(trial->plan);
     MRL_ASSIGN_OR_RETURN(auto millis,
                          MeasureMillis(subject_, plans, timed_queries_, kTimingRounds));

@@ -28,7 +28,7 @@ TEST_F(Usage, VersionAndHelpGoToStdout) {
 
 TEST_F(Usage, EveryVerbHasHelpWithAnExample) {
   for (const std::string verb :
-       {"build", "inspect", "verify", "search", "eval", "tune", "report"}) {
+       {"build", "inspect", "verify", "search", "eval", "tune", "report", "estimate"}) {
     const Finished help = Run({verb, "--help"});
     EXPECT_EQ(help.code, 0);
     EXPECT_THAT(help.out, HasSubstr("  mrl-index " + verb + " --"));
