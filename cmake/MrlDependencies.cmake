@@ -11,12 +11,31 @@ find_package(yaml-cpp CONFIG REQUIRED)      # server configuration files
 find_package(nlohmann_json CONFIG REQUIRED) # payloads and --json output
 find_package(spdlog CONFIG REQUIRED)        # server log
 find_package(CLI11 CONFIG REQUIRED)         # command lines
+find_package(OpenSSL REQUIRED)              # hashes of API keys, checks of certificates
 find_package(GTest CONFIG REQUIRED)         # tests
 
 find_path(MRL_XXHASH_INCLUDE xxhash.h REQUIRED)  # checksums; header-only use
 add_library(mrl_dep_xxhash INTERFACE)
 target_include_directories(mrl_dep_xxhash SYSTEM INTERFACE "${MRL_XXHASH_INCLUDE}")
 add_library(mrl::dep::xxhash ALIAS mrl_dep_xxhash)
+
+# HTTP port. The macros are those that Debian built the library with: they change its classes.
+find_path(MRL_HTTPLIB_INCLUDE httplib.h REQUIRED)
+find_library(MRL_HTTPLIB cpp-httplib REQUIRED)
+add_library(mrl_dep_httplib INTERFACE)
+target_include_directories(mrl_dep_httplib SYSTEM INTERFACE "${MRL_HTTPLIB_INCLUDE}")
+target_compile_definitions(mrl_dep_httplib INTERFACE CPPHTTPLIB_OPENSSL_SUPPORT
+                           CPPHTTPLIB_ZLIB_SUPPORT CPPHTTPLIB_BROTLI_SUPPORT)
+target_link_libraries(mrl_dep_httplib INTERFACE "${MRL_HTTPLIB}" OpenSSL::SSL)
+add_library(mrl::dep::httplib ALIAS mrl_dep_httplib)
+
+# /metrics. Its config file asks for the packages of its pushing and pulling parts, which are unused.
+find_path(MRL_PROMETHEUS_INCLUDE prometheus/metric_family.h REQUIRED)
+find_library(MRL_PROMETHEUS prometheus-cpp-core REQUIRED)
+add_library(mrl_dep_prometheus INTERFACE)
+target_include_directories(mrl_dep_prometheus SYSTEM INTERFACE "${MRL_PROMETHEUS_INCLUDE}")
+target_link_libraries(mrl_dep_prometheus INTERFACE "${MRL_PROMETHEUS}")
+add_library(mrl::dep::prometheus ALIAS mrl_dep_prometheus)
 
 # OpenBLAS by name: otherwise FAISS gets the reference BLAS, which is an order of magnitude slower.
 find_library(MRL_OPENBLAS openblas REQUIRED)

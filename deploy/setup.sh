@@ -69,7 +69,7 @@ run_example() {
   "$bin/mrl-index" verify --index "$index"
 
   local log=$root/build/example/server.log ready=$root/build/example/server.ready
-  "$bin/mrl-server" --index "wordnet=$index" --grpc-port 0 >"$ready" 2>"$log" &
+  "$bin/mrl-server" --index "wordnet=$index" --grpc-port 0 --http-port 0 >"$ready" 2>"$log" &
   server=$!
   trap 'kill "$server" 2>/dev/null || true' EXIT
   local address=

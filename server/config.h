@@ -1,12 +1,14 @@
-// The server's configuration: flags over MRL_* environment over a YAML file over defaults.
+// The server's configuration as values, and the one table of its keys.
 #pragma once
 
 #include <cstdint>
-#include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "server/registry.h"
 
 namespace mrl::server {
@@ -15,40 +17,63 @@ struct Config {
   std::vector<IndexPath> indexes;  // collections to serve; names are unique
   std::string data_dir;            // collections that take writes; empty = none
   uint32_t seal_rows = 0;          // unsealed rows that make a segment; 0 = 64 MB of vectors
+  std::string data_dir;            // collections that take writes; empty = none
+  int64_t seal_rows = 0;           // unsealed rows that make a segment; 0 = 64 MB of vectors
   std::string bind = "127.0.0.1";
-  int grpc_port = 7600;               // 0 = any free port
-  int workers = 0;                    // 0 = one per core
-  uint64_t queue_max = 1024;          // calls that may wait for a worker
-  int64_t drain_timeout_ms = 10'000;  // running calls are cancelled after it
-  uint64_t memory_limit_bytes = 0;    // 0 = 80 % of the cgroup's or the machine's memory
-  std::string log_level = "info";     // debug, info, warn, error
+  int64_t grpc_port = 7600;    // 0 = any free port
+  int64_t http_port = 7601;    // 0 = any free port
+  bool insecure_bind = false;  // listen beyond loopback with neither TLS nor keys
+  std::string tls_cert;        // PEM files; a certificate and its key come together
+  std::string tls_key;
+  std::string tls_client_ca;                       // set = clients need a certificate
+  std::string api_keys;                            // keys file; set = calls need a key
+  std::string reflection = "auto";                 // on, off, auto = on where calls need no key
+  int64_t workers = 0;                             // 0 = one per core
+  int64_t queue_max = 1024;                        // calls that may wait for a worker
+  int64_t streams_max = 256;                       // calls at a time on one connection
+  int64_t grpc_memory_bytes = int64_t{512} << 20;  // for requests and replies on their way
+  int64_t read_stall_ms = 30'000;      // a stream whose reader takes nothing this long is cancelled
+  int64_t drain_delay_ms = 0;          // between NOT_SERVING and the closing of the port
+  int64_t drain_timeout_ms = 10'000;   // running calls are cancelled after it
+  int64_t memory_limit_bytes = 0;      // 0 = 80 % of the cgroup's or the machine's memory
+  std::string log_level = "info";      // debug, info, warn, error
+  std::string log_format = "text";     // text, json
+  int64_t slow_query_ms = 1000;        // calls that take longer are logged; 0 = none
+  std::string otlp_endpoint;           // http://HOST:PORT of a collector; empty = no traces
+  std::string otlp_headers;            // NAME=VALUE,…; a secret
+  int64_t trace_per_million = 10'000;  // calls without a traceparent that are traced
 
   // INVALID_ARGUMENT names the key, the value and the limit.
   absl::Status Validate() const;
 };
 
+// The flag is --NAME, the variable MRL_NAME in capitals with underscores, the YAML key NAME.
+struct ConfigKey {
+  enum class Shape { kText, kNumber, kSwitch, kIndexes };
+  const char* name;
+  const char* help;
+  Shape shape;
+};
+// In the order of --help.
+absl::Span<const ConfigKey> ConfigKeys();
+
+// Texts of one key as they were given, and where: "flag --bind", "file x.yaml".
+struct ConfigText {
+  std::vector<std::string> texts;
+  std::string source;
+};
+using ConfigTexts = std::map<std::string, ConfigText>;  // by key; keys are known
+
+// Validated. INVALID_ARGUMENT names the key, the text, its source, and what is needed.
+absl::StatusOr<Config> MakeConfig(const ConfigTexts& texts);
+
 // One configured value and where it came from.
 struct Setting {
   std::string key;
-  std::string value;
-  std::string source;  // "flag --bind", "environment MRL_BIND", "file x.yaml", "default"
+  std::string value;   // "***" for a secret that is set
+  std::string source;  // as in ConfigText, or "default"
 };
-
-// What the command line asks for.
-struct CommandLine {
-  enum class Action { kServe, kPrintConfig, kCheckConfig, kPrintText };
-  Action action = Action::kServe;
-  std::string text;  // kPrintText: the help or the version
-  Config config;
-  std::vector<Setting> settings;
-};
-
-// Looks up an environment variable; null when it is not set.
-using Environment = std::function<const char*(const std::string& name)>;
-
-// INVALID_ARGUMENT for what is wrong with flags, environment or file; unknown keys are named with
-// the list of those that are known.
-absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv,
-                                             const Environment& environment);
+// One per key, in their order.
+std::vector<Setting> DescribeConfig(const Config& config, const ConfigTexts& texts);
 
 }  // namespace mrl::server

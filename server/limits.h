@@ -7,6 +7,7 @@
 #include "absl/types/span.h"
 #include "index/funnel/plan.h"
 #include "index/schema/point_id.h"
+#include "index/schema/schema.h"
 
 namespace mrl::server {
 
@@ -16,6 +17,8 @@ struct Limits {
   static constexpr uint64_t kBatchRows = 100'000;
   static constexpr uint64_t kAliasChanges = 1000;
   static constexpr uint64_t kFunnelTextBytes = 4096;
+  static constexpr uint64_t kMetadataBytes = 8 << 10;
+  static constexpr uint64_t kNameBytes = 128;
   static constexpr uint64_t kPageSize = 1000;
   static constexpr uint64_t kPageSizeDefault = 100;
   static constexpr uint64_t kPayloadBytes = 1 << 20;
@@ -38,10 +41,13 @@ inline absl::Span<const Limit> LimitsTable() {
       {"batch_chunk_bytes", Limits::kBatchChunkBytes, "bytes of one BatchSearch reply chunk"},
       {"batch_hits", Limits::kBatchHits, "k x rows of one BatchSearch"},
       {"batch_rows", Limits::kBatchRows, "queries of one BatchSearch"},
+      {"dims", Schema::kDimMax, "dimensions of a vector"},
       {"funnel_text_bytes", Limits::kFunnelTextBytes, "bytes of a funnel in text"},
       {"id_bytes", PointId::kBytesMax, "bytes of a text id"},
       {"k", funnel::Limits::kKMax, "points wanted per query"},
       {"keep", funnel::Limits::kKeepMax, "candidates kept by one stage"},
+      {"metadata_bytes", Limits::kMetadataBytes, "bytes of a call's metadata"},
+      {"name_bytes", Limits::kNameBytes, "bytes of a collection's name"},
       {"page_size", Limits::kPageSize, "collections or points on one page"},
       {"payload_bytes", Limits::kPayloadBytes, "bytes of a point's payload"},
       {"points", Limits::kPoints, "points or ids of one request"},

@@ -1,5 +1,4 @@
 // mrl-server: serves built collections over gRPC. Exit codes: 0 drained, 1 failure, 2 usage.
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include <cstdio>
@@ -8,8 +7,10 @@
 #include <string>
 
 #include "index/kernels/kernels.h"
-#include "server/config.h"
+#include "server/command_line.h"
 #include "server/lifecycle.h"
+#include "server/log.h"
+#include "server/security/key_hash.h"
 #include "server/server.h"
 
 namespace mrl::server {
@@ -20,23 +21,47 @@ int Fail(int code, const std::string& message) {
   return code;
 }
 
-int Serve(const Config& config) {
-  spdlog::set_default_logger(
-      std::make_shared<spdlog::logger>("mrl", std::make_shared<spdlog::sinks::stderr_sink_mt>()));
-  spdlog::set_level(spdlog::level::from_str(config.log_level));
+const char* Variable(const std::string& name) { return std::getenv(name.c_str()); }
+
+// Reads the key without echoing it back in any message.
+int HashKeyFromStdin() {
+  std::string key;
+  for (int c = std::getchar(); c != EOF && c != '\n'; c = std::getchar()) {
+    key.push_back(static_cast<char>(c));
+  }
+  const auto hash = HashKey(key);
+  if (!hash.ok()) return Fail(2, std::string(hash.status().message()));
+  std::printf("%s\n", hash->c_str());
+  return 0;
+}
+
+// The flags are those the program was started with; the file may say something new.
+void Reload(int argc, char** argv, Server* server) {
+  const auto line = ParseCommandLine(argc, argv, Variable);
+  if (!line.ok()) {
+    spdlog::error("nothing was reloaded: {}", std::string(line.status().message()));
+    return;
+  }
+  server->Reload(line->config);
+}
+
+int Serve(const CommandLine& line, int argc, char** argv) {
+  const Config& config = line.config;
+  SetUpLog(config.log_format, config.log_level);
   kernels::InstructionSet set;
   const char* supported = "";
   if (!kernels::ChooseFromEnvironment(&set, &supported)) {
     return Fail(2, std::string("MRL_CPU is not one of ") + supported);
   }
   Signals signals;
-  auto server = Server::Start(FileSystem::Posix(), config);
+  auto server = Server::Start(FileSystem::Posix(), config, line.settings);
   if (!server.ok()) return Fail(1, std::string(server.status().message()));
-  std::printf("serving grpc=%s\n", (*server)->address().c_str());
+  std::printf("serving grpc=%s http=%s\n", (*server)->address().c_str(),
+              (*server)->http_address().c_str());
   std::fflush(stdout);
   while (signals.Next() == Signals::Event::kReload) {
-    spdlog::info("SIGHUP: reloading all collections");
-    (*server)->SubmitReloadAll();
+    spdlog::info("SIGHUP: reloading keys, log level and collections");
+    Reload(argc, argv, server->get());
   }
   spdlog::info("stopping: running calls have {} ms", config.drain_timeout_ms);
   (*server)->Drain();
@@ -44,8 +69,7 @@ int Serve(const Config& config) {
 }
 
 int Run(int argc, char** argv) {
-  auto line = ParseCommandLine(
-      argc, argv, [](const std::string& name) -> const char* { return std::getenv(name.c_str()); });
+  auto line = ParseCommandLine(argc, argv, Variable);
   if (!line.ok()) return Fail(2, std::string(line.status().message()));
   switch (line->action) {
     case CommandLine::Action::kPrintText:
@@ -60,8 +84,10 @@ int Run(int argc, char** argv) {
     case CommandLine::Action::kCheckConfig:
       std::printf("configuration ok\n");
       return 0;
+    case CommandLine::Action::kHashKey:
+      return HashKeyFromStdin();
     case CommandLine::Action::kServe:
-      return Serve(line->config);
+      return Serve(*line, argc, argv);
   }
   return 1;
 }

@@ -1,4 +1,4 @@
-// The server as one object: registry, workers, services, health and the listening port.
+// The server as one object: registry, workers, services, health, and the two listening ports.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -9,42 +9,65 @@
 #include "absl/status/statusor.h"
 #include "base/memory_account.h"
 #include "index/schedule/worker_pool.h"
+#include "server/admission/admission.h"
 #include "server/config.h"
+#include "server/http/http_server.h"
+#include "server/metrics/call_metrics.h"
+#include "server/readiness.h"
 #include "server/registry.h"
+#include "server/rpc/desk.h"
+#include "server/security/gate.h"
 
 namespace mrl::server {
 
 // Thread-safe after Start.
 class Server {
  public:
-  // Opens the collections and listens. A collection that does not open is served as damaged; the
-  // others are served as usual. UNAVAILABLE when the address cannot be listened on. `files`
-  // outlives the server.
-  static absl::StatusOr<std::unique_ptr<Server>> Start(FileSystem& files, const Config& config);
+  // Listens, refuses calls while it opens the collections, and returns when it serves. A collection
+  // that does not open is served as damaged; the others are served as usual. UNAVAILABLE when an
+  // address cannot be listened on. `files` outlives the server.
+  // `settings` are what GetConfig shows.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(FileSystem& files, const Config& config,
+                                                       std::vector<Setting> settings = {});
   // Drains, if Drain was not called.
   ~Server();
 
-  // ADDRESS:PORT, with the port that was given out.
+  // ADDRESS:PORT, with the ports that were given out.
   const std::string& address() const { return address_; }
+  std::string http_address() const { return http_->address(); }
   Registry& registry() { return registry_; }
-  // Reloads every collection, on a worker.
-  void SubmitReloadAll();
-  // Health says NOT_SERVING, new calls are refused, running ones end or are cancelled after the
-  // drain timeout. Returns when all have ended; later calls do nothing.
+  // Takes the log level of `fresh`, reads the keys file again, and reloads every collection on a
+  // worker. What cannot be read stays as it was, and is logged. Other keys need a new start.
+  void Reload(const Config& fresh);
+  // Health says NOT_SERVING; after the drain delay new calls are refused, running ones end or are
+  // cancelled after the drain timeout. Returns when all have ended; later calls do nothing.
   void Drain();
 
  private:
   struct Services;
-  Server(FileSystem& files, const Config& config, int workers);
+  Server(FileSystem& files, const Config& config, std::vector<Setting> settings, int workers);
   absl::Status Listen();
+  absl::Status ListenHttp();
+  absl::Status LoadKeys();
+  absl::Status Open();
+  HttpReply Ready() const;
 
   // In the order in which they are needed: the pool is emptied before what its calls use goes.
+  FileSystem& files_;
   const Config config_;
+  const int workers_;
   std::string address_;
+  Readiness readiness_;
   MemoryAccount account_;
   Registry registry_;
+  Gate gate_;
+  CallMetrics metrics_;
   schedule::WorkerPool pool_;
+  Admission admission_;
+  const std::unique_ptr<Exporter> exporter_;  // null = no traces
+  Desk desk_;
   std::unique_ptr<Services> services_;
+  std::unique_ptr<HttpServer> http_;
   std::unique_ptr<grpc::Server> grpc_;
 };
 

@@ -25,7 +25,15 @@ struct Globals {
   std::string server = "127.0.0.1:7600";
   bool json = false;
   double timeout_s = 30;
+  bool tls = false;
+  std::string tls_ca, tls_cert, tls_key;  // files; naming one turns TLS on
+  std::string api_key_file;               // wins over MRL_API_KEY; a flag would be seen by others
 };
+
+// Adds the flags of `globals` to `app`.
+void AddConnectionFlags(CLI::App& app, Globals* globals);
+// Reads the files that the flags name; errors name the file.
+absl::StatusOr<client::ConnectionOptions> MakeConnectionOptions(const Globals& globals);
 
 // The chosen verb, run after parsing.
 using Verb = std::function<absl::Status(client::Client&, const Globals&)>;

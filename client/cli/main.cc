@@ -29,13 +29,8 @@ int Run(int argc, char** argv) {
   CLI::App app("Searches a running mrl-server.", "mrl");
   Globals globals;
   app.set_version_flag("--version", "mrl " MRL_VERSION);
-  app.add_option("--server", globals.server, "ADDRESS:PORT of the server")
-      ->envname("MRL_SERVER")
-      ->capture_default_str();
+  AddConnectionFlags(app, &globals);
   app.add_flag("--json", globals.json, "Print JSON");
-  app.add_option("--timeout", globals.timeout_s, "Deadline of a call, in seconds")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
   app.fallthrough();  // --server and --json may follow the verb
   app.require_subcommand(1);
   Verb verb;
@@ -49,9 +44,12 @@ int Run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kOk : kUsage;
   }
-  client::ConnectionOptions options;
-  options.timeout = absl::Seconds(globals.timeout_s);
-  client::Client client(globals.server, options);
+  const auto options = MakeConnectionOptions(globals);
+  if (!options.ok()) {
+    std::fprintf(stderr, "mrl: %s\n", std::string(options.status().message()).c_str());
+    return kUsage;
+  }
+  client::Client client(globals.server, *options);
   const absl::Status status = verb(client, globals);
   if (!status.ok()) {
     std::fprintf(stderr, "mrl: %s\n", std::string(status.message()).c_str());

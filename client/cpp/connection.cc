@@ -46,8 +46,9 @@ bool DecodeServing(const grpc::ByteBuffer& response) {
 
 class GrpcConnection final : public Connection {
  public:
-  GrpcConnection(std::shared_ptr<grpc::Channel> channel, absl::Duration timeout)
-      : timeout_(timeout),
+  GrpcConnection(std::shared_ptr<grpc::Channel> channel, const ConnectionOptions& options)
+      : timeout_(options.timeout),
+        authorization_(options.api_key.empty() ? "" : absl::StrCat("Bearer ", options.api_key)),
         search_(v1::SearchService::NewStub(channel)),
         collections_(v1::CollectionService::NewStub(channel)),
         server_(v1::ServerService::NewStub(channel)),
@@ -60,7 +61,7 @@ class GrpcConnection final : public Connection {
       const v1::BatchSearchRequest& request,
       const std::function<absl::Status(const v1::BatchSearchResponse&)>& chunk) override {
     grpc::ClientContext context;
-    SetDeadline(&context);
+    Prepare(&context);
     auto reader = search_->BatchSearch(&context, request);
     v1::BatchSearchResponse message;
     absl::Status refused;
@@ -98,7 +99,7 @@ class GrpcConnection final : public Connection {
   }
   absl::StatusOr<bool> CheckHealth(const std::string& service) override {
     grpc::ClientContext context;
-    SetDeadline(&context);
+    Prepare(&context);
     grpc::CompletionQueue queue;
     auto call =
         generic_.PrepareUnaryCall(&context, kHealthCheck, EncodeHealthRequest(service), &queue);
@@ -114,8 +115,9 @@ class GrpcConnection final : public Connection {
   }
 
  private:
-  void SetDeadline(grpc::ClientContext* context) const {
+  void Prepare(grpc::ClientContext* context) const {
     context->set_deadline(absl::ToChronoTime(absl::Now() + timeout_));
+    if (!authorization_.empty()) context->AddMetadata("authorization", authorization_);
   }
 
   template <typename Response, typename Stub, typename Request>
@@ -124,13 +126,14 @@ class GrpcConnection final : public Connection {
                                                               Response*),
                                  const Request& request) const {
     grpc::ClientContext context;
-    SetDeadline(&context);
+    Prepare(&context);
     Response response;
     MRL_RETURN_IF_ERROR(FromGrpc((stub.*method)(&context, request, &response)));
     return response;
   }
 
   const absl::Duration timeout_;
+  const std::string authorization_;
   const std::unique_ptr<v1::SearchService::Stub> search_;
   const std::unique_ptr<v1::CollectionService::Stub> collections_;
   const std::unique_ptr<v1::ServerService::Stub> server_;
@@ -140,8 +143,11 @@ class GrpcConnection final : public Connection {
 }  // namespace
 
 std::unique_ptr<Connection> Connect(const std::string& target, const ConnectionOptions& options) {
-  return std::make_unique<GrpcConnection>(
-      grpc::CreateChannel(target, grpc::InsecureChannelCredentials()), options.timeout);
+  auto credentials = grpc::InsecureChannelCredentials();
+  if (options.tls) {
+    credentials = grpc::SslCredentials({options.tls_roots, options.tls_key, options.tls_cert});
+  }
+  return std::make_unique<GrpcConnection>(grpc::CreateChannel(target, credentials), options);
 }
 
 }  // namespace mrl::client

@@ -15,6 +15,12 @@ namespace mrl::client {
 
 struct ConnectionOptions {
   absl::Duration timeout = absl::Seconds(30);  // deadline of each call
+  // TLS, where it is on: contents of PEM files, not paths. Empty roots = those of the system.
+  bool tls = false;
+  std::string tls_roots;
+  std::string tls_cert;  // the client's own, where the server asks for one; with its key
+  std::string tls_key;
+  std::string api_key;  // sent with each call; never part of an error
 };
 
 // Thread-safe. A failed call has the server's code and message.
@@ -40,7 +46,7 @@ class Connection {
   virtual absl::StatusOr<bool> CheckHealth(const std::string& service) = 0;
 };
 
-// Over gRPC, without TLS. `target` is ADDRESS:PORT. Does not connect before the first call.
+// Over gRPC. `target` is ADDRESS:PORT. Does not connect before the first call.
 std::unique_ptr<Connection> Connect(const std::string& target, const ConnectionOptions& options);
 
 }  // namespace mrl::client

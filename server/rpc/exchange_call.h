@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -23,37 +24,53 @@ class Exchange {
 };
 
 // A worker is taken for each answer; while nothing has come, and while a reply is written, none is.
-// That one request is read at a time is what holds a fast sender back.
+// That one request is read at a time is what holds a fast sender back. The call enters with its
+// first request, which names the collection; one that has entered is not refused half-way.
 template <typename Request, typename Response>
-class ExchangeCall final : public grpc::ServerBidiReactor<Request, Response> {
+class ExchangeCall final : public grpc::ServerBidiReactor<Request, Response>,
+                           public Admission::Task {
  public:
   // Deletes itself when gRPC is done with it.
   static grpc::ServerBidiReactor<Request, Response>* Start(
-      schedule::WorkerPool& pool, absl::string_view method, grpc::CallbackServerContext* context,
+      Desk& desk, absl::string_view method, grpc::CallbackServerContext* context,
       std::unique_ptr<Exchange<Request, Response>> exchange) {
-    auto* self = new ExchangeCall(pool, method, *context, std::move(exchange));
+    auto* self = new ExchangeCall(desk, method, *context, std::move(exchange));
     self->StartRead(&self->request_);
     return self;
   }
 
  private:
-  ExchangeCall(schedule::WorkerPool& pool, absl::string_view method,
-               const grpc::CallbackServerContext& context,
+  ExchangeCall(Desk& desk, absl::string_view method, grpc::CallbackServerContext& context,
                std::unique_ptr<Exchange<Request, Response>> exchange)
-      : pool_(pool), call_(method, context), exchange_(std::move(exchange)) {}
+      : call_(desk, method, context, ""), exchange_(std::move(exchange)), stall_(context) {}
 
   // Nothing of `this` may be touched after StartWrite or Finish: another thread goes on with it.
-  void Step() {
+  void Run() override {
+    if (!begun_) call_.LeaveQueue();
+    begun_ = true;
     absl::Status status = call_.CheckStopped();
     response_.Clear();
     if (status.ok()) status = exchange_->Answer(request_, &response_);
-    if (status.ok()) return this->StartWrite(&response_);
-    this->Finish(call_.End(std::move(status)));
+    if (!status.ok()) return this->Finish(call_.End(std::move(status)));
+    stall_.Begin(call_.read_stall());
+    this->StartWrite(&response_);
+  }
+  void Refuse(absl::Status why) override {
+    if (begun_) return Continue();
+    this->Finish(call_.End(std::move(why)));
   }
 
-  // An admitted stream is not refused half-way: on a full queue it tries again a little later.
+  void Enter() {
+    entered_ = true;
+    collection_ = std::string(CollectionOf(request_));
+    call_.SetCollection(collection_);
+    const absl::Status entered = call_.Enter(this);
+    if (!entered.ok()) this->Finish(call_.End(entered));
+  }
+
+  // On a full pool it tries again a little later.
   void Continue() {
-    const absl::Status admitted = pool_.Submit([this] { Step(); });
+    const absl::Status admitted = call_.Resume(this);
     if (admitted.ok()) return;
     if (!absl::IsResourceExhausted(admitted) || call_.stopped()) {
       return this->Finish(call_.End(call_.stopped() ? call_.CheckStopped() : admitted));
@@ -64,22 +81,28 @@ class ExchangeCall final : public grpc::ServerBidiReactor<Request, Response> {
   }
 
   void OnReadDone(bool ok) override {
-    if (ok) return Continue();
+    if (ok) return entered_ ? Continue() : Enter();
     // The sender is done, or gone.
-    this->Finish(call_.End(call_.CheckStopped()));
+    absl::Status status = entered_ ? absl::OkStatus() : call_.CheckEntry();
+    if (status.ok()) status = call_.CheckStopped();
+    this->Finish(call_.End(std::move(status)));
   }
   void OnWriteDone(bool ok) override {
+    stall_.End();
     if (!ok) return this->Finish(call_.End(absl::CancelledError("the reader is gone")));
     this->StartRead(&request_);
   }
   void OnCancel() override { call_.Cancel(); }
   void OnDone() override { delete this; }
 
-  schedule::WorkerPool& pool_;
+  std::string collection_;  // outlives call_
   Call call_;
   const std::unique_ptr<Exchange<Request, Response>> exchange_;
   Request request_;
   Response response_;
+  bool entered_ = false;
+  bool begun_ = false;  // the first request is being answered, or was
+  ReadStall stall_;
   std::unique_ptr<grpc::Alarm> retry_;
 };
 

@@ -1,6 +1,7 @@
 #include "server/service/collection_service.h"
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,15 @@
 
 namespace mrl::server {
 namespace {
+
+// The aliases that `caller` may know of.
+std::map<std::string, std::string> AliasesFor(const Registry& registry, const Caller& caller) {
+  std::map<std::string, std::string> aliases = registry.aliases();
+  std::erase_if(aliases, [&caller](const auto& entry) {
+    return !caller.MaySee(entry.first) || !caller.MaySee(entry.second);
+  });
+  return aliases;
+}
 
 absl::Status Get(const Registry& registry, const std::string& name, v1::Collection* out) {
   MRL_RETURN_IF_ERROR(registry.Find(name).status());
@@ -35,7 +45,8 @@ absl::Status Create(Registry& registry, const v1::CreateCollectionRequest& reque
   return absl::OkStatus();
 }
 
-absl::Status ChangeAliases(Registry& registry, const v1::BatchUpdateAliasesRequest& request,
+absl::Status ChangeAliases(Registry& registry, const Caller& caller,
+                           const v1::BatchUpdateAliasesRequest& request,
                            v1::BatchUpdateAliasesResponse* out) {
   const auto count = static_cast<uint64_t>(request.changes_size());
   if (count == 0 || count > Limits::kAliasChanges) {
@@ -44,16 +55,23 @@ absl::Status ChangeAliases(Registry& registry, const v1::BatchUpdateAliasesReque
   }
   std::vector<collection::Catalog::AliasChange> changes;
   for (const auto& change : request.changes()) {
+    for (const std::string& name : {change.alias(), change.collection()}) {
+      if (name.empty() || caller.MaySee(name)) continue;
+      return absl::PermissionDeniedError(
+          absl::StrCat("key '", caller.id(), "' does not list '", name, "'"));
+    }
     changes.push_back({change.alias(), change.collection()});
   }
   MRL_RETURN_IF_ERROR(WithField(registry.ChangeAliases(changes), "changes"));
-  for (const auto& [alias, name] : registry.aliases()) (*out->mutable_aliases())[alias] = name;
+  for (const auto& [alias, name] : AliasesFor(registry, caller)) {
+    (*out->mutable_aliases())[alias] = name;
+  }
   return absl::OkStatus();
 }
 
 // A token is the last name of the page before, so that a page does not depend on what came or went.
-absl::Status ListPage(const Registry& registry, const v1::ListCollectionsRequest& request,
-                      v1::ListCollectionsResponse* out) {
+absl::Status ListPage(const Registry& registry, const Caller& caller,
+                      const v1::ListCollectionsRequest& request, v1::ListCollectionsResponse* out) {
   if (request.page_size() < 0) {
     return InvalidField("page_size", absl::StrCat("page_size is ", request.page_size(), "; 0 to ",
                                                   Limits::kPageSize, " are accepted"));
@@ -69,6 +87,7 @@ absl::Status ListPage(const Registry& registry, const v1::ListCollectionsRequest
   }
   for (const Registry::Entry& entry : registry.List()) {
     if (!request.page_token().empty() && entry.path.name <= after) continue;
+    if (!caller.MaySee(entry.path.name)) continue;
     if (static_cast<uint64_t>(out->collections_size()) == size) {
       out->set_next_page_token(
           absl::WebSafeBase64Escape(out->collections(out->collections_size() - 1).name()));
@@ -92,8 +111,8 @@ grpc::ServerUnaryReactor* CollectionService::GetCollection(grpc::CallbackServerC
                                                            const v1::GetCollectionRequest* request,
                                                            v1::Collection* response) {
   return UnaryCall<v1::GetCollectionRequest, v1::Collection>::Start(
-      pool_, "GetCollection", context, request, response,
-      [this](const Call&, const v1::GetCollectionRequest& in, v1::Collection* out) {
+      desk_, "GetCollection", context, request, response,
+      [this](Call&, const v1::GetCollectionRequest& in, v1::Collection* out) {
         return Get(registry_, in.name(), out);
       });
 }
@@ -102,9 +121,9 @@ grpc::ServerUnaryReactor* CollectionService::ListCollections(
     grpc::CallbackServerContext* context, const v1::ListCollectionsRequest* request,
     v1::ListCollectionsResponse* response) {
   return UnaryCall<v1::ListCollectionsRequest, v1::ListCollectionsResponse>::Start(
-      pool_, "ListCollections", context, request, response,
-      [this](const Call&, const v1::ListCollectionsRequest& in, v1::ListCollectionsResponse* out) {
-        return ListPage(registry_, in, out);
+      desk_, "ListCollections", context, request, response,
+      [this](Call& call, const v1::ListCollectionsRequest& in, v1::ListCollectionsResponse* out) {
+        return ListPage(registry_, call.caller(), in, out);
       });
 }
 
@@ -112,8 +131,8 @@ grpc::ServerUnaryReactor* CollectionService::GetCollectionStats(
     grpc::CallbackServerContext* context, const v1::GetCollectionStatsRequest* request,
     v1::CollectionStats* response) {
   return UnaryCall<v1::GetCollectionStatsRequest, v1::CollectionStats>::Start(
-      pool_, "GetCollectionStats", context, request, response,
-      [this](const Call&, const v1::GetCollectionStatsRequest& in, v1::CollectionStats* out) {
+      desk_, "GetCollectionStats", context, request, response,
+      [this](Call&, const v1::GetCollectionStatsRequest& in, v1::CollectionStats* out) {
         return GetStats(registry_, in.name(), out);
       });
 }
@@ -122,8 +141,8 @@ grpc::ServerUnaryReactor* CollectionService::ReloadCollection(
     grpc::CallbackServerContext* context, const v1::ReloadCollectionRequest* request,
     v1::Collection* response) {
   return UnaryCall<v1::ReloadCollectionRequest, v1::Collection>::Start(
-      pool_, "ReloadCollection", context, request, response,
-      [this](const Call&, const v1::ReloadCollectionRequest& in, v1::Collection* out) {
+      desk_, "ReloadCollection", context, request, response,
+      [this](Call&, const v1::ReloadCollectionRequest& in, v1::Collection* out) {
         MRL_RETURN_IF_ERROR(registry_.Reload(in.name()));
         return Get(registry_, in.name(), out);
       });
@@ -133,8 +152,8 @@ grpc::ServerUnaryReactor* CollectionService::CreateCollection(
     grpc::CallbackServerContext* context, const v1::CreateCollectionRequest* request,
     v1::Collection* response) {
   return UnaryCall<v1::CreateCollectionRequest, v1::Collection>::Start(
-      pool_, "CreateCollection", context, request, response,
-      [this](const Call&, const v1::CreateCollectionRequest& in, v1::Collection* out) {
+      desk_, "CreateCollection", context, request, response,
+      [this](Call&, const v1::CreateCollectionRequest& in, v1::Collection* out) {
         return Create(registry_, in, out);
       });
 }
@@ -143,8 +162,8 @@ grpc::ServerUnaryReactor* CollectionService::DeleteCollection(
     grpc::CallbackServerContext* context, const v1::DeleteCollectionRequest* request,
     google::protobuf::Empty* response) {
   return UnaryCall<v1::DeleteCollectionRequest, google::protobuf::Empty>::Start(
-      pool_, "DeleteCollection", context, request, response,
-      [this](const Call&, const v1::DeleteCollectionRequest& in, google::protobuf::Empty*) {
+      desk_, "DeleteCollection", context, request, response,
+      [this](Call&, const v1::DeleteCollectionRequest& in, google::protobuf::Empty*) {
         return registry_.Delete(in.name());
       });
 }
@@ -153,18 +172,20 @@ grpc::ServerUnaryReactor* CollectionService::BatchUpdateAliases(
     grpc::CallbackServerContext* context, const v1::BatchUpdateAliasesRequest* request,
     v1::BatchUpdateAliasesResponse* response) {
   return UnaryCall<v1::BatchUpdateAliasesRequest, v1::BatchUpdateAliasesResponse>::Start(
-      pool_, "BatchUpdateAliases", context, request, response,
-      [this](const Call&, const v1::BatchUpdateAliasesRequest& in,
-             v1::BatchUpdateAliasesResponse* out) { return ChangeAliases(registry_, in, out); });
+      desk_, "BatchUpdateAliases", context, request, response,
+      [this](Call& call, const v1::BatchUpdateAliasesRequest& in,
+             v1::BatchUpdateAliasesResponse* out) {
+        return ChangeAliases(registry_, call.caller(), in, out);
+      });
 }
 
 grpc::ServerUnaryReactor* CollectionService::ListAliases(grpc::CallbackServerContext* context,
                                                          const v1::ListAliasesRequest* request,
                                                          v1::ListAliasesResponse* response) {
   return UnaryCall<v1::ListAliasesRequest, v1::ListAliasesResponse>::Start(
-      pool_, "ListAliases", context, request, response,
-      [this](const Call&, const v1::ListAliasesRequest&, v1::ListAliasesResponse* out) {
-        for (const auto& [alias, name] : registry_.aliases()) {
+      desk_, "ListAliases", context, request, response,
+      [this](Call& call, const v1::ListAliasesRequest&, v1::ListAliasesResponse* out) {
+        for (const auto& [alias, name] : AliasesFor(registry_, call.caller())) {
           (*out->mutable_aliases())[alias] = name;
         }
         return absl::OkStatus();

@@ -1,16 +1,15 @@
 #pragma once
 
-#include "index/schedule/worker_pool.h"
 #include "mrl/v1/collection.grpc.pb.h"
 #include "server/registry.h"
+#include "server/rpc/desk.h"
 
 namespace mrl::server {
 
 // Both arguments outlive the service. Thread-safe.
 class CollectionService final : public v1::CollectionService::CallbackService {
  public:
-  CollectionService(Registry& registry, schedule::WorkerPool& pool)
-      : registry_(registry), pool_(pool) {}
+  CollectionService(Registry& registry, Desk& desk) : registry_(registry), desk_(desk) {}
 
   grpc::ServerUnaryReactor* GetCollection(grpc::CallbackServerContext* context,
                                           const v1::GetCollectionRequest* request,
@@ -39,7 +38,7 @@ class CollectionService final : public v1::CollectionService::CallbackService {
 
  private:
   Registry& registry_;
-  schedule::WorkerPool& pool_;
+  Desk& desk_;
 };
 
 }  // namespace mrl::server

@@ -43,8 +43,8 @@ grpc::ServerUnaryReactor* PointService::UpsertPoints(grpc::CallbackServerContext
                                                      const v1::UpsertPointsRequest* request,
                                                      v1::UpsertPointsResponse* response) {
   return UnaryCall<v1::UpsertPointsRequest, v1::UpsertPointsResponse>::Start(
-      pool_, "UpsertPoints", context, request, response,
-      [this](const Call&, const v1::UpsertPointsRequest& in, v1::UpsertPointsResponse* out) {
+      desk_, "UpsertPoints", context, request, response,
+      [this](Call&, const v1::UpsertPointsRequest& in, v1::UpsertPointsResponse* out) {
         return Upsert(registry_, in, out);
       });
 }
@@ -53,8 +53,8 @@ grpc::ServerUnaryReactor* PointService::DeletePoints(grpc::CallbackServerContext
                                                      const v1::DeletePointsRequest* request,
                                                      v1::DeletePointsResponse* response) {
   return UnaryCall<v1::DeletePointsRequest, v1::DeletePointsResponse>::Start(
-      pool_, "DeletePoints", context, request, response,
-      [this](const Call&, const v1::DeletePointsRequest& in, v1::DeletePointsResponse* out) {
+      desk_, "DeletePoints", context, request, response,
+      [this](Call&, const v1::DeletePointsRequest& in, v1::DeletePointsResponse* out) {
         return Delete(registry_, in, out);
       });
 }
@@ -63,8 +63,8 @@ grpc::ServerUnaryReactor* PointService::UpdatePayload(grpc::CallbackServerContex
                                                       const v1::UpdatePayloadRequest* request,
                                                       v1::UpdatePayloadResponse* response) {
   return UnaryCall<v1::UpdatePayloadRequest, v1::UpdatePayloadResponse>::Start(
-      pool_, "UpdatePayload", context, request, response,
-      [this](const Call&, const v1::UpdatePayloadRequest& in, v1::UpdatePayloadResponse* out) {
+      desk_, "UpdatePayload", context, request, response,
+      [this](Call&, const v1::UpdatePayloadRequest& in, v1::UpdatePayloadResponse* out) {
         return server::UpdatePayload(registry_, in, out);
       });
 }
@@ -73,8 +73,8 @@ grpc::ServerUnaryReactor* PointService::BatchGetPoints(grpc::CallbackServerConte
                                                        const v1::BatchGetPointsRequest* request,
                                                        v1::BatchGetPointsResponse* response) {
   return UnaryCall<v1::BatchGetPointsRequest, v1::BatchGetPointsResponse>::Start(
-      pool_, "BatchGetPoints", context, request, response,
-      [this](const Call&, const v1::BatchGetPointsRequest& in, v1::BatchGetPointsResponse* out) {
+      desk_, "BatchGetPoints", context, request, response,
+      [this](Call&, const v1::BatchGetPointsRequest& in, v1::BatchGetPointsResponse* out) {
         return BatchGet(registry_, in, out);
       });
 }
@@ -83,8 +83,8 @@ grpc::ServerUnaryReactor* PointService::ListPoints(grpc::CallbackServerContext* 
                                                    const v1::ListPointsRequest* request,
                                                    v1::ListPointsResponse* response) {
   return UnaryCall<v1::ListPointsRequest, v1::ListPointsResponse>::Start(
-      pool_, "ListPoints", context, request, response,
-      [this](const Call&, const v1::ListPointsRequest& in, v1::ListPointsResponse* out) {
+      desk_, "ListPoints", context, request, response,
+      [this](Call&, const v1::ListPointsRequest& in, v1::ListPointsResponse* out) {
         return ListPage(registry_, in, out);
       });
 }
@@ -93,8 +93,8 @@ grpc::ServerUnaryReactor* PointService::CountPoints(grpc::CallbackServerContext*
                                                     const v1::CountPointsRequest* request,
                                                     v1::CountPointsResponse* response) {
   return UnaryCall<v1::CountPointsRequest, v1::CountPointsResponse>::Start(
-      pool_, "CountPoints", context, request, response,
-      [this](const Call&, const v1::CountPointsRequest& in, v1::CountPointsResponse* out) {
+      desk_, "CountPoints", context, request, response,
+      [this](Call&, const v1::CountPointsRequest& in, v1::CountPointsResponse* out) {
         return Count(registry_, in, out);
       });
 }
@@ -102,7 +102,7 @@ grpc::ServerUnaryReactor* PointService::CountPoints(grpc::CallbackServerContext*
 grpc::ServerBidiReactor<v1::WritePointsRequest, v1::WritePointsResponse>* PointService::WritePoints(
     grpc::CallbackServerContext* context) {
   return ExchangeCall<v1::WritePointsRequest, v1::WritePointsResponse>::Start(
-      pool_, "WritePoints", context, std::make_unique<Writes>(registry_));
+      desk_, "WritePoints", context, std::make_unique<Writes>(registry_));
 }
 
 }  // namespace mrl::server

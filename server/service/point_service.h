@@ -1,16 +1,15 @@
 #pragma once
 
-#include "index/schedule/worker_pool.h"
 #include "mrl/v1/point.grpc.pb.h"
 #include "server/registry.h"
+#include "server/rpc/desk.h"
 
 namespace mrl::server {
 
 // Both arguments outlive the service. Thread-safe.
 class PointService final : public v1::PointService::CallbackService {
  public:
-  PointService(const Registry& registry, schedule::WorkerPool& pool)
-      : registry_(registry), pool_(pool) {}
+  PointService(const Registry& registry, Desk& desk) : registry_(registry), desk_(desk) {}
 
   grpc::ServerUnaryReactor* UpsertPoints(grpc::CallbackServerContext* context,
                                          const v1::UpsertPointsRequest* request,
@@ -35,7 +34,7 @@ class PointService final : public v1::PointService::CallbackService {
 
  private:
   const Registry& registry_;
-  schedule::WorkerPool& pool_;
+  Desk& desk_;
 };
 
 }  // namespace mrl::server

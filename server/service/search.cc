@@ -102,7 +102,7 @@ class BatchSource final : public ChunkSource<v1::BatchSearchResponse> {
         request_(request),
         writer_(*collection_, request.options()) {}
 
-  absl::StatusOr<bool> Next(const Call& call, v1::BatchSearchResponse* chunk) override {
+  absl::StatusOr<bool> Next(Call& call, v1::BatchSearchResponse* chunk) override {
     uint64_t bytes = 0;
     while (row_ < request_.rows()) {
       if (!searched_) MRL_RETURN_IF_ERROR(SearchRow(call));
@@ -115,7 +115,7 @@ class BatchSource final : public ChunkSource<v1::BatchSearchResponse> {
   }
 
  private:
-  absl::Status SearchRow(const Call& call) {
+  absl::Status SearchRow(Call& call) {
     MRL_RETURN_IF_ERROR(call.CheckStopped());
     const auto begin = std::chrono::steady_clock::now();
     funnel::RunOptions options;
@@ -126,6 +126,7 @@ class BatchSource final : public ChunkSource<v1::BatchSearchResponse> {
       return WithField(Annotate(output.status(), absl::StrCat("row ", row_)), "queries");
     }
     output_ = *std::move(output);
+    call.Report(output_.trace, plan_);
     next_hit_ = 0;
     searched_ = true;
     stats_.Clear();
@@ -173,7 +174,7 @@ class BatchSource final : public ChunkSource<v1::BatchSearchResponse> {
 
 }  // namespace
 
-absl::Status RunSearch(const Registry& registry, const Call& call, const v1::SearchRequest& request,
+absl::Status RunSearch(const Registry& registry, Call& call, const v1::SearchRequest& request,
                        absl::Span<const PointId> why_not_ids, std::vector<funnel::WhyNot>* why_not,
                        v1::SearchResponse* response) {
   MRL_ASSIGN_OR_RETURN(const auto collection, registry.Find(request.collection()));
@@ -189,6 +190,7 @@ absl::Status RunSearch(const Registry& registry, const Call& call, const v1::Sea
   options.leave_out = query.leave_out;
   auto output = funnel::Run(collection->view(), plan, query.vector, options);
   if (!output.ok()) return WithField(output.status(), "vector");
+  call.Report(output->trace, plan);
 
   const HitWriter writer(*collection, request.options());
   uint64_t bytes = kStatsRoom;

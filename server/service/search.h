@@ -13,7 +13,7 @@
 namespace mrl::server {
 
 // `why_not` may be null; `why_not_ids` are followed into it.
-absl::Status RunSearch(const Registry& registry, const Call& call, const v1::SearchRequest& request,
+absl::Status RunSearch(const Registry& registry, Call& call, const v1::SearchRequest& request,
                        absl::Span<const PointId> why_not_ids, std::vector<funnel::WhyNot>* why_not,
                        v1::SearchResponse* response);
 

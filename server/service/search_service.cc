@@ -13,8 +13,8 @@
 namespace mrl::server {
 namespace {
 
-absl::Status Explain(const Registry& registry, const Call& call,
-                     const v1::ExplainSearchRequest& request, v1::ExplainSearchResponse* response) {
+absl::Status Explain(const Registry& registry, Call& call, const v1::ExplainSearchRequest& request,
+                     v1::ExplainSearchResponse* response) {
   const int ids_count = request.why_not_size();
   if (static_cast<uint64_t>(ids_count) > Limits::kWhyNotIds) {
     return InvalidField("why_not", absl::StrCat("why_not has ", ids_count, " ids; the limit is ",
@@ -38,8 +38,8 @@ grpc::ServerUnaryReactor* SearchService::Search(grpc::CallbackServerContext* con
                                                 const v1::SearchRequest* request,
                                                 v1::SearchResponse* response) {
   return UnaryCall<v1::SearchRequest, v1::SearchResponse>::Start(
-      pool_, "Search", context, request, response,
-      [this](const Call& call, const v1::SearchRequest& in, v1::SearchResponse* out) {
+      desk_, "Search", context, request, response,
+      [this](Call& call, const v1::SearchRequest& in, v1::SearchResponse* out) {
         return RunSearch(registry_, call, in, {}, nullptr, out);
       });
 }
@@ -47,16 +47,16 @@ grpc::ServerUnaryReactor* SearchService::Search(grpc::CallbackServerContext* con
 grpc::ServerWriteReactor<v1::BatchSearchResponse>* SearchService::BatchSearch(
     grpc::CallbackServerContext* context, const v1::BatchSearchRequest* request) {
   return StreamCall<v1::BatchSearchResponse>::Start(
-      pool_, "BatchSearch", context,
-      [this, request](const Call&) { return OpenBatch(registry_, *request); });
+      desk_, "BatchSearch", context, request,
+      [this, request](Call&) { return OpenBatch(registry_, *request); });
 }
 
 grpc::ServerUnaryReactor* SearchService::ExplainSearch(grpc::CallbackServerContext* context,
                                                        const v1::ExplainSearchRequest* request,
                                                        v1::ExplainSearchResponse* response) {
   return UnaryCall<v1::ExplainSearchRequest, v1::ExplainSearchResponse>::Start(
-      pool_, "ExplainSearch", context, request, response,
-      [this](const Call& call, const v1::ExplainSearchRequest& in, v1::ExplainSearchResponse* out) {
+      desk_, "ExplainSearch", context, request, response,
+      [this](Call& call, const v1::ExplainSearchRequest& in, v1::ExplainSearchResponse* out) {
         return Explain(registry_, call, in, out);
       });
 }

@@ -1,16 +1,15 @@
 #pragma once
 
-#include "index/schedule/worker_pool.h"
 #include "mrl/v1/search.grpc.pb.h"
 #include "server/registry.h"
+#include "server/rpc/desk.h"
 
 namespace mrl::server {
 
 // Both arguments outlive the service. Thread-safe.
 class SearchService final : public v1::SearchService::CallbackService {
  public:
-  SearchService(const Registry& registry, schedule::WorkerPool& pool)
-      : registry_(registry), pool_(pool) {}
+  SearchService(const Registry& registry, Desk& desk) : registry_(registry), desk_(desk) {}
 
   grpc::ServerUnaryReactor* Search(grpc::CallbackServerContext* context,
                                    const v1::SearchRequest* request,
@@ -23,7 +22,7 @@ class SearchService final : public v1::SearchService::CallbackService {
 
  private:
   const Registry& registry_;
-  schedule::WorkerPool& pool_;
+  Desk& desk_;
 };
 
 }  // namespace mrl::server

@@ -30,9 +30,25 @@ grpc::ServerUnaryReactor* ServerService::GetServerInfo(grpc::CallbackServerConte
                                                        const v1::GetServerInfoRequest* request,
                                                        v1::ServerInfo* response) {
   return UnaryCall<v1::GetServerInfoRequest, v1::ServerInfo>::Start(
-      pool_, "GetServerInfo", context, request, response,
-      [this](const Call&, const v1::GetServerInfoRequest&, v1::ServerInfo* out) {
+      desk_, "GetServerInfo", context, request, response,
+      [this](Call&, const v1::GetServerInfoRequest&, v1::ServerInfo* out) {
         return Describe(registry_, workers_, out);
+      });
+}
+
+grpc::ServerUnaryReactor* ServerService::GetConfig(grpc::CallbackServerContext* context,
+                                                   const v1::GetConfigRequest* request,
+                                                   v1::ServerConfig* response) {
+  return UnaryCall<v1::GetConfigRequest, v1::ServerConfig>::Start(
+      desk_, "GetConfig", context, request, response,
+      [this](Call&, const v1::GetConfigRequest&, v1::ServerConfig* out) {
+        for (const Setting& setting : settings_) {
+          v1::ServerConfig::Setting* added = out->add_settings();
+          added->set_key(setting.key);
+          added->set_value(setting.value);
+          added->set_source(setting.source);
+        }
+        return absl::OkStatus();
       });
 }
 

@@ -37,10 +37,11 @@ def run_index(*args):
     return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 
-def start_server(index):
+def start_server(index, *flags):
     """Returns the process and the address that it serves."""
     server = subprocess.Popen(
-        [BIN / "mrl-server", "--index", f"wordnet={index}", "--grpc-port", "0"],
+        [BIN / "mrl-server", "--index", f"wordnet={index}", "--grpc-port", "0", "--http-port", "0",
+         *map(str, flags)],
         stdout=subprocess.PIPE,
         text=True,
     )

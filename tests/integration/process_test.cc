@@ -1,12 +1,8 @@
 // The programs themselves, as processes.
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <string>
@@ -15,6 +11,7 @@
 
 #include "absl/time/clock.h"
 #include "client/cpp/client.h"
+#include "tests/integration/child.h"
 #include "tests/integration/sample.h"
 
 namespace mrl {
@@ -22,58 +19,6 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
-
-// A child with its stdout (and, when asked, stderr) in a pipe.
-class Child {
- public:
-  explicit Child(std::vector<std::string> arguments, bool with_stderr = false) {
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0) return;
-    std::vector<char*> argv;
-    for (std::string& argument : arguments) argv.push_back(argument.data());
-    argv.push_back(nullptr);
-    pid_ = fork();
-    if (pid_ == 0) {
-      dup2(ends[1], STDOUT_FILENO);
-      if (with_stderr) dup2(ends[1], STDERR_FILENO);
-      execv(argv[0], argv.data());
-      _exit(127);
-    }
-    close(ends[1]);
-    output_ = fdopen(ends[0], "r");
-  }
-  ~Child() {
-    if (pid_ > 0) {
-      kill(pid_, SIGKILL);
-      waitpid(pid_, nullptr, 0);
-    }
-    if (output_ != nullptr) fclose(output_);
-  }
-  Child(const Child&) = delete;
-  Child& operator=(const Child&) = delete;
-
-  std::string ReadLine() {
-    char line[4096] = "";
-    return fgets(line, sizeof line, output_) == nullptr ? "" : line;
-  }
-  std::string ReadAll() {
-    std::string all;
-    for (std::string line = ReadLine(); !line.empty(); line = ReadLine()) all += line;
-    return all;
-  }
-  void Signal(int number) const { kill(pid_, number); }
-  // Exit code, or 1000 + signal.
-  int Wait() {
-    int status = 0;
-    waitpid(pid_, &status, 0);
-    pid_ = -1;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
-  }
-
- private:
-  pid_t pid_ = -1;
-  FILE* output_ = nullptr;
-};
 
 class Process : public ::testing::Test {
  protected:
@@ -85,11 +30,14 @@ class Process : public ::testing::Test {
     BuildSample(folder_ / "sample", 1);
     auto child = std::make_unique<Child>(std::vector<std::string>{
         ServerBinary(), "--index", "sample=" + (folder_ / "sample"), "--grpc-port", "0",
-        "--workers", "2", "--drain-timeout-ms", "2000", "--log-level", "warn"});
+        "--http-port", "0", "--workers", "2", "--drain-timeout-ms", "2000", "--log-level", "warn"});
     const std::string line = child->ReadLine();
     const std::string prefix = "serving grpc=";
     EXPECT_THAT(line, StartsWith(prefix));
-    if (line.size() > prefix.size()) address_ = line.substr(prefix.size(), line.find('\n') - 13);
+    EXPECT_THAT(line, HasSubstr(" http=127.0.0.1:"));
+    if (line.size() > prefix.size()) {
+      address_ = line.substr(prefix.size(), line.find(' ', prefix.size()) - prefix.size());
+    }
     return child;
   }
   // Runs a program to its end.
@@ -183,7 +131,7 @@ TEST_F(Process, TheServerRefusesWrongUsage) {
 TEST_F(Process, APortThatIsTakenIsNamed) {
   const auto server = Serve();
   const std::string port = address_.substr(address_.find(':') + 1);
-  const auto [code, output] = Run({ServerBinary(), "--grpc-port", port});
+  const auto [code, output] = Run({ServerBinary(), "--grpc-port", port, "--http-port", "0"});
   EXPECT_EQ(code, 1);
   EXPECT_THAT(output, HasSubstr("cannot listen on 127.0.0.1:" + port));
 }

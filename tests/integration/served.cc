@@ -1,16 +1,21 @@
 #include "tests/integration/served.h"
 
+#include "server/log.h"
+
 namespace mrl {
 
 void Served::SetUp() {
+  server::SetUpLog("text", "critical");
   BuildSample(folder_ / "sample", 1);
   BuildSample(folder_ / "broken", 2);
   ASSERT_FALSE(HasFatalFailure());
   Damage(folder_ / "broken");
   config_.indexes = {{"sample", folder_ / "sample"}, {"broken", folder_ / "broken"}};
-  config_.grpc_port = 0;
+  config_.grpc_port = config_.http_port = 0;
   config_.workers = 2;
   config_.drain_timeout_ms = 1000;
+  config_.log_level = "error";
+  Configure(&config_);
   auto server = server::Server::Start(FileSystem::Posix(), config_);
   ASSERT_TRUE(server.ok()) << server.status();
   server_ = *std::move(server);

@@ -17,6 +17,8 @@ namespace mrl {
 class Served : public ::testing::Test {
  protected:
   void SetUp() override;
+  // What a test wants otherwise, before the server starts.
+  virtual void Configure(server::Config*) {}
 
   // A direct connection, for requests that the typed client would not make.
   client::Connection& wire() { return *wire_; }

@@ -2,6 +2,7 @@
 
 from mrl.aio import AsyncClient
 from mrl.client import Client
+from mrl.connection import Tls
 from mrl.errors import MrlError
 from mrl.model import (
     Collection,
@@ -30,6 +31,7 @@ __all__ = [
     "SearchStats",
     "ServerInfo",
     "StageStats",
+    "Tls",
     "WhyNot",
     "Written",
 ]

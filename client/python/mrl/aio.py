@@ -11,7 +11,7 @@ import numpy as np
 
 from mrl import messages, model
 from mrl._proto.mrl.v1 import collection_pb2, server_pb2
-from mrl.connection import CHANNEL_OPTIONS, Stubs, is_serving
+from mrl.connection import CHANNEL_OPTIONS, Stubs, Tls, is_serving, metadata
 from mrl.errors import MrlError
 from mrl.live import LiveCalls
 
@@ -19,9 +19,14 @@ from mrl.live import LiveCalls
 class AsyncClient(LiveCalls):
     """Calls one server. Belongs to one event loop. Failed calls raise MrlError."""
 
-    def __init__(self, address: str):
-        self._channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+    def __init__(self, address: str, *, api_key: str | None = None, tls: Tls | None = None):
+        """`api_key` goes with each call; `tls` (such as Tls(ca="ca.pem")) encrypts them."""
+        if tls is None:
+            self._channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+        else:
+            self._channel = grpc.aio.secure_channel(address, tls.credentials(), CHANNEL_OPTIONS)
         self._stubs = Stubs(self._channel)
+        self._metadata = metadata(api_key)
 
     async def __aenter__(self) -> AsyncClient:
         return self
@@ -33,7 +38,7 @@ class AsyncClient(LiveCalls):
         await self._channel.close()
 
     async def _run(self, rpc, request, convert, timeout_s):
-        return convert(await _call(rpc, request, timeout_s))
+        return convert(await self._call(rpc, request, timeout_s))
 
     async def search(
         self,
@@ -45,7 +50,7 @@ class AsyncClient(LiveCalls):
     ) -> model.SearchResult:
         """The nearest points to `vector`, or with `id=` to a point of the collection."""
         request = messages.search_request(collection, vector, **options)
-        reply = await _call(self._stubs.search.Search, request, timeout_s)
+        reply = await self._call(self._stubs.search.Search, request, timeout_s)
         return messages.search_result(reply)
 
     async def batch_search(
@@ -61,7 +66,9 @@ class AsyncClient(LiveCalls):
         request = messages.batch_request(collection, queries, k, **options)
         rows = messages.BatchRows(request.rows)
         try:
-            async for response in self._stubs.search.BatchSearch(request, timeout=timeout_s):
+            async for response in self._stubs.search.BatchSearch(
+                request, timeout=timeout_s, metadata=self._metadata
+            ):
                 rows.add(response)
         except grpc.RpcError as error:
             raise MrlError.from_rpc(error) from error
@@ -78,7 +85,7 @@ class AsyncClient(LiveCalls):
     ) -> model.Explanation:
         search = messages.search_request(collection, vector, **options)
         request = messages.explain_request(search, why_not)
-        reply = await _call(self._stubs.search.ExplainSearch, request, timeout_s)
+        reply = await self._call(self._stubs.search.ExplainSearch, request, timeout_s)
         return messages.explanation(reply)
 
     async def get_collection(
@@ -86,14 +93,14 @@ class AsyncClient(LiveCalls):
     ) -> model.Collection:
         request = collection_pb2.GetCollectionRequest(name=name)
         rpc = self._stubs.collections.GetCollection
-        return messages.collection(await _call(rpc, request, timeout_s))
+        return messages.collection(await self._call(rpc, request, timeout_s))
 
     async def list_collections(self, *, timeout_s: float | None = None) -> list[model.Collection]:
         """All pages. The limit in time is for each page."""
         found, token = [], ""
         while True:
             request = collection_pb2.ListCollectionsRequest(page_token=token)
-            page = await _call(self._stubs.collections.ListCollections, request, timeout_s)
+            page = await self._call(self._stubs.collections.ListCollections, request, timeout_s)
             found.extend(map(messages.collection, page.collections))
             token = page.next_page_token
             if not token:
@@ -102,19 +109,18 @@ class AsyncClient(LiveCalls):
     async def stats(self, name: str, *, timeout_s: float | None = None) -> model.CollectionStats:
         request = collection_pb2.GetCollectionStatsRequest(name=name)
         rpc = self._stubs.collections.GetCollectionStats
-        return messages.collection_stats(await _call(rpc, request, timeout_s))
+        return messages.collection_stats(await self._call(rpc, request, timeout_s))
 
     async def server_info(self, *, timeout_s: float | None = None) -> model.ServerInfo:
         request = server_pb2.GetServerInfoRequest()
-        reply = await _call(self._stubs.server.GetServerInfo, request, timeout_s)
+        reply = await self._call(self._stubs.server.GetServerInfo, request, timeout_s)
         return messages.server_info(reply)
 
     async def health(self, *, timeout_s: float | None = None) -> bool:
-        return is_serving(await _call(self._stubs.health, b"", timeout_s))
+        return is_serving(await self._call(self._stubs.health, b"", timeout_s))
 
-
-async def _call(rpc, request, timeout_s):
-    try:
-        return await rpc(request, timeout=timeout_s)
-    except grpc.RpcError as error:
-        raise MrlError.from_rpc(error) from error
+    async def _call(self, rpc, request, timeout_s):
+        try:
+            return await rpc(request, timeout=timeout_s, metadata=self._metadata)
+        except grpc.RpcError as error:
+            raise MrlError.from_rpc(error) from error

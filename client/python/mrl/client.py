@@ -10,7 +10,7 @@ import numpy as np
 
 from mrl import messages, model
 from mrl._proto.mrl.v1 import collection_pb2, server_pb2
-from mrl.connection import CHANNEL_OPTIONS, Stubs, is_serving
+from mrl.connection import CHANNEL_OPTIONS, Stubs, Tls, is_serving, metadata
 from mrl.errors import MrlError
 from mrl.live import LiveCalls
 
@@ -18,9 +18,14 @@ from mrl.live import LiveCalls
 class Client(LiveCalls):
     """Calls one server. Safe to share between threads. Failed calls raise MrlError."""
 
-    def __init__(self, address: str):
-        self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
+    def __init__(self, address: str, *, api_key: str | None = None, tls: Tls | None = None):
+        """`api_key` goes with each call; `tls` (such as Tls(ca="ca.pem")) encrypts them."""
+        if tls is None:
+            self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
+        else:
+            self._channel = grpc.secure_channel(address, tls.credentials(), CHANNEL_OPTIONS)
         self._stubs = Stubs(self._channel)
+        self._metadata = metadata(api_key)
 
     def __enter__(self) -> Client:
         return self
@@ -44,7 +49,7 @@ class Client(LiveCalls):
     ) -> model.SearchResult:
         """The nearest points to `vector`, or with `id=` to a point of the collection."""
         request = messages.search_request(collection, vector, **options)
-        return messages.search_result(_call(self._stubs.search.Search, request, timeout_s))
+        return messages.search_result(self._call(self._stubs.search.Search, request, timeout_s))
 
     def batch_search(
         self,
@@ -59,7 +64,9 @@ class Client(LiveCalls):
         request = messages.batch_request(collection, queries, k, **options)
         rows = messages.BatchRows(request.rows)
         try:
-            for response in self._stubs.search.BatchSearch(request, timeout=timeout_s):
+            for response in self._stubs.search.BatchSearch(
+                request, timeout=timeout_s, metadata=self._metadata
+            ):
                 rows.add(response)
         except grpc.RpcError as error:
             raise MrlError.from_rpc(error) from error
@@ -76,19 +83,19 @@ class Client(LiveCalls):
     ) -> model.Explanation:
         search = messages.search_request(collection, vector, **options)
         request = messages.explain_request(search, why_not)
-        return messages.explanation(_call(self._stubs.search.ExplainSearch, request, timeout_s))
+        return messages.explanation(self._call(self._stubs.search.ExplainSearch, request, timeout_s))
 
     def get_collection(self, name: str, *, timeout_s: float | None = None) -> model.Collection:
         request = collection_pb2.GetCollectionRequest(name=name)
         rpc = self._stubs.collections.GetCollection
-        return messages.collection(_call(rpc, request, timeout_s))
+        return messages.collection(self._call(rpc, request, timeout_s))
 
     def list_collections(self, *, timeout_s: float | None = None) -> list[model.Collection]:
         """All pages. The limit in time is for each page."""
         found, token = [], ""
         while True:
             request = collection_pb2.ListCollectionsRequest(page_token=token)
-            page = _call(self._stubs.collections.ListCollections, request, timeout_s)
+            page = self._call(self._stubs.collections.ListCollections, request, timeout_s)
             found.extend(map(messages.collection, page.collections))
             token = page.next_page_token
             if not token:
@@ -97,18 +104,17 @@ class Client(LiveCalls):
     def stats(self, name: str, *, timeout_s: float | None = None) -> model.CollectionStats:
         request = collection_pb2.GetCollectionStatsRequest(name=name)
         rpc = self._stubs.collections.GetCollectionStats
-        return messages.collection_stats(_call(rpc, request, timeout_s))
+        return messages.collection_stats(self._call(rpc, request, timeout_s))
 
     def server_info(self, *, timeout_s: float | None = None) -> model.ServerInfo:
         request = server_pb2.GetServerInfoRequest()
-        return messages.server_info(_call(self._stubs.server.GetServerInfo, request, timeout_s))
+        return messages.server_info(self._call(self._stubs.server.GetServerInfo, request, timeout_s))
 
     def health(self, *, timeout_s: float | None = None) -> bool:
-        return is_serving(_call(self._stubs.health, b"", timeout_s))
+        return is_serving(self._call(self._stubs.health, b"", timeout_s))
 
-
-def _call(rpc, request, timeout_s):
-    try:
-        return rpc(request, timeout=timeout_s)
-    except grpc.RpcError as error:
-        raise MrlError.from_rpc(error) from error
+    def _call(self, rpc, request, timeout_s):
+        try:
+            return rpc(request, timeout=timeout_s, metadata=self._metadata)
+        except grpc.RpcError as error:
+            raise MrlError.from_rpc(error) from error

@@ -1,4 +1,11 @@
-"""The RPCs of one channel, blocking or asyncio alike."""
+"""The RPCs of one channel, blocking or asyncio alike, and how to reach the server."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+
+import grpc
 
 from mrl._proto.mrl.v1 import (
     collection_pb2_grpc,
@@ -17,6 +24,26 @@ CHANNEL_OPTIONS = [
 _HEALTH_SERVING = b"\x08\x01"
 
 
+@dataclasses.dataclass(frozen=True)
+class Tls:
+    """Paths of PEM files. Without `ca` the system's roots count; `cert` and `key` are the
+    client's own, where the server asks for them."""
+
+    ca: str | pathlib.Path | None = None
+    cert: str | pathlib.Path | None = None
+    key: str | pathlib.Path | None = None
+
+    def credentials(self) -> grpc.ChannelCredentials:
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("cert and key are needed together")
+        return grpc.ssl_channel_credentials(_read(self.ca), _read(self.key), _read(self.cert))
+
+
+def metadata(api_key: str | None) -> tuple[tuple[str, str], ...] | None:
+    """What each call carries."""
+    return None if api_key is None else (("authorization", f"Bearer {api_key}"),)
+
+
 class Stubs:
     def __init__(self, channel):
         self.search = search_pb2_grpc.SearchServiceStub(channel)
@@ -28,3 +55,7 @@ class Stubs:
 
 def is_serving(reply: bytes) -> bool:
     return reply == _HEALTH_SERVING
+
+
+def _read(path) -> bytes | None:
+    return None if path is None else pathlib.Path(path).read_bytes()

@@ -1,5 +1,3 @@
-#include "server/config.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -8,6 +6,8 @@
 #include <map>
 #include <string>
 #include <vector>
+
+#include "server/command_line.h"
 
 namespace mrl::server {
 namespace {
@@ -91,12 +91,52 @@ TEST_F(Configuration, UnknownKeysAreRefusedWithTheKnownOnes) {
 }
 
 TEST_F(Configuration, WrongValuesAreNamed) {
-  ExpectRefused({"--grpc-port", "70000"}, "grpc-port is 70000; 0 to 65535 fit");
+  ExpectRefused({"--grpc-port", "70000"}, "grpc-port is 70000; 0 to 65535 are accepted");
   ExpectRefused({"--workers", "many"}, "workers is 'many' (flag --workers); a whole number");
   ExpectRefused({"--index", "here"}, "index is 'here' (flag --index); NAME=DIR is needed");
   ExpectRefused({"--index", "a=/x", "--index", "a=/y"}, "index is a; it is named twice");
   ExpectRefused({"--queue-max", "0"}, "queue-max is 0; 1 to 1000000 are accepted");
   ExpectRefused({"--log-level", "loud"}, "log-level is 'loud'; one of debug, info, warn, error");
+}
+
+TEST_F(Configuration, SwitchesNeedNoValue) {
+  EXPECT_FALSE(Parse({})->config.insecure_bind);
+  EXPECT_TRUE(Parse({"--insecure-bind"})->config.insecure_bind);
+  EXPECT_FALSE(Parse({"--insecure-bind=false"})->config.insecure_bind);
+  environment_ = {{"MRL_INSECURE_BIND", "true"}};
+  EXPECT_TRUE(Parse({})->config.insecure_bind);
+  ExpectRefused({"--insecure-bind=maybe"}, "insecure-bind is 'maybe' (flag --insecure-bind); true");
+}
+
+TEST_F(Configuration, ABindThatOthersReachNeedsAGuard) {
+  ExpectRefused({"--bind", "0.0.0.0"}, "neither tls-cert nor api-keys is set");
+  ExpectRefused({"--bind", "::"}, "bind is ::, which other machines reach");
+  for (const char* loopback : {"127.0.0.1", "127.1.2.3", "::1", "localhost"}) {
+    EXPECT_TRUE(Parse({"--bind", loopback}).ok()) << loopback;
+  }
+  EXPECT_TRUE(Parse({"--bind", "0.0.0.0", "--insecure-bind"}).ok());
+  EXPECT_TRUE(Parse({"--bind", "0.0.0.0", "--api-keys", "k"}).ok());
+  EXPECT_TRUE(Parse({"--bind", "0.0.0.0", "--tls-cert", "c", "--tls-key", "k"}).ok());
+}
+
+TEST_F(Configuration, TlsFilesComeTogether) {
+  ExpectRefused({"--tls-cert", "c"}, "tls-cert and tls-key are needed together");
+  ExpectRefused({"--tls-key", "k"}, "tls-cert and tls-key are needed together");
+  ExpectRefused({"--tls-client-ca", "a"}, "tls-client-ca needs tls-cert and tls-key");
+}
+
+TEST_F(Configuration, SecretsAreMasked) {
+  EXPECT_EQ(SourceOf(*Parse({}), "otlp-headers"), " from default");
+  environment_ = {{"MRL_OTLP_HEADERS", "token=planted"}};
+  EXPECT_EQ(SourceOf(*Parse({}), "otlp-headers"), "*** from environment MRL_OTLP_HEADERS");
+}
+
+TEST_F(Configuration, EveryKeyIsInTheHelp) {
+  const auto line = Parse({"--help"});
+  ASSERT_TRUE(line.ok()) << line.status();
+  for (const ConfigKey& key : ConfigKeys()) {
+    EXPECT_THAT(line->text, HasSubstr(std::string("--") + key.name));
+  }
 }
 
 TEST_F(Configuration, BrokenYamlIsNamedWithItsFile) {

@@ -1,0 +1,103 @@
+#include "server/grpc_port.h"
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/impl/server_builder_option.h>
+#include <spdlog/spdlog.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "server/http/address.h"
+#include "server/limits.h"
+#include "server/security/tls.h"
+
+namespace mrl::server {
+namespace {
+
+// Linking gRPC's reflection turns it on for every server of the process; this decides for one.
+class Reflection final : public grpc::ServerBuilderOption {
+ public:
+  explicit Reflection(bool wanted) : wanted_(wanted) {}
+  void UpdateArguments(grpc::ChannelArguments*) override {}
+  void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>* plugins) override {
+    auto reflection = std::make_unique<grpc::reflection::ProtoServerReflectionPlugin>();
+    const auto is_reflection = [&reflection](const auto& plugin) {
+      return plugin->name() == reflection->name();
+    };
+    std::erase_if(*plugins, is_reflection);
+    if (wanted_) plugins->push_back(std::move(reflection));
+  }
+
+ private:
+  const bool wanted_;
+};
+
+bool ReflectionWanted(const Config& config) {
+  return config.reflection == "on" || (config.reflection == "auto" && config.api_keys.empty());
+}
+
+absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeCredentials(FileSystem& files,
+                                                                         const Config& config) {
+  if (config.tls_cert.empty()) {
+    if (!config.api_keys.empty() && !IsLoopback(config.bind)) {
+      spdlog::warn("keys are sent in clear to {}: set tls-cert and tls-key", config.bind);
+    }
+    return grpc::InsecureServerCredentials();
+  }
+  const TlsFiles tls = {config.tls_cert, config.tls_key, config.tls_client_ca};
+  MRL_RETURN_IF_ERROR(CheckTlsFiles(files, tls));
+  return MakeTlsCredentials(tls);
+}
+
+constexpr int kSecondMs = 1000;
+constexpr int kMinuteMs = 60 * kSecondMs;
+
+void SetLimits(const Config& config, grpc::ServerBuilder* builder) {
+  builder->SetMaxReceiveMessageSize(static_cast<int>(Limits::kRequestBytes));
+  builder->SetResourceQuota(
+      grpc::ResourceQuota("mrl").Resize(static_cast<size_t>(config.grpc_memory_bytes)));
+  const std::pair<const char*, int> arguments[] = {
+      {GRPC_ARG_MAX_METADATA_SIZE, static_cast<int>(Limits::kMetadataBytes)},
+      {GRPC_ARG_MAX_CONCURRENT_STREAMS, static_cast<int>(config.streams_max)},
+      // A peer that is gone is noticed; one that pings all the time is sent away.
+      {GRPC_ARG_KEEPALIVE_TIME_MS, kMinuteMs},
+      {GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20 * kSecondMs},
+      {GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1},
+      {GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10 * kSecondMs},
+      {GRPC_ARG_HTTP2_MAX_PING_STRIKES, 2},
+      // Connections end now and then, so that a balancer can move clients to new servers. Calls
+      // that run have an hour, which no BatchSearch needs.
+      {GRPC_ARG_MAX_CONNECTION_AGE_MS, 30 * kMinuteMs},
+      {GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, 60 * kMinuteMs},
+      {GRPC_ARG_MAX_CONNECTION_IDLE_MS, 10 * kMinuteMs},
+      {GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 10 * kSecondMs},
+  };
+  for (const auto& [name, value] : arguments) builder->AddChannelArgument(name, value);
+}
+
+}  // namespace
+
+absl::StatusOr<GrpcPort> OpenGrpcPort(FileSystem& files, const Config& config,
+                                      const std::vector<grpc::Service*>& services) {
+  MRL_ASSIGN_OR_RETURN(const auto credentials, MakeCredentials(files, config));
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::ServerBuilder builder;
+  // With SO_REUSEPORT two servers would share a port without a word.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  SetLimits(config, &builder);
+  builder.SetOption(std::make_unique<Reflection>(ReflectionWanted(config)));
+  for (grpc::Service* service : services) builder.RegisterService(service);
+  int port = 0;
+  const std::string wanted = JoinAddress(config.bind, config.grpc_port);
+  builder.AddListeningPort(wanted, credentials, &port);
+  GrpcPort opened{builder.BuildAndStart(), ""};
+  if (opened.server == nullptr || port == 0) {
+    return absl::UnavailableError(absl::StrCat("cannot listen on ", wanted));
+  }
+  opened.address = JoinAddress(config.bind, port);
+  return opened;
+}
+
+}  // namespace mrl::server

@@ -1,0 +1,26 @@
+// Everything that /metrics shows, as text in the Prometheus format.
+#pragma once
+
+#include <string>
+
+#include "server/admission/admission.h"
+#include "server/metrics/call_metrics.h"
+#include "server/readiness.h"
+#include "server/registry.h"
+#include "server/trace/exporter.h"
+
+namespace mrl::server {
+
+// All of it outlives the caller's use.
+struct Exposed {
+  const CallMetrics& calls;
+  const Registry& registry;
+  const Admission& admission;
+  const Readiness& readiness;
+  const Exporter* exporter = nullptr;  // null = no traces
+  int workers = 0;
+};
+
+std::string Expose(const Exposed& exposed);
+
+}  // namespace mrl::server

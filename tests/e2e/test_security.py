@@ -1,0 +1,119 @@
+"""TLS and keys, from every client."""
+
+import asyncio
+import json
+import os
+import secrets
+import subprocess
+
+import grpc
+import mrl
+import pytest
+from conftest import BIN, start_server, stop_server
+
+ID = "dog.n.01"
+
+
+def run_client(address, *args, **environment):
+    return subprocess.run(
+        [BIN / "mrl", "--server", address, *map(str, args)],
+        capture_output=True, text=True, timeout=60, env=os.environ | environment,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def key():
+    return secrets.token_hex(32)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, key):
+    folder = tmp_path_factory.mktemp("security")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-nodes", "-keyout", folder / "tls.key", "-out", folder / "tls.crt", "-days", "1",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    hashed = subprocess.run(
+        [BIN / "mrl-server", "--hash-key"], input=key, capture_output=True, text=True, check=True
+    )
+    (folder / "keys.yaml").write_text(
+        f"keys:\n- {{id: app, role: read, collections: [wordnet], hash: '{hashed.stdout.strip()}'}}\n"
+    )
+    (folder / "key").write_text(key + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def guarded(index, folder):
+    server, address = start_server(
+        index, "--tls-cert", folder / "tls.crt", "--tls-key", folder / "tls.key",
+        "--api-keys", folder / "keys.yaml",
+    )  # fmt: skip
+    yield address
+    assert stop_server(server) == 0
+
+
+def test_python_client_with_key_and_roots_is_answered(guarded, folder, key):
+    with mrl.Client(guarded, api_key=key, tls=mrl.Tls(ca=folder / "tls.crt")) as client:
+        assert client.search("wordnet", id=ID, k=3).hits
+        ids, _ = client.batch_search("wordnet", client.search(
+            "wordnet", id=ID, k=2, with_vector=True).hits[0].vector[None, :], k=3)
+        assert len(ids[0]) == 3
+
+
+def test_async_client_with_key_and_roots_is_answered(guarded, folder, key):
+    async def ask():
+        tls = mrl.Tls(ca=folder / "tls.crt")
+        async with mrl.AsyncClient(guarded, api_key=key, tls=tls) as client:
+            return await client.search("wordnet", id=ID, k=3)
+
+    assert len(asyncio.run(ask()).hits) == 3
+
+
+@pytest.mark.parametrize("wrong", [None, "x" * 64])
+def test_python_client_without_the_key_is_refused(guarded, folder, wrong):
+    with mrl.Client(guarded, api_key=wrong, tls=mrl.Tls(ca=folder / "tls.crt")) as client:
+        with pytest.raises(mrl.MrlError) as raised:
+            client.search("wordnet", id=ID)
+    assert raised.value.code == grpc.StatusCode.UNAUTHENTICATED
+    assert "xxx" not in str(raised.value)
+
+
+def test_health_needs_no_key(guarded, folder):
+    with mrl.Client(guarded, tls=mrl.Tls(ca=folder / "tls.crt")) as client:
+        assert client.health() is True
+
+
+def test_a_client_in_clear_is_not_answered(guarded, key):
+    with mrl.Client(guarded, api_key=key) as client:
+        with pytest.raises(mrl.MrlError) as raised:
+            client.search("wordnet", id=ID, timeout_s=20)
+    assert raised.value.code == grpc.StatusCode.UNAVAILABLE
+
+
+def test_a_certificate_needs_its_key(folder):
+    with pytest.raises(ValueError, match="cert and key are needed together"):
+        mrl.Client("127.0.0.1:1", tls=mrl.Tls(cert=folder / "tls.crt"))
+
+
+def test_command_line_client_takes_key_from_file_and_environment(guarded, folder, key):
+    roots = ("--tls-ca", folder / "tls.crt")
+    search = ("--json", "search", "wordnet", "--id", ID, "-k", "3")
+    by_file = run_client(guarded, *roots, "--api-key-file", folder / "key", *search)
+    assert by_file.returncode == 0, by_file.stderr
+    by_variable = run_client(guarded, *roots, *search, MRL_API_KEY=key)
+    assert by_variable.returncode == 0, by_variable.stderr
+    hits = json.loads(by_file.stdout)["hits"]
+    assert len(hits) == 3
+    assert json.loads(by_variable.stdout)["hits"] == hits
+    refused = run_client(guarded, *roots, "status")
+    assert refused.returncode == 1
+    assert "a key is needed" in refused.stderr
+
+
+def test_command_line_client_names_a_missing_file(guarded, folder):
+    ran = run_client(guarded, "--tls-ca", folder / "none.pem", "status")
+    assert ran.returncode == 2
+    assert "none.pem" in ran.stderr

@@ -1,0 +1,135 @@
+// The HTTP port, as a probe and a scraper see it.
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <string>
+
+#include "tests/integration/operated.h"
+
+namespace mrl {
+namespace {
+
+using ::testing::HasSubstr;
+
+class HttpPort : public Operated {};
+
+TEST_F(HttpPort, SaysThatItLives) {
+  const httplib::Result page = Get("/livez");
+  ASSERT_TRUE(page);
+  EXPECT_EQ(page->status, 200);
+  EXPECT_EQ(page->body, "alive\n");
+}
+
+TEST_F(HttpPort, IsReadyWithADamagedCollectionAndNamesIt) {
+  const httplib::Result page = Get("/readyz");
+  ASSERT_TRUE(page);
+  EXPECT_EQ(page->status, 200);
+  EXPECT_THAT(page->body, HasSubstr("ready: 1 collections are served\n"));
+  EXPECT_THAT(page->body, HasSubstr("collection 'broken' is not served: "));
+}
+
+TEST_F(HttpPort, IsNotReadyWhileDraining) {
+  server_->Drain();
+  const httplib::Result page = Get("/readyz");
+  ASSERT_TRUE(page);
+  EXPECT_EQ(page->status, 503);
+  EXPECT_THAT(page->body, HasSubstr("not ready: closed\n"));
+}
+
+TEST_F(HttpPort, SaysItsVersion) {
+  const httplib::Result page = Get("/version");
+  ASSERT_TRUE(page);
+  EXPECT_EQ(page->get_header_value("Content-Type"), "application/json");
+  EXPECT_THAT(page->body, HasSubstr("\"version\":\"0.1.0\""));
+}
+
+TEST_F(HttpPort, OtherPathsAreNotFound) {
+  const httplib::Result page = Get("/metrics/../etc");
+  ASSERT_TRUE(page);
+  EXPECT_EQ(page->status, 404);
+}
+
+TEST_F(HttpPort, CountsCallsByMethodAndCode) {
+  client::SearchOptions options;
+  options.funnel = "16:100,64:10";
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(client().Search("sample", SampleVector(7, i), options).ok());
+  }
+  EXPECT_FALSE(client().Search("nope", SampleVector(7, 0)).ok());
+  EXPECT_EQ(Metric("mrl_rpc_total{code=\"OK\",method=\"Search\"}"), 3);
+  EXPECT_EQ(Metric("mrl_rpc_total{code=\"NOT_FOUND\",method=\"Search\"}"), 1);
+  EXPECT_EQ(Metric("mrl_rpc_duration_seconds_count{method=\"Search\"}"), 4);
+  EXPECT_EQ(Metric("mrl_rpc_in_flight{method=\"Search\"}"), 0);
+  EXPECT_EQ(Metric("mrl_queue_wait_seconds_count"), 4);
+  EXPECT_EQ(Metric("mrl_funnel_stage_duration_seconds_count{stage=\"0\"}"), 3);
+  EXPECT_EQ(Metric("mrl_funnel_stage_duration_seconds_count{stage=\"1\"}"), 3);
+  EXPECT_EQ(Metric("mrl_funnel_stage_duration_seconds_count{stage=\"2\"}"), 0);
+  EXPECT_EQ(Metric("mrl_rows_scanned_total"), 3.0 * kSampleRows);
+}
+
+TEST_F(HttpPort, ShowsCollectionsAndMemory) {
+  EXPECT_EQ(Metric("mrl_collections_served"), 1);
+  EXPECT_EQ(Metric("mrl_collections_damaged"), 1);
+  EXPECT_EQ(Metric("mrl_collection_serving{collection=\"broken\"}"), 0);
+  EXPECT_EQ(Metric("mrl_collection_rows{collection=\"sample\"}"), kSampleRows);
+  EXPECT_EQ(Metric("mrl_collection_generation{collection=\"sample\"}"), 1);
+  EXPECT_GE(Metric("mrl_collection_memory_bytes{collection=\"sample\",part=\"levels\"}"),
+            kSampleRows * kSampleDim * 4.0);
+  EXPECT_EQ(Metric("mrl_memory_used_bytes"),
+            static_cast<double>(server_->registry().account().used_bytes()));
+  EXPECT_EQ(Metric("mrl_server_state{state=\"serving\"}"), 1);
+  EXPECT_EQ(Metric("mrl_queue_limit"), 1024);
+}
+
+TEST_F(HttpPort, AFailedReloadIsShown) {
+  EXPECT_EQ(Metric("mrl_collection_reload_failed{collection=\"sample\"}"), 0);
+  Damage(folder_ / "sample");
+  EXPECT_FALSE(client().ReloadCollection("sample").ok());
+  EXPECT_EQ(Metric("mrl_collection_reload_failed{collection=\"sample\"}"), 1);
+  EXPECT_EQ(Metric("mrl_collection_serving{collection=\"sample\"}"), 1);
+}
+
+TEST_F(HttpPort, PromtoolFindsNothing) {
+  if (std::system("command -v promtool >/dev/null 2>&1") != 0) {
+    GTEST_SKIP() << "promtool (package prometheus) is not installed";
+  }
+  ASSERT_TRUE(client().Search("sample", SampleVector(7, 0)).ok());
+  const httplib::Result page = Get("/metrics");
+  ASSERT_TRUE(page);
+  std::ofstream(folder_ / "metrics") << page->body;
+  const std::string command = "promtool check metrics <" + (folder_ / "metrics") + " 2>&1";
+  FILE* output = popen(command.c_str(), "r");
+  ASSERT_NE(output, nullptr);
+  std::string said;
+  for (int c = fgetc(output); c != EOF; c = fgetc(output)) said.push_back(static_cast<char>(c));
+  EXPECT_EQ(pclose(output), 0) << said;
+  EXPECT_EQ(said, "");
+}
+
+TEST_F(HttpPort, ATakenPortIsNamed) {
+  server::Config config;
+  config.grpc_port = 0;
+  const std::string address = server_->http_address();
+  config.http_port = std::atoi(address.substr(address.find(':') + 1).c_str());
+  ExpectError(server::Server::Start(FileSystem::Posix(), config).status(),
+              absl::StatusCode::kUnavailable, "cannot listen on " + address + " for HTTP");
+}
+
+class NothingServed : public HttpPort {
+ protected:
+  void Configure(server::Config* config) override {
+    config->indexes = {{"broken", folder_ / "broken"}};
+  }
+};
+
+TEST_F(NothingServed, IsNotReady) {
+  const httplib::Result page = Get("/readyz");
+  ASSERT_TRUE(page);
+  EXPECT_EQ(page->status, 503);
+  EXPECT_THAT(page->body, HasSubstr("not ready: no collection is served\n"));
+}
+
+}  // namespace
+}  // namespace mrl

@@ -1,0 +1,185 @@
+#include "server/admission/admission.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/synchronization/notification.h"
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
+#include "server/rpc/error.h"
+
+namespace mrl::server {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+// A pool of one worker that waits until the test lets it go, so that everything after is queued.
+class Admissions : public ::testing::Test {
+ protected:
+  class Recorded final : public Admission::Task {
+   public:
+    Recorded(Admissions* test, std::string name) : test_(test), name_(std::move(name)) {}
+    void Run() override {
+      test_->now_ += test_->run_time_;
+      test_->ran_.push_back(name_);
+    }
+    void Refuse(absl::Status why) override {
+      test_->refused_.push_back(name_);
+      test_->why_ = std::move(why);
+    }
+
+   private:
+    Admissions* test_;
+    std::string name_;
+  };
+  class Blocking final : public Admission::Task {
+   public:
+    void Run() override {
+      begun.Notify();
+      go.WaitForNotification();
+    }
+    void Refuse(absl::Status) override {}
+    absl::Notification begun, go;
+  };
+
+  void SetUp() override {
+    ASSERT_TRUE(admission_.Admit({}, &blocking_).ok());
+    blocking_.begun.WaitForNotification();
+  }
+  ~Admissions() override { Finish(); }
+
+  absl::Status Admit(const std::string& name, Admission::Claim claim) {
+    tasks_.push_back(std::make_unique<Recorded>(this, name));
+    return admission_.Admit(claim, tasks_.back().get());
+  }
+  static Admission::Claim Of(absl::string_view owner, absl::string_view collection = "c") {
+    Admission::Claim claim;
+    claim.owner = owner;
+    claim.collection = collection;
+    return claim;
+  }
+  // Runs what waits, to its end.
+  void Finish() {
+    if (!blocking_.go.HasBeenNotified()) blocking_.go.Notify();
+    pool_.Shutdown();
+  }
+  void ExpectRefused(const absl::Status& status, const std::string& reason,
+                     const std::string& message) {
+    EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+    EXPECT_EQ(ReasonOf(status), reason);
+    EXPECT_THAT(std::string(status.message()), HasSubstr(message));
+  }
+
+  absl::Time now_ = absl::FromUnixSeconds(1'000'000);  // moved by the one that runs or tests
+  absl::Duration run_time_ = absl::ZeroDuration();
+  std::vector<std::string> ran_, refused_;
+  absl::Status why_;
+  std::vector<std::unique_ptr<Recorded>> tasks_;
+  Blocking blocking_;
+  schedule::WorkerPool pool_{1, 100};
+  Admission admission_{pool_, 6, [this] { return now_; }};
+};
+
+TEST_F(Admissions, OwnersTakeTurns) {
+  for (const char* name : {"a1", "a2", "a3"}) ASSERT_TRUE(Admit(name, Of("a")).ok());
+  ASSERT_TRUE(Admit("b1", Of("b")).ok());
+  ASSERT_TRUE(Admit("b2", Of("b")).ok());
+  EXPECT_EQ(admission_.waiting(), 5u);
+  Finish();
+  EXPECT_THAT(ran_, ElementsAre("a1", "b1", "a2", "b2", "a3"));
+}
+
+TEST_F(Admissions, CollectionsOfOneOwnerTakeTurns) {
+  ASSERT_TRUE(Admit("x1", Of("a", "x")).ok());
+  ASSERT_TRUE(Admit("x2", Of("a", "x")).ok());
+  ASSERT_TRUE(Admit("y1", Of("a", "y")).ok());
+  Finish();
+  EXPECT_THAT(ran_, ElementsAre("x1", "y1", "x2"));
+}
+
+TEST_F(Admissions, AFullQueueRefusesWhoHasMostWaiting) {
+  for (int i = 0; i < 6; ++i) ASSERT_TRUE(Admit(std::string("a") + char('0' + i), Of("a")).ok());
+  ExpectRefused(Admit("a6", Of("a")), "QUEUE_FULL",
+                "the queue is full: 6 calls wait, the limit is 6");
+  ASSERT_TRUE(Admit("b0", Of("b")).ok());
+  EXPECT_THAT(refused_, ElementsAre("a5"));
+  ExpectRefused(why_, "QUEUE_FULL", "the queue is full");
+  ASSERT_TRUE(Admit("b1", Of("b")).ok());
+  ASSERT_TRUE(Admit("b2", Of("b")).ok());
+  ExpectRefused(Admit("b3", Of("b")), "QUEUE_FULL", "the queue is full");
+  Finish();
+  EXPECT_THAT(ran_, ElementsAre("a0", "b0", "a1", "b1", "a2", "b2"));
+}
+
+TEST_F(Admissions, WhoIsTooLateForItsTurnIsRefusedAtOnce) {
+  run_time_ = absl::Seconds(32);  // the mean moves by a 32nd: it becomes 1 s
+  ASSERT_TRUE(Admit("slow", Of("a")).ok());
+  blocking_.go.Notify();
+  while (admission_.waiting() > 0) {
+  }
+  Blocking again;
+  ASSERT_TRUE(admission_.Admit({}, &again).ok());
+  again.begun.WaitForNotification();
+  run_time_ = absl::ZeroDuration();
+  ASSERT_TRUE(Admit("a1", Of("a")).ok());
+  ASSERT_TRUE(Admit("a2", Of("a")).ok());
+  Admission::Claim late = Of("a");
+  late.deadline = now_ + absl::Milliseconds(1500);
+  ExpectRefused(Admit("late", late), "DEADLINE_BEFORE_TURN", "2 wait before it");
+  late.owner = "b";  // another owner's turn is next
+  EXPECT_TRUE(Admit("in time", late).ok());
+  again.go.Notify();
+  Finish();
+  EXPECT_THAT(ran_, ElementsAre("slow", "a1", "in time", "a2"));
+}
+
+TEST_F(Admissions, ARateIsHeldPerOwner) {
+  Admission::Claim claim = Of("a");
+  claim.requests_per_s = 2;
+  claim.burst = 2;
+  EXPECT_TRUE(Admit("1", claim).ok());
+  EXPECT_TRUE(Admit("2", claim).ok());
+  const absl::Status refused = Admit("3", claim);
+  ExpectRefused(refused, "RATE_LIMIT", "key 'a' is above its limit of 2 calls a second");
+  google::rpc::Status details;
+  ASSERT_TRUE(details.ParseFromString(ToGrpc(refused).error_details()));
+  google::rpc::RetryInfo retry;
+  google::rpc::QuotaFailure quota;
+  ASSERT_EQ(details.details_size(), 3);
+  ASSERT_TRUE(details.details(1).UnpackTo(&retry));
+  EXPECT_EQ(retry.retry_delay().nanos(), 500'000'000);
+  ASSERT_TRUE(details.details(2).UnpackTo(&quota));
+  EXPECT_EQ(quota.violations(0).subject(), "key:a");
+  claim.owner = "b";
+  EXPECT_TRUE(Admit("4", claim).ok());
+  claim.owner = "a";
+  now_ += absl::Milliseconds(500);
+  EXPECT_TRUE(Admit("5", claim).ok());
+}
+
+TEST_F(Admissions, CallsAtATimeAreHeldPerOwner) {
+  Admission::Claim claim = Of("a");
+  claim.in_flight_max = 2;
+  EXPECT_TRUE(Admit("1", claim).ok());
+  EXPECT_TRUE(Admit("2", claim).ok());
+  ExpectRefused(Admit("3", claim), "IN_FLIGHT_LIMIT", "key 'a' has 2 calls at a time; the limit");
+  admission_.End("a");
+  EXPECT_TRUE(Admit("4", claim).ok());
+}
+
+TEST_F(Admissions, ANextStepIsNotRefused) {
+  for (int i = 0; i < 6; ++i) ASSERT_TRUE(Admit("a", Of("a")).ok());
+  tasks_.push_back(std::make_unique<Recorded>(this, "step"));
+  EXPECT_TRUE(admission_.Resume(Of("b"), tasks_.back().get()).ok());
+  Finish();
+  EXPECT_EQ(ran_.size(), 7u);
+}
+
+}  // namespace
+}  // namespace mrl::server
