@@ -141,7 +141,7 @@ check_tidy() {
 check_threads() { build tsan thread_tests && ctest --preset tsan -L threads; }
 
 check_fuzz() {
-  build fuzz npy_fuzz segment_fuzz || return 1
+  build fuzz fuzzers || return 1
   local target
   for target in build/fuzz/fuzz/*_fuzz; do
     "$target" -max_total_time=15 -timeout=10 -rss_limit_mb=2048 -artifact_prefix="$cache/" \

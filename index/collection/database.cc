@@ -5,7 +5,6 @@
 #include <rocksdb/sst_file_writer.h>
 
 #include <algorithm>
-#include <numeric>
 #include <queue>
 #include <utility>
 
@@ -78,15 +77,11 @@ absl::StatusOr<PointId> ParseIdKey(absl::string_view key) {
   return PointId(number);
 }
 
-absl::Status WriteIdTable(const std::string& path, absl::Span<const PointId> ids,
-                          uint64_t first_sequence) {
-  std::vector<uint32_t> order(ids.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return ids[a] < ids[b]; });
+absl::Status WriteIdTable(const std::string& path, store::IdColumn& ids, uint64_t first_sequence) {
   TableWriter writer(path);
   MRL_RETURN_IF_ERROR(writer.Open());
-  for (const uint32_t i : order) {
-    MRL_RETURN_IF_ERROR(writer.Put(IdKey(ids[i]), EncodeSequence(first_sequence + i)));
+  for (const uint32_t row : ids.SortedRows()) {
+    MRL_RETURN_IF_ERROR(writer.Put(IdKey(ids.At(row)), EncodeSequence(first_sequence + row)));
   }
   return writer.Finish();
 }

@@ -13,6 +13,7 @@
 #include "absl/types/span.h"
 #include "index/collection/batch.h"
 #include "index/schema/point_id.h"
+#include "index/store/id_column.h"
 
 namespace rocksdb {
 class Env;
@@ -26,9 +27,8 @@ std::string IdKey(const PointId& id);
 // DATA_LOSS for bytes that IdKey does not make.
 absl::StatusOr<PointId> ParseIdKey(absl::string_view key);
 
-// Writes ids without duplicates as one table file; ids[i] has the sequence first_sequence + i.
-absl::Status WriteIdTable(const std::string& path, absl::Span<const PointId> ids,
-                          uint64_t first_sequence);
+// Writes ids without duplicates as one table file; row i has the sequence first_sequence + i.
+absl::Status WriteIdTable(const std::string& path, store::IdColumn& ids, uint64_t first_sequence);
 // Merges table files into one. ALREADY_EXISTS names an id that stands in two of them.
 absl::Status MergeIdTables(const std::vector<std::string>& inputs, const std::string& output);
 

@@ -18,6 +18,8 @@
 
 namespace mrl::store {
 
+class IdColumn;
+
 // What the manifest says of a segment; a file that says otherwise is refused.
 struct SegmentInfo {
   uint32_t number = 0;  // names the file: NNNNNN.seg
@@ -147,8 +149,8 @@ class SegmentWriter {
                       absl::Span<const float> mean_deviation,
                       absl::Span<const uint64_t> sequences = {});
   uint32_t rows() const;
-  // The ids so far, in order of rows; a later Append moves them.
-  absl::Span<const PointId> ids() const;
+  // The ids so far.
+  IdColumn& ids();
   // ALREADY_EXISTS names an id that came twice. Syncs and renames into place.
   absl::StatusOr<SegmentInfo> Finish();
 

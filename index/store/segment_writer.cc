@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
-#include <numeric>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -10,6 +9,7 @@
 #include "index/format/manifest.h"
 #include "index/format/section_file.h"
 #include "index/kernels/kernels.h"
+#include "index/store/id_column.h"
 #include "index/store/segment.h"
 #include "index/store/segment_sections.h"
 #include "index/store/stored_row.h"
@@ -26,15 +26,16 @@ absl::Span<const std::byte> BytesOf(const std::vector<T>& values) {
 
 class SegmentWriter::Impl {
  public:
-  Impl(const Schema& schema, const Options& options) : schema_(schema), options_(options) {}
+  Impl(const Schema& schema, const Options& options)
+      : schema_(schema), options_(options), ids_(options.rows_max) {}
 
   absl::Status Create(FileSystem& files, const std::string& path);
   absl::Status Append(absl::Span<float> vectors, absl::Span<const PointId> ids,
                       absl::Span<const std::string> payloads,
                       absl::Span<const float> mean_deviation, absl::Span<const uint64_t> sequences);
   absl::StatusOr<SegmentInfo> Finish();
-  absl::Span<const PointId> ids() const { return ids_; }
-  uint32_t rows() const { return static_cast<uint32_t>(ids_.size()); }
+  IdColumn& ids() { return ids_; }
+  uint32_t rows() const { return ids_.rows(); }
 
  private:
   void Round(absl::Span<float> vectors);
@@ -49,7 +50,7 @@ class SegmentWriter::Impl {
   const Options options_;
   std::unique_ptr<format::SectionFileWriter> file_;
   std::vector<std::string> sections_;
-  std::vector<PointId> ids_;
+  IdColumn ids_;
   std::vector<uint16_t> halves_;  // the chunk in f16
   uint64_t payload_bytes_ = 0;
   uint64_t last_sequence_ = 0;
@@ -63,7 +64,6 @@ size_t SegmentWriter::Impl::SectionOf(absl::string_view name) const {
 
 absl::Status SegmentWriter::Impl::Create(FileSystem& files, const std::string& path) {
   const uint64_t rows = options_.rows_max;
-  ids_.reserve(rows);  // growing would hold them twice; pages that stay unused cost nothing
   std::vector<format::SectionSpec> specs;
   for (size_t level = 0; level < schema_.levels(); ++level) {
     const uint64_t row_bytes = schema_.level_width(level) * ElementBytes(schema_.storage);
@@ -101,9 +101,9 @@ absl::Status SegmentWriter::Impl::Append(absl::Span<float> vectors, absl::Span<c
   CHECK(payloads.empty() || payloads.size() == rows);
   CHECK(mean_deviation.size() == (options_.layer_norm ? 2 * rows : 0));
   CHECK(sequences.size() == (options_.sequences ? rows : 0));
-  if (rows > options_.rows_max - ids_.size()) {
+  if (rows > options_.rows_max - ids_.rows()) {
     return absl::ResourceExhaustedError(absl::StrCat("the segment has room for ", options_.rows_max,
-                                                     " rows; ", ids_.size() + rows, " were given"));
+                                                     " rows; ", ids_.rows() + rows, " were given"));
   }
   Round(vectors);
   MRL_RETURN_IF_ERROR(AppendLevels(vectors, rows));
@@ -113,7 +113,7 @@ absl::Status SegmentWriter::Impl::Append(absl::Span<float> vectors, absl::Span<c
         file_->Append(SectionOf(kTransformSection), format::AsBytes(mean_deviation)));
   }
   MRL_RETURN_IF_ERROR(AppendSequences(sequences));
-  ids_.insert(ids_.end(), ids.begin(), ids.end());
+  for (const PointId& id : ids) ids_.Append(id);
   return AppendPayloads(rows, payloads);
 }
 
@@ -180,31 +180,23 @@ absl::Status SegmentWriter::Impl::AppendPayloads(size_t rows,
 }
 
 absl::Status SegmentWriter::Impl::WriteIds() {
-  std::vector<uint32_t> order(ids_.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return ids_[a] < ids_[b]; });
+  const absl::Span<const uint32_t> order = ids_.SortedRows();
   for (size_t i = 1; i < order.size(); ++i) {
-    if (ids_[order[i - 1]] == ids_[order[i]]) {
+    if (ids_.SameId(order[i - 1], order[i])) {
       return absl::AlreadyExistsError(
-          absl::StrCat("id '", ids_[order[i]].ToString(), "' comes more than once"));
+          absl::StrCat("id '", ids_.At(order[i]).ToString(), "' comes more than once"));
     }
   }
-  std::vector<uint64_t> values;
-  std::vector<uint16_t> lengths;
-  std::string heap;
-  bool any_text = false;
-  for (const PointId& id : ids_) {
-    values.push_back(id.is_number() ? id.number() : heap.size());
-    lengths.push_back(id.is_number() ? 0 : static_cast<uint16_t>(id.text().size()));
-    if (!id.is_number()) heap += id.text();
-    any_text = any_text || !id.is_number();
+  MRL_RETURN_IF_ERROR(file_->Append(SectionOf(kIdValuesSection), BytesOf(ids_.Values())));
+  MRL_RETURN_IF_ERROR(file_->Append(SectionOf(kIdOrderSection), format::AsBytes(order)));
+  if (ids_.all_numbers()) return absl::OkStatus();
+  MRL_RETURN_IF_ERROR(file_->Append(SectionOf(kIdLengthsSection), format::AsBytes(ids_.lengths())));
+  for (const std::string& block : ids_.heap()) {
+    MRL_RETURN_IF_ERROR(
+        file_->Append(SectionOf(kIdHeapSection),
+                      format::AsBytes(absl::MakeConstSpan(block.data(), block.size()))));
   }
-  if (!any_text) lengths.clear();
-  MRL_RETURN_IF_ERROR(file_->Append(SectionOf(kIdValuesSection), BytesOf(values)));
-  MRL_RETURN_IF_ERROR(file_->Append(SectionOf(kIdOrderSection), BytesOf(order)));
-  MRL_RETURN_IF_ERROR(file_->Append(SectionOf(kIdLengthsSection), BytesOf(lengths)));
-  return file_->Append(SectionOf(kIdHeapSection),
-                       format::AsBytes(absl::MakeConstSpan(heap.data(), heap.size())));
+  return absl::OkStatus();
 }
 
 absl::StatusOr<SegmentInfo> SegmentWriter::Impl::Finish() {
@@ -243,7 +235,7 @@ absl::Status SegmentWriter::Append(absl::Span<float> vectors, absl::Span<const P
 }
 
 uint32_t SegmentWriter::rows() const { return impl_->rows(); }
-absl::Span<const PointId> SegmentWriter::ids() const { return impl_->ids(); }
+IdColumn& SegmentWriter::ids() { return impl_->ids(); }
 absl::StatusOr<SegmentInfo> SegmentWriter::Finish() { return impl_->Finish(); }
 
 }  // namespace mrl::store

@@ -94,6 +94,18 @@ TEST_F(Golden, CosineOfSinglesInFormat1) {
                               {"row.116", 0.429805}});
 }
 
+TEST_F(Golden, CosineOfBitCodesInFormat1) {
+  Open("cosine_bits");
+  EXPECT_EQ(collection_->uuid(), "17fa05c00081ef9598e88de47e78a2c6");
+  EXPECT_THAT(collection_->schema().codes, ElementsAre(Code{4, 4}, Code{8, 2}, Code{16, 1}));
+  const Hits nearest = {
+      {"76", 0.57036}, {"84", 0.547151}, {"9", 0.522018}, {"36", 0.487713}, {"108", 0.457839}};
+  ExpectTop("exact", nearest);
+  ExpectTop("16b1:40,16:5", nearest);
+  ExpectTop("8b2:20,16:5", nearest);
+  ExpectTop("4b4:60,8b1:50,16:5", nearest);
+}
+
 TEST_F(Golden, InnerProductOfHalvesInFormat1) {
   Open("ip_f16");
   EXPECT_EQ(collection_->uuid(), "bc2d10ba1eb3387c7855060642bf5bed");

@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <limits>
 
 #include <nlohmann/json.hpp>
@@ -135,6 +136,45 @@ TEST_F(Build, ARowThatCannotBeStoredIsRefusedOrSkipped) {
   EXPECT_EQ(skipped.code, 0);
   EXPECT_THAT(skipped.err, HasSubstr("skipped 1 rows; the first: row 3: "));
   EXPECT_THAT(skipped.out, HasSubstr("4 rows"));
+}
+
+struct BadRow {
+  const char* name;
+  std::vector<const char*> options;
+  float first;   // of the row's values
+  float others;  // of it
+  const char* message;
+};
+
+TEST_F(Build, EveryKindOfBadRowIsNamedAndMayBeSkipped) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (const BadRow& bad : std::vector<BadRow>{
+           {"nan", {}, std::numeric_limits<float>::quiet_NaN(), 1, "a value is NaN or infinite"},
+           {"inf", {"--metric", "l2"}, -kInfinity, 1, "a value is NaN or infinite"},
+           {"zero", {}, 0, 0, "its norm is zero, which COSINE cannot compare"},
+           {"f16", {"--storage", "f16"}, 65520, 1, "a value is beyond the range of f16 (65504)"},
+           {"high", {"--metric", "ip"}, 3e19F, 0, "its norm overflows f32"},
+           {"low", {}, 1e-30F, 0, "its norm underflows f32"}}) {
+    SCOPED_TRACE(bad.name);
+    std::vector<float> values = Vectors(5);
+    std::fill_n(&values[2 * kDims], kDims, bad.others);
+    values[2 * kDims] = bad.first;
+    std::vector<std::string> options(bad.options.begin(), bad.options.end());
+    const std::string base = WriteNpy("bad.npy", values);
+    ExpectRefused(Make(base, options), std::string("row 2: ") + bad.message);
+    options.push_back("--skip-invalid");
+    options.push_back("--replace");
+    const Finished skipped = Make(base, options);
+    EXPECT_EQ(skipped.code, 0) << skipped.err;
+    EXPECT_THAT(skipped.err, HasSubstr("skipped 1 rows; the first: row 2: "));
+    EXPECT_EQ(Inspect()["rows"], 4);
+    std::filesystem::remove_all(*this / "index");
+  }
+}
+
+TEST_F(Build, AnIdThatIsNotUtf8IsRefused) {
+  ExpectRefused(Make(WriteNpy("base.npy", Vectors(2)), {"--ids", Write("ids", "a\n\xff\xfe\n")}),
+                "row 1: id '\\xff\\xfe' is not UTF-8");
 }
 
 TEST_F(Build, ADuplicateIdIsNamed) {

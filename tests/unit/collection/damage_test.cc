@@ -63,20 +63,15 @@ class Damage : public ::testing::Test {
     EXPECT_FALSE(found.empty()) << part;
     return found;
   }
-  // Changes each bit of the bytes [begin, end) in turn: each time the collection is not sound.
-  void ExpectDamageOfEveryBit(const std::string& file, uint64_t begin, uint64_t end) {
-    const std::string bytes = test::ReadBytes(file);
-    for (uint64_t at = begin; at < end; ++at) {
-      for (int bit = 0; bit < 8; ++bit) {
-        std::string damaged = bytes;
-        damaged[at] = static_cast<char>(damaged[at] ^ (1 << bit));
-        test::WriteBytes(file, damaged);
-        const absl::Status status = Verify();
-        EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << file << " " << at << " " << bit;
-        EXPECT_THAT(status.message(), HasSubstr(path_));
-        EXPECT_TRUE(IsAscii(status.message())) << at << " " << bit;
-      }
-    }
+  // Changes one bit of a byte: the collection is not sound.
+  void ExpectDamageOfBit(const std::string& file, const std::string& bytes, uint64_t at, int bit) {
+    std::string damaged = bytes;
+    damaged[at] = static_cast<char>(damaged[at] ^ (1 << bit));
+    test::WriteBytes(file, damaged);
+    const absl::Status status = Verify();
+    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << file << " " << at << " " << bit;
+    EXPECT_THAT(status.message(), HasSubstr(path_));
+    EXPECT_TRUE(IsAscii(status.message())) << file << " " << at << " " << bit;
     test::WriteBytes(file, bytes);
   }
   void ExpectDamage(const absl::Status& status, const std::string& message) {
@@ -154,14 +149,16 @@ TEST_F(Damage, OfACutOrMissingFileIsNamed) {
 TEST_F(Damage, OfATableOfTheDatabaseIsNamed) {
   for (const std::string& file : DatabaseFiles(".sst")) {
     const uint64_t size = std::filesystem::file_size(file);
-    // Whatever bit of the properties it is: RocksDB would end the process over some of them.
     for (uint64_t at = 0; at < size; at += 5) {
       test::FlipByte(file, at);
       ExpectDamage(Open(), file + ": the checksum does not match");
       test::FlipByte(file, at);
     }
-    ExpectDamageOfEveryBit(file, size - 110, size - 53);
     const std::string bytes = test::ReadBytes(file);
+    // The end of the properties: over one of these bits RocksDB itself would end the process.
+    for (uint64_t at = size - 100; at < size - 94; ++at) {
+      for (int bit = 0; bit < 8; ++bit) ExpectDamageOfBit(file, bytes, at, bit);
+    }
     test::WriteBytes(file, bytes.substr(0, bytes.size() - 1));
     ExpectDamage(Verify(), file + ": the file has ");
     ASSERT_TRUE(files_.Remove(file).ok());
@@ -173,7 +170,10 @@ TEST_F(Damage, OfATableOfTheDatabaseIsNamed) {
 TEST_F(Damage, OfTheDatabasesOwnManifestIsFound) {
   for (const std::string& part : {std::string("MANIFEST-"), std::string("CURRENT")}) {
     const std::string file = DatabaseFiles(part).front();
-    ExpectDamageOfEveryBit(file, 0, std::filesystem::file_size(file));
+    const std::string bytes = test::ReadBytes(file);
+    for (uint64_t at = 0; at < bytes.size(); ++at) {
+      ExpectDamageOfBit(file, bytes, at, static_cast<int>(at % 8));
+    }
   }
 }
 

@@ -60,7 +60,9 @@ TEST(IdKeys, OfOtherBytesAreDamage) {
 class IdMap : public ::testing::Test {
  protected:
   std::string Table(const std::string& name, const std::vector<PointId>& ids, uint64_t first) {
-    const absl::Status written = WriteIdTable(folder_.Path(name), ids, first);
+    store::IdColumn column(static_cast<uint32_t>(ids.size()));
+    for (const PointId& id : ids) column.Append(id);
+    const absl::Status written = WriteIdTable(folder_.Path(name), column, first);
     EXPECT_TRUE(written.ok()) << written;
     return folder_.Path(name);
   }
