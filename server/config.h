@@ -16,8 +16,6 @@ namespace mrl::server {
 struct Config {
   std::vector<IndexPath> indexes;  // collections to serve; names are unique
   std::string data_dir;            // collections that take writes; empty = none
-  uint32_t seal_rows = 0;          // unsealed rows that make a segment; 0 = 64 MB of vectors
-  std::string data_dir;            // collections that take writes; empty = none
   int64_t seal_rows = 0;           // unsealed rows that make a segment; 0 = 64 MB of vectors
   std::string bind = "127.0.0.1";
   int64_t grpc_port = 7600;    // 0 = any free port

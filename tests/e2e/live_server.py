@@ -19,7 +19,8 @@ class LiveServer:
 
     def start(self):
         self.process = subprocess.Popen(
-            [BIN / "mrl-server", "--data-dir", self.folder, "--grpc-port", "0", *self.flags],
+            [BIN / "mrl-server", "--data-dir", self.folder, "--grpc-port", "0", "--http-port", "0",
+             *self.flags],
             stdout=subprocess.PIPE,
             stderr=self.log,  # not a pipe: nobody reads it while the server runs
             text=True,

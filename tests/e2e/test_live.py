@@ -165,7 +165,7 @@ def test_everything_is_there_after_a_restart(server):
 
 def test_two_servers_do_not_share_a_folder(server):
     second = subprocess.run(
-        [BIN / "mrl-server", "--data-dir", server.folder, "--grpc-port", "0"],
+        [BIN / "mrl-server", "--data-dir", server.folder, "--grpc-port", "0", "--http-port", "0"],
         capture_output=True,
         text=True,
         timeout=60,

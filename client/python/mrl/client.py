@@ -37,7 +37,7 @@ class Client(LiveCalls):
         self._channel.close()
 
     def _run(self, rpc, request, convert, timeout_s):
-        return convert(_call(rpc, request, timeout_s))
+        return convert(self._call(rpc, request, timeout_s))
 
     def search(
         self,
