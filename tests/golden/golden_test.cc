@@ -103,7 +103,7 @@ TEST_F(Golden, CosineOfBitCodesInFormat1) {
   ExpectTop("exact", nearest);
   ExpectTop("16b1:40,16:5", nearest);
   ExpectTop("8b2:20,16:5", nearest);
-  ExpectTop("4b4:60,8b1:50,16:5", nearest);
+  ExpectTop("4b1:120,4b4:110,8:50,16:5", nearest);
 }
 
 TEST_F(Golden, InnerProductOfHalvesInFormat1) {
