@@ -7,7 +7,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status.h"
-#include "index/format/section_file.h"
 
 namespace mrl::server {
 namespace {
@@ -100,7 +99,7 @@ absl::Status DataFolder::Create(const std::string& name, const Schema& schema) {
   if (is_taken) {
     return absl::AlreadyExistsError(absl::StrCat("the name '", name, "' is taken"));
   }
-  const std::string uuid = format::NewUuid();
+  const std::string uuid = collection::Catalog::NewUuid();
   MRL_RETURN_IF_ERROR(collection::LiveCollection::Create(files_, catalog_->FolderOf(uuid), schema));
   const absl::Status named = catalog_->Add(name, uuid);
   if (!named.ok()) {

@@ -88,11 +88,11 @@ absl::StatusOr<std::shared_ptr<const collection::Collection>> Registry::Find(
 absl::StatusOr<std::shared_ptr<collection::LiveCollection>> Registry::FindLive(
     const std::string& name) const {
   MRL_ASSIGN_OR_RETURN(Entry entry, Get(name));
+  if (entry.collection == nullptr) return NotServed(entry);
   if (entry.read_only) {
     return absl::FailedPreconditionError(
         absl::StrCat("collection '", name, "' is served with --index and takes no writes"));
   }
-  if (entry.live == nullptr) return NotServed(entry);
   return std::move(entry.live);
 }
 
@@ -132,13 +132,12 @@ absl::Status Registry::Create(const std::string& name, const Schema& schema, boo
 }
 
 absl::Status Registry::Delete(const std::string& name) {
-  MRL_RETURN_IF_ERROR(NeedDataFolder());
-  const std::string target = data_->Resolve(name);
-  if (target != name) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "'", name, "' is an alias of '", target, "'; a collection is deleted by its own name"));
-  }
   MRL_ASSIGN_OR_RETURN(const Entry entry, Get(name));
+  if (entry.path.name != name) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("'", name, "' is an alias of '", entry.path.name,
+                     "'; a collection is deleted by its own name"));
+  }
   if (entry.read_only) {
     return absl::FailedPreconditionError(
         absl::StrCat("collection '", name, "' is served with --index and is not deleted"));

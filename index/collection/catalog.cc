@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "index/collection/rocks.h"
+#include "index/format/section_file.h"
 
 namespace mrl::collection {
 namespace {
@@ -75,6 +76,8 @@ class Catalog::Store {
 Catalog::Catalog(FileSystem& files, std::string folder)
     : files_(files), folder_(std::move(folder)) {}
 Catalog::~Catalog() = default;
+
+std::string Catalog::NewUuid() { return format::NewUuid(); }
 
 std::string Catalog::FolderOf(const std::string& uuid) const {
   return JoinPath(JoinPath(folder_, "collections"), uuid);

@@ -38,6 +38,8 @@ class Catalog {
   // Name -> uuid, and alias -> name.
   std::map<std::string, std::string> collections() const;
   std::map<std::string, std::string> aliases() const;
+  // For a collection that is about to be made.
+  static std::string NewUuid();
   // The folder of a uuid.
   std::string FolderOf(const std::string& uuid) const;
 

@@ -68,6 +68,12 @@ class ExchangeCall final : public grpc::ServerBidiReactor<Request, Response>,
     if (!entered.ok()) this->Finish(call_.End(entered));
   }
 
+  absl::Status RefuseEmpty() {
+    const absl::Status allowed = call_.CheckEntry();
+    if (!allowed.ok()) return allowed;
+    return absl::InvalidArgumentError("the stream has no request that can be read");
+  }
+
   // On a full pool it tries again a little later.
   void Continue() {
     const absl::Status admitted = call_.Resume(this);
@@ -83,8 +89,8 @@ class ExchangeCall final : public grpc::ServerBidiReactor<Request, Response>,
   void OnReadDone(bool ok) override {
     if (ok) return entered_ ? Continue() : Enter();
     // The sender is done, or gone.
-    absl::Status status = entered_ ? absl::OkStatus() : call_.CheckEntry();
-    if (status.ok()) status = call_.CheckStopped();
+    absl::Status status = call_.CheckStopped();
+    if (status.ok() && !entered_) status = RefuseEmpty();
     this->Finish(call_.End(std::move(status)));
   }
   void OnWriteDone(bool ok) override {
