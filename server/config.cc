@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status.h"
+#include "index/store/segment.h"
 #include "server/http/address.h"
 #include "server/trace/exporter.h"
 
@@ -43,6 +44,10 @@ constexpr int64_t kBytesMax = int64_t{1} << 62;
 const std::vector<Entry>& Table() {
   static const auto& table = *new std::vector<Entry>{
       {"index", "NAME=DIR: serve the collection in DIR as NAME; may be repeated", Indexes{}},
+      {"data-dir", "Folder of the collections that take writes; made if missing (default none)",
+       Text{&Config::data_dir, {}}},
+      {"seal-rows", "Written rows that make a segment; 0 = 64 MB of vectors (default 0)",
+       Number{&Config::seal_rows, 0, store::Segment::kRowsMax}},
       {"bind", "Address to listen on (default 127.0.0.1)", Text{&Config::bind, {}}},
       {"grpc-port", "Port for gRPC; 0 = any free port (default 7600)",
        Number{&Config::grpc_port, 0, 65535}},

@@ -15,11 +15,14 @@ struct Limits {
   static constexpr uint64_t kBatchChunkBytes = 1 << 20;
   static constexpr uint64_t kBatchHits = 10'000'000;
   static constexpr uint64_t kBatchRows = 100'000;
+  static constexpr uint64_t kAliasChanges = 1000;
   static constexpr uint64_t kFunnelTextBytes = 4096;
   static constexpr uint64_t kMetadataBytes = 8 << 10;
   static constexpr uint64_t kNameBytes = 128;
   static constexpr uint64_t kPageSize = 1000;
   static constexpr uint64_t kPageSizeDefault = 100;
+  static constexpr uint64_t kPayloadBytes = 1 << 20;
+  static constexpr uint64_t kPoints = 10'000;
   static constexpr uint64_t kReplyBytes = 4 << 20;  // what a default client accepts
   static constexpr uint64_t kRequestBytes = 64 << 20;
   static constexpr uint64_t kWhyNotIds = 100;
@@ -34,6 +37,7 @@ struct Limit {
 // In order of names.
 inline absl::Span<const Limit> LimitsTable() {
   static constexpr Limit kTable[] = {
+      {"alias_changes", Limits::kAliasChanges, "changes of one BatchUpdateAliases"},
       {"batch_chunk_bytes", Limits::kBatchChunkBytes, "bytes of one BatchSearch reply chunk"},
       {"batch_hits", Limits::kBatchHits, "k x rows of one BatchSearch"},
       {"batch_rows", Limits::kBatchRows, "queries of one BatchSearch"},
@@ -44,7 +48,9 @@ inline absl::Span<const Limit> LimitsTable() {
       {"keep", funnel::Limits::kKeepMax, "candidates kept by one stage"},
       {"metadata_bytes", Limits::kMetadataBytes, "bytes of a call's metadata"},
       {"name_bytes", Limits::kNameBytes, "bytes of a collection's name"},
-      {"page_size", Limits::kPageSize, "collections on one page of ListCollections"},
+      {"page_size", Limits::kPageSize, "collections or points on one page"},
+      {"payload_bytes", Limits::kPayloadBytes, "bytes of a point's payload"},
+      {"points", Limits::kPoints, "points or ids of one request"},
       {"reply_bytes", Limits::kReplyBytes, "bytes of a unary reply"},
       {"request_bytes", Limits::kRequestBytes, "bytes of a request"},
       {"stages", funnel::Limits::kStagesMax, "stages of a funnel"},

@@ -20,12 +20,25 @@ absl::Status NotServed(const Registry::Entry& entry) {
                                            : absl::FailedPreconditionError(message);
 }
 
+// What a collection of the data folder has now.
+Registry::Entry FromData(const DataFolder::Entry& entry) {
+  Registry::Entry out;
+  out.path.name = entry.name;
+  out.last_open = entry.opened;
+  out.live = entry.live;
+  out.read_only = false;
+  if (entry.live != nullptr) out.collection = entry.live->Read();
+  return out;
+}
+
 }  // namespace
 
 Registry::Registry(FileSystem& files, MemoryAccount& account, const std::vector<IndexPath>& paths)
     : files_(files), account_(account) {
   for (const IndexPath& path : paths) {
-    entries_[path.name] = {path, nullptr, absl::FailedPreconditionError("it is not opened yet")};
+    entries_[path.name] = {.path = path,
+                           .collection = nullptr,
+                           .last_open = absl::FailedPreconditionError("it is not opened yet")};
   }
 }
 
@@ -34,16 +47,35 @@ void Registry::SetObserver(Observer observer) {
   observer_ = std::move(observer);
 }
 
-absl::StatusOr<Registry::Entry> Registry::Get(const std::string& name) const {
+absl::Status Registry::OpenDataFolder(const std::string& folder, uint32_t seal_rows) {
+  MRL_ASSIGN_OR_RETURN(data_, DataFolder::Open(files_, account_, folder, seal_rows));
   absl::MutexLock lock(&mutex_);
-  if (auto found = entries_.find(name); found != entries_.end()) return found->second;
-  const auto append_name = [](std::string* out, const auto& entry) {
-    absl::StrAppend(out, "'", entry.first, "'");
+  for (const auto& [name, entry] : entries_) {
+    if (data_->Get(data_->Resolve(name)).ok()) {
+      return absl::AlreadyExistsError(
+          absl::StrCat("index '", name, "' has the name of a collection or an alias in ", folder));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Registry::Entry> Registry::Get(const std::string& name) const {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (auto found = entries_.find(name); found != entries_.end()) return found->second;
+  }
+  if (data_ != nullptr) {
+    const auto entry = data_->Get(data_->Resolve(name));
+    if (entry.ok()) return FromData(*entry);
+  }
+  const auto append_name = [](std::string* out, const Entry& entry) {
+    absl::StrAppend(out, "'", entry.path.name, "'");
   };
+  const std::vector<Entry> served = List();
   return absl::NotFoundError(absl::StrCat(
       "collection '", name, "' does not exist; ",
-      entries_.empty() ? "no collection is served"
-                       : absl::StrCat("served: ", absl::StrJoin(entries_, ", ", append_name))));
+      served.empty() ? "no collection is served"
+                     : absl::StrCat("served: ", absl::StrJoin(served, ", ", append_name))));
 }
 
 absl::StatusOr<std::shared_ptr<const collection::Collection>> Registry::Find(
@@ -53,17 +85,93 @@ absl::StatusOr<std::shared_ptr<const collection::Collection>> Registry::Find(
   return std::move(entry.collection);
 }
 
+absl::StatusOr<std::shared_ptr<collection::LiveCollection>> Registry::FindLive(
+    const std::string& name) const {
+  MRL_ASSIGN_OR_RETURN(Entry entry, Get(name));
+  if (entry.collection == nullptr) return NotServed(entry);
+  if (entry.read_only) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("collection '", name, "' is served with --index and takes no writes"));
+  }
+  return std::move(entry.live);
+}
+
 std::vector<Registry::Entry> Registry::List() const {
-  absl::MutexLock lock(&mutex_);
+  std::map<std::string, Entry> all;
+  {
+    absl::MutexLock lock(&mutex_);
+    all = entries_;
+  }
+  if (data_ != nullptr) {
+    for (const DataFolder::Entry& entry : data_->List()) all[entry.name] = FromData(entry);
+  }
   std::vector<Entry> entries;
-  entries.reserve(entries_.size());
-  for (const auto& [name, entry] : entries_) entries.push_back(entry);
+  entries.reserve(all.size());
+  for (auto& [name, entry] : all) entries.push_back(std::move(entry));
   return entries;
+}
+
+absl::Status Registry::NeedDataFolder() const {
+  if (data_ != nullptr) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      "this server has no data folder; it is started with --data-dir");
+}
+
+absl::Status Registry::Create(const std::string& name, const Schema& schema, bool validate_only) {
+  MRL_RETURN_IF_ERROR(NeedDataFolder());
+  MRL_RETURN_IF_ERROR(collection::CheckName(name));
+  MRL_RETURN_IF_ERROR(schema.Validate());
+  if (Get(name).ok()) {
+    return absl::AlreadyExistsError(
+        absl::StrCat("the name '", name, "' is taken by a collection or an alias"));
+  }
+  if (validate_only) return absl::OkStatus();
+  MRL_RETURN_IF_ERROR(data_->Create(name, schema));
+  Report(name, true);
+  return absl::OkStatus();
+}
+
+absl::Status Registry::Delete(const std::string& name) {
+  MRL_ASSIGN_OR_RETURN(const Entry entry, Get(name));
+  if (entry.path.name != name) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("'", name, "' is an alias of '", entry.path.name,
+                     "'; a collection is deleted by its own name"));
+  }
+  if (entry.read_only) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("collection '", name, "' is served with --index and is not deleted"));
+  }
+  MRL_RETURN_IF_ERROR(data_->Delete(name));
+  Report(name, false);
+  return absl::OkStatus();
+}
+
+absl::Status Registry::ChangeAliases(const std::vector<collection::Catalog::AliasChange>& changes) {
+  MRL_RETURN_IF_ERROR(NeedDataFolder());
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const auto& change : changes) {
+      if (entries_.count(change.alias) == 0) continue;
+      return absl::AlreadyExistsError(
+          absl::StrCat("the name '", change.alias, "' is taken by an index"));
+    }
+  }
+  return data_->ChangeAliases(changes);
+}
+
+std::map<std::string, std::string> Registry::aliases() const {
+  return data_ == nullptr ? std::map<std::string, std::string>() : data_->aliases();
 }
 
 absl::Status Registry::Reload(const std::string& name) {
   absl::MutexLock reload_lock(&reload_mutex_);
   MRL_ASSIGN_OR_RETURN(Entry entry, Get(name));
+  if (!entry.read_only) {
+    const absl::Status opened = data_->Reopen(entry.path.name);
+    Report(entry.path.name, opened.ok());
+    return opened;
+  }
   auto opened = collection::Collection::Open(files_, entry.path.directory, account_);
   entry.last_open = opened.status();
   if (opened.ok()) entry.collection = *std::move(opened);

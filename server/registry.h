@@ -1,5 +1,6 @@
-// The collections that are served, by name. A call takes one immutable Collection and keeps it to
-// its end, so that a reload in between changes nothing for it.
+// The collections that are served, by name: directories given with --index, read-only, and those of
+// the data folder. A call takes one immutable Collection and keeps it to its end, so that a reload
+// or a write in between changes nothing for it.
 #pragma once
 
 #include <functional>
@@ -14,6 +15,7 @@
 #include "base/file.h"
 #include "base/memory_account.h"
 #include "index/collection/collection.h"
+#include "server/data_folder.h"
 
 namespace mrl::server {
 
@@ -30,6 +32,8 @@ class Registry {
     IndexPath path;
     std::shared_ptr<const collection::Collection> collection;  // null until it opened once
     absl::Status last_open;
+    std::shared_ptr<collection::LiveCollection> live = nullptr;  // null for --index, or damaged
+    bool read_only = true;
   };
   // Told after each open, with whether the collection is served. May be called by any thread.
   using Observer = std::function<void(const std::string& name, bool serving)>;
@@ -38,14 +42,26 @@ class Registry {
   Registry(FileSystem& files, MemoryAccount& account, const std::vector<IndexPath>& paths);
 
   void SetObserver(Observer observer);
+  // Takes over a data folder and opens its collections. Once, before calls come. ALREADY_EXISTS
+  // when one has the name of an --index.
+  absl::Status OpenDataFolder(const std::string& folder, uint32_t seal_rows = 0);
 
-  // NOT_FOUND names the collection and those that exist.
+  // By name or alias. NOT_FOUND names the collection and those that exist.
   absl::StatusOr<Entry> Get(const std::string& name) const;
   // As Get; DATA_LOSS (or FAILED_PRECONDITION, where the directory is missing or memory lacks) with
   // the damaged part for a collection that never opened.
   absl::StatusOr<std::shared_ptr<const collection::Collection>> Find(const std::string& name) const;
+  // As Find, for writing. FAILED_PRECONDITION for a collection of an --index.
+  absl::StatusOr<std::shared_ptr<collection::LiveCollection>> FindLive(
+      const std::string& name) const;
   // In order of names.
   std::vector<Entry> List() const;
+
+  // In the data folder; FAILED_PRECONDITION without one.
+  absl::Status Create(const std::string& name, const Schema& schema, bool validate_only);
+  absl::Status Delete(const std::string& name);
+  absl::Status ChangeAliases(const std::vector<collection::Catalog::AliasChange>& changes);
+  std::map<std::string, std::string> aliases() const;
 
   // Opens what lies in the directory now and swaps it in. On failure the version that was served
   // stays. Reloads wait for each other.
@@ -57,6 +73,8 @@ class Registry {
 
  private:
   void Report(const std::string& name, bool serving);
+  // OK when there is a data folder.
+  absl::Status NeedDataFolder() const;
 
   FileSystem& files_;
   MemoryAccount& account_;
@@ -64,6 +82,7 @@ class Registry {
   mutable absl::Mutex mutex_;
   std::map<std::string, Entry> entries_ ABSL_GUARDED_BY(mutex_);
   Observer observer_ ABSL_GUARDED_BY(mutex_);
+  std::unique_ptr<DataFolder> data_;  // null without --data-dir; set before calls come
 };
 
 }  // namespace mrl::server

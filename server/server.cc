@@ -13,6 +13,7 @@
 #include "server/grpc_port.h"
 #include "server/metrics/exposition.h"
 #include "server/service/collection_service.h"
+#include "server/service/point_service.h"
 #include "server/service/search_service.h"
 #include "server/service/server_service.h"
 #include "server/version.h"
@@ -51,10 +52,12 @@ struct Server::Services {
   Services(Registry& registry, Desk& desk, int workers, std::vector<Setting> settings)
       : search(registry, desk),
         collection(registry, desk),
-        server(registry, desk, workers, std::move(settings)) {}
+        server(registry, desk, workers, std::move(settings)),
+        point(registry, desk) {}
   SearchService search;
   CollectionService collection;
   ServerService server;
+  PointService point;
 };
 
 Server::Server(FileSystem& files, const Config& config, std::vector<Setting> settings, int workers)
@@ -81,14 +84,14 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(FileSystem& files, const C
   MRL_RETURN_IF_ERROR(server->LoadKeys());
   MRL_RETURN_IF_ERROR(server->ListenHttp());
   MRL_RETURN_IF_ERROR(server->Listen());
-  server->Open();
+  MRL_RETURN_IF_ERROR(server->Open());
   return server;
 }
 
 absl::Status Server::Listen() {
   MRL_ASSIGN_OR_RETURN(GrpcPort port, OpenGrpcPort(files_, config_,
                                                    {&services_->search, &services_->collection,
-                                                    &services_->server}));
+                                                    &services_->server, &services_->point}));
   grpc_ = std::move(port.server);
   address_ = std::move(port.address);
   grpc_->GetHealthCheckService()->SetServingStatus(false);
@@ -110,13 +113,18 @@ absl::Status Server::ListenHttp() {
   return absl::OkStatus();
 }
 
-void Server::Open() {
+absl::Status Server::Open() {
   grpc::HealthCheckServiceInterface* health = grpc_->GetHealthCheckService();
   registry_.SetObserver(
       [health](const std::string& name, bool serving) { health->SetServingStatus(name, serving); });
+  if (!config_.data_dir.empty()) {
+    MRL_RETURN_IF_ERROR(
+        registry_.OpenDataFolder(config_.data_dir, static_cast<uint32_t>(config_.seal_rows)));
+  }
   registry_.ReloadAll();
   readiness_.Advance(Readiness::State::kServing);
   health->SetServingStatus("", true);
+  return absl::OkStatus();
 }
 
 // One damaged collection does not take the others away; when none is left, traffic should go to

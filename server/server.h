@@ -49,7 +49,7 @@ class Server {
   absl::Status Listen();
   absl::Status ListenHttp();
   absl::Status LoadKeys();
-  void Open();
+  absl::Status Open();
   HttpReply Ready() const;
 
   // In the order in which they are needed: the pool is emptied before what its calls use goes.

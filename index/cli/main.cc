@@ -60,6 +60,7 @@ int Run(int argc, char** argv) {
   app.require_subcommand(1);
   Verb verb;
   AddBuild(app, &verb);
+  AddAppend(app, &verb);
   AddInspect(app, &verb);
   AddVerify(app, &verb);
   AddSearch(app, &verb);

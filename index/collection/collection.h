@@ -63,11 +63,13 @@ class CollectionBuilder {
   std::unique_ptr<Impl> impl_;
 };
 
-// Thread-safe: constant after Open. Holds no file lock; the directory may be on a read-only disk.
+// One version of a collection: what lay in a directory when it was opened, or what a LiveCollection
+// had when it was asked. Thread-safe: constant. Holds no file lock; the directory may be on a
+// read-only disk.
 class Collection {
  public:
-  // Reads the manifest, opens segments and side files. DATA_LOSS names the damaged part; NOT_FOUND
-  // when `path` is no collection.
+  // Reads the manifest, deletions and unsealed rows, opens segments and side files. DATA_LOSS names
+  // the damaged part; NOT_FOUND when `path` is no collection.
   static absl::StatusOr<std::shared_ptr<const Collection>> Open(FileSystem& files,
                                                                 const std::string& path,
                                                                 MemoryAccount& account);
@@ -75,6 +77,7 @@ class Collection {
 
   const std::string& uuid() const;
   uint64_t generation() const;  // of the manifest; 1 for a fresh build
+  uint64_t sequence() const;    // of the newest write that this version has
   int64_t created_unix_s() const;
   const funnel::View& view() const;
   const Schema& schema() const { return view().schema; }
@@ -84,7 +87,8 @@ class Collection {
   // The planner's input for this collection; the caller fills in k, query_dims, exact and funnel.
   funnel::PlanInput plan_input() const;
 
-  // Every file of the collection with its size, and bytes in memory per part.
+  // Every file of the collection with its size, as they lie there now. Those that go meanwhile are
+  // left out.
   struct File {
     std::string name;  // relative to the directory
     uint64_t bytes = 0;
@@ -95,6 +99,7 @@ class Collection {
   uint64_t memory_bytes() const;
 
  private:
+  friend class LiveCollection;
   class Impl;
   explicit Collection(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;

@@ -1,8 +1,6 @@
 #include "index/collection/database.h"
 
 #include <rocksdb/db.h>
-#include <rocksdb/env.h>
-#include <rocksdb/file_checksum.h>
 #include <rocksdb/sst_file_reader.h>
 #include <rocksdb/sst_file_writer.h>
 
@@ -12,7 +10,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
-#include "index/collection/rocks_status.h"
+#include "index/collection/batch_impl.h"
+#include "index/collection/rocks.h"
 #include "index/collection/table_check.h"
 
 namespace mrl::collection {
@@ -20,37 +19,9 @@ namespace {
 
 constexpr char kNumberTag = 1;
 constexpr char kTextTag = 2;
-constexpr char kManifestKey[] = "manifest";
 constexpr char kIdsFamily[] = "ids";
-
-rocksdb::Options DatabaseOptions() {
-  rocksdb::Options options;
-  options.info_log = std::make_shared<NoLog>();
-  // A block's checksum leaves bytes between blocks unguarded; the file's guards them all.
-  options.file_checksum_gen_factory = rocksdb::GetFileChecksumGenCrc32cFactory();
-  options.db_host_id = "";  // a collection goes to other machines and need not tell of this one
-  options.max_open_files = 64;
-  options.max_background_jobs = 2;
-  options.max_file_opening_threads = 1;  // the default of 16 costs address space and buys nothing
-  options.write_buffer_size = 4 << 20;
-  return options;
-}
-
-std::string EncodeSequence(uint64_t sequence) {
-  std::string bytes(8, '\0');
-  for (int i = 0; i < 8; ++i) bytes[i] = static_cast<char>(sequence >> (8 * i));
-  return bytes;
-}
-
-absl::StatusOr<uint64_t> DecodeSequence(const rocksdb::Slice& bytes) {
-  if (bytes.size() != 8) {
-    return absl::DataLossError(
-        absl::StrCat("id map: a sequence has ", bytes.size(), " bytes; 8 are needed"));
-  }
-  uint64_t sequence = 0;
-  for (int i = 7; i >= 0; --i) sequence = sequence << 8 | static_cast<uint8_t>(bytes[i]);
-  return sequence;
-}
+constexpr char kTailFamily[] = "tail";
+constexpr char kDeletionsFamily[] = "deletions";
 
 class TableWriter {
  public:
@@ -147,28 +118,90 @@ absl::Status MergeIdTables(const std::vector<std::string>& inputs, const std::st
 
 class Database::Impl {
  public:
-  Impl(rocksdb::DB* db, std::vector<rocksdb::ColumnFamilyHandle*> families)
-      : db_(db), families_(std::move(families)) {}
+  Impl(rocksdb::DB* db, std::vector<rocksdb::ColumnFamilyHandle*> handles)
+      : db_(db), handles_(std::move(handles)) {
+    for (rocksdb::ColumnFamilyHandle* handle : handles_) {
+      const std::string& name = handle->GetName();
+      if (name == rocksdb::kDefaultColumnFamilyName) families_.manifest = handle;
+      if (name == kIdsFamily) families_.ids = handle;
+      if (name == kTailFamily) families_.tail = handle;
+      if (name == kDeletionsFamily) families_.deletions = handle;
+    }
+  }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
   ~Impl() {
-    for (rocksdb::ColumnFamilyHandle* family : families_) db_->DestroyColumnFamilyHandle(family);
+    for (rocksdb::ColumnFamilyHandle* handle : handles_) db_->DestroyColumnFamilyHandle(handle);
   }
 
   rocksdb::DB& db() { return *db_; }
-  rocksdb::ColumnFamilyHandle* manifest() { return families_[0]; }
-  rocksdb::ColumnFamilyHandle* ids() { return families_[1]; }
+  const std::vector<rocksdb::ColumnFamilyHandle*>& handles() const { return handles_; }
+  const Families& families() const { return families_; }
+
+  // Every entry of a family, in order.
+  using Visitor =
+      std::function<absl::Status(const rocksdb::Slice& key, const rocksdb::Slice& value)>;
+  absl::Status ForEach(rocksdb::ColumnFamilyHandle* family, absl::string_view what,
+                       const Visitor& visit) {
+    if (family == nullptr) return absl::OkStatus();
+    rocksdb::ReadOptions options;
+    options.verify_checksums = true;
+    options.fill_cache = false;
+    const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(options, family));
+    for (at->SeekToFirst(); at->Valid(); at->Next()) {
+      MRL_RETURN_IF_ERROR(visit(at->key(), at->value()));
+    }
+    return FromDamaged(at->status(), what);
+  }
+  // Nothing when there is no such key.
+  absl::StatusOr<std::optional<std::string>> Get(rocksdb::ColumnFamilyHandle* family,
+                                                 const std::string& key, absl::string_view what) {
+    std::string bytes;
+    rocksdb::ReadOptions options;
+    options.verify_checksums = true;
+    const rocksdb::Status found = db_->Get(options, family, key, &bytes);
+    if (found.IsNotFound()) return std::optional<std::string>();
+    MRL_RETURN_IF_ERROR(FromDamaged(found, what));
+    return std::optional<std::string>(std::move(bytes));
+  }
 
  private:
   std::unique_ptr<rocksdb::DB> db_;
-  std::vector<rocksdb::ColumnFamilyHandle*> families_;  // default, ids
+  std::vector<rocksdb::ColumnFamilyHandle*> handles_;
+  Families families_;
 };
 
 namespace {
 
-std::vector<rocksdb::ColumnFamilyDescriptor> Families() {
-  const rocksdb::ColumnFamilyOptions options(DatabaseOptions());
-  return {{rocksdb::kDefaultColumnFamilyName, options}, {kIdsFamily, options}};
+// Rows of the tail are large and short-lived: they lie in blob files, so that compaction does not
+// copy them, and the files go as soon as nothing in them is needed.
+rocksdb::ColumnFamilyOptions TailOptions(const rocksdb::Options& base) {
+  rocksdb::ColumnFamilyOptions options(base);
+  options.write_buffer_size = 16 << 20;
+  options.enable_blob_files = true;
+  options.min_blob_size = 256;
+  options.enable_blob_garbage_collection = true;
+  options.blob_garbage_collection_age_cutoff = 1.0;
+  return options;
+}
+
+std::vector<rocksdb::ColumnFamilyDescriptor> Descriptors(const rocksdb::Options& options) {
+  const rocksdb::ColumnFamilyOptions plain(options);
+  return {{rocksdb::kDefaultColumnFamilyName, plain},
+          {kIdsFamily, plain},
+          {kTailFamily, TailOptions(options)},
+          {kDeletionsFamily, plain}};
+}
+
+// A writer may replace tables while they are looked at: what is damaged stays so.
+absl::Status CheckTablesNow(const std::string& path) {
+  constexpr int kTries = 3;
+  absl::Status checked;
+  for (int i = 0; i < kTries; ++i) {
+    checked = CheckTables(path);
+    if (checked.ok()) break;
+  }
+  return checked;
 }
 
 }  // namespace
@@ -176,61 +209,146 @@ std::vector<rocksdb::ColumnFamilyDescriptor> Families() {
 Database::Database(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Database::~Database() = default;
 
-absl::StatusOr<std::unique_ptr<Database>> Database::Create(const std::string& path) {
-  rocksdb::Options options = DatabaseOptions();
+absl::StatusOr<std::unique_ptr<Database>> Database::Create(const std::string& path,
+                                                           rocksdb::Env* env) {
+  rocksdb::Options options = DatabaseOptions(env);
   options.create_if_missing = true;
   options.error_if_exists = true;
   options.create_missing_column_families = true;
   rocksdb::DB* db = nullptr;
-  std::vector<rocksdb::ColumnFamilyHandle*> families;
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
   MRL_RETURN_IF_ERROR(
-      FromRocks(rocksdb::DB::Open(options, path, Families(), &families, &db), path));
-  return std::unique_ptr<Database>(new Database(std::make_unique<Impl>(db, std::move(families))));
+      FromRocks(rocksdb::DB::Open(options, path, Descriptors(options), &handles, &db), path));
+  return std::unique_ptr<Database>(new Database(std::make_unique<Impl>(db, std::move(handles))));
 }
 
-absl::StatusOr<std::unique_ptr<Database>> Database::OpenReadOnly(const std::string& path) {
-  MRL_RETURN_IF_ERROR(CheckTables(path));
+absl::StatusOr<std::unique_ptr<Database>> Database::OpenReadOnly(const std::string& path,
+                                                                 rocksdb::Env* env) {
+  MRL_RETURN_IF_ERROR(CheckTablesNow(path));
+  const rocksdb::Options options = DatabaseOptions(env);
+  std::vector<std::string> names;
+  MRL_RETURN_IF_ERROR(FromDamaged(rocksdb::DB::ListColumnFamilies(options, path, &names), path));
+  std::vector<rocksdb::ColumnFamilyDescriptor> descriptors = Descriptors(options);
+  std::erase_if(descriptors, [&](const rocksdb::ColumnFamilyDescriptor& family) {
+    const bool is_old =
+        family.name == rocksdb::kDefaultColumnFamilyName || family.name == kIdsFamily;
+    return !is_old && std::find(names.begin(), names.end(), family.name) == names.end();
+  });
   rocksdb::DB* db = nullptr;
-  std::vector<rocksdb::ColumnFamilyHandle*> families;
-  MRL_RETURN_IF_ERROR(FromDamaged(
-      rocksdb::DB::OpenForReadOnly(DatabaseOptions(), path, Families(), &families, &db), path));
-  return std::unique_ptr<Database>(new Database(std::make_unique<Impl>(db, std::move(families))));
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  MRL_RETURN_IF_ERROR(
+      FromDamaged(rocksdb::DB::OpenForReadOnly(options, path, descriptors, &handles, &db), path));
+  return std::unique_ptr<Database>(new Database(std::make_unique<Impl>(db, std::move(handles))));
+}
+
+absl::StatusOr<std::unique_ptr<Database>> Database::OpenForWriting(const std::string& path,
+                                                                   rocksdb::Env* env) {
+  MRL_RETURN_IF_ERROR(CheckTablesNow(path));
+  rocksdb::Options options = DatabaseOptions(env);
+  options.create_missing_column_families = true;
+  rocksdb::DB* db = nullptr;
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  const rocksdb::Status opened =
+      rocksdb::DB::Open(options, path, Descriptors(options), &handles, &db);
+  if (IsLockHeld(opened)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, " is open for writing already, here or in another process"));
+  }
+  MRL_RETURN_IF_ERROR(FromRocks(opened, path));
+  return std::unique_ptr<Database>(new Database(std::make_unique<Impl>(db, std::move(handles))));
 }
 
 absl::Status Database::IngestIds(const std::string& table_path) {
   rocksdb::IngestExternalFileOptions options;
   options.move_files = true;
-  return FromRocks(impl_->db().IngestExternalFile(impl_->ids(), {table_path}, options), "id map");
+  return FromRocks(impl_->db().IngestExternalFile(impl_->families().ids, {table_path}, options),
+                   "id map");
 }
 
 absl::Status Database::PutManifest(const std::string& bytes) {
-  rocksdb::WriteOptions options;
-  options.sync = true;
-  return FromRocks(impl_->db().Put(options, impl_->manifest(), kManifestKey, bytes), "manifest");
+  Batch batch = NewBatch();
+  batch.PutManifest(bytes);
+  return Annotate(Commit(batch, /*sync=*/true), "manifest");
 }
 
 absl::StatusOr<std::string> Database::GetManifest() const {
-  std::string bytes;
-  rocksdb::ReadOptions options;
-  options.verify_checksums = true;
-  MRL_RETURN_IF_ERROR(
-      FromDamaged(impl_->db().Get(options, impl_->manifest(), kManifestKey, &bytes), "manifest"));
-  return bytes;
+  MRL_ASSIGN_OR_RETURN(std::optional<std::string> bytes,
+                       impl_->Get(impl_->families().manifest, kManifestKey, "manifest"));
+  if (!bytes.has_value()) return absl::DataLossError("manifest: there is none");
+  return *std::move(bytes);
+}
+
+absl::StatusOr<uint64_t> Database::GetSequence() const {
+  MRL_ASSIGN_OR_RETURN(const std::optional<std::string> bytes,
+                       impl_->Get(impl_->families().manifest, kSequenceKey, "sequence"));
+  if (!bytes.has_value()) return 0;
+  return DecodeSequence(*bytes);
+}
+
+absl::StatusOr<std::optional<uint64_t>> Database::GetId(const PointId& id) const {
+  MRL_ASSIGN_OR_RETURN(const std::optional<std::string> bytes,
+                       impl_->Get(impl_->families().ids, IdKey(id), "id map"));
+  if (!bytes.has_value()) return std::optional<uint64_t>();
+  MRL_ASSIGN_OR_RETURN(const uint64_t sequence, DecodeSequence(*bytes));
+  return std::optional<uint64_t>(sequence);
 }
 
 absl::Status Database::ForEachId(
     const std::function<absl::Status(const PointId&, uint64_t)>& visit) const {
-  rocksdb::ReadOptions options;
-  options.verify_checksums = true;
-  options.fill_cache = false;
-  const std::unique_ptr<rocksdb::Iterator> at(impl_->db().NewIterator(options, impl_->ids()));
-  for (at->SeekToFirst(); at->Valid(); at->Next()) {
-    MRL_ASSIGN_OR_RETURN(const PointId id,
-                         ParseIdKey(absl::string_view(at->key().data(), at->key().size())));
-    MRL_ASSIGN_OR_RETURN(const uint64_t sequence, DecodeSequence(at->value()));
-    MRL_RETURN_IF_ERROR(visit(id, sequence));
-  }
-  return FromDamaged(at->status(), "id map");
+  return impl_->ForEach(
+      impl_->families().ids, "id map",
+      [&](const rocksdb::Slice& key, const rocksdb::Slice& value) -> absl::Status {
+        MRL_ASSIGN_OR_RETURN(const PointId id,
+                             ParseIdKey(absl::string_view(key.data(), key.size())));
+        MRL_ASSIGN_OR_RETURN(const uint64_t sequence, DecodeSequence(value));
+        return visit(id, sequence);
+      });
+}
+
+absl::Status Database::ForEachRow(
+    const std::function<absl::Status(uint32_t, uint64_t, absl::string_view)>& visit) const {
+  return impl_->ForEach(
+      impl_->families().tail, "tail", [&](const rocksdb::Slice& key, const rocksdb::Slice& value) {
+        uint32_t epoch = 0;
+        uint64_t sequence = 0;
+        MRL_RETURN_IF_ERROR(ParsePairKey(key, &epoch, &sequence));
+        return visit(epoch, sequence, absl::string_view(value.data(), value.size()));
+      });
+}
+
+absl::Status Database::ForEachDeletion(
+    const std::function<absl::Status(uint32_t, uint32_t)>& visit) const {
+  return impl_->ForEach(impl_->families().deletions, "deletions",
+                        [&](const rocksdb::Slice& key, const rocksdb::Slice&) {
+                          uint32_t segment = 0;
+                          uint32_t row = 0;
+                          MRL_RETURN_IF_ERROR(ParsePairKey(key, &segment, &row));
+                          return visit(segment, row);
+                        });
+}
+
+Batch Database::NewBatch() const { return Batch(impl_->families()); }
+
+absl::Status Database::Commit(const Batch& batch, bool sync) {
+  rocksdb::WriteOptions options;
+  options.sync = sync;
+  return FromRocks(impl_->db().Write(options, &batch.impl_->writes_), "db");
+}
+
+absl::Status Database::Sync() { return FromRocks(impl_->db().SyncWAL(), "db"); }
+
+absl::Status Database::Resume() { return FromRocks(impl_->db().Resume(), "db"); }
+
+absl::Status Database::ReclaimEpochsBefore(uint32_t epoch) {
+  // The log goes when nothing in it is only there; rows in blob files when no table names them.
+  MRL_RETURN_IF_ERROR(Flush());
+  const std::string first = PairKey(0, uint64_t{0});
+  const std::string last = PairKey(epoch, uint64_t{0});
+  const rocksdb::Slice begin(first);
+  const rocksdb::Slice end(last);
+  return FromRocks(impl_->db().CompactRange(rocksdb::CompactRangeOptions(), impl_->families().tail,
+                                            &begin, &end),
+                   "db");
 }
 
 absl::Status Database::VerifyChecksums() const {
@@ -239,8 +357,7 @@ absl::Status Database::VerifyChecksums() const {
 }
 
 absl::Status Database::Flush() {
-  return FromRocks(impl_->db().Flush(rocksdb::FlushOptions(), {impl_->manifest(), impl_->ids()}),
-                   "db");
+  return FromRocks(impl_->db().Flush(rocksdb::FlushOptions(), impl_->handles()), "db");
 }
 
 absl::Status Database::Close() {

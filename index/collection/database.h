@@ -1,15 +1,23 @@
-// The RocksDB of one collection: the manifest and the id map. A search never comes here.
+// The RocksDB of one collection: the manifest, the id map, deletions and the rows of the tail. A
+// search never comes here.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "index/collection/batch.h"
 #include "index/schema/point_id.h"
 #include "index/store/id_column.h"
+
+namespace rocksdb {
+class Env;
+}
 
 namespace mrl::collection {
 
@@ -24,22 +32,51 @@ absl::Status WriteIdTable(const std::string& path, store::IdColumn& ids, uint64_
 // Merges table files into one. ALREADY_EXISTS names an id that stands in two of them.
 absl::Status MergeIdTables(const std::vector<std::string>& inputs, const std::string& output);
 
-// Not thread-safe.
+// Thread-safe but for Close. Every function that takes `env` passes its files through it; null =
+// the system's; it outlives the database.
 class Database {
  public:
   // A new one at `path`, which must not exist.
-  static absl::StatusOr<std::unique_ptr<Database>> Create(const std::string& path);
+  static absl::StatusOr<std::unique_ptr<Database>> Create(const std::string& path,
+                                                          rocksdb::Env* env = nullptr);
   // Takes no lock and writes nothing: the directory may be on a read-only disk. Reads every table
   // once to check it. DATA_LOSS.
-  static absl::StatusOr<std::unique_ptr<Database>> OpenReadOnly(const std::string& path);
+  static absl::StatusOr<std::unique_ptr<Database>> OpenReadOnly(const std::string& path,
+                                                                rocksdb::Env* env = nullptr);
+  // Recovers what the log holds. Reads every table once to check it; DATA_LOSS. FAILED_PRECONDITION
+  // while another process, or another object of this one, has it open for writing.
+  static absl::StatusOr<std::unique_ptr<Database>> OpenForWriting(const std::string& path,
+                                                                  rocksdb::Env* env = nullptr);
   ~Database();
 
   // Takes over the table file (moved, not copied).
   absl::Status IngestIds(const std::string& table_path);
   absl::Status PutManifest(const std::string& bytes);
   absl::StatusOr<std::string> GetManifest() const;
+  // The highest sequence that was given out by writes; 0 when there were none.
+  absl::StatusOr<uint64_t> GetSequence() const;
+  // The sequence of an id's row; nothing when it has none.
+  absl::StatusOr<std::optional<uint64_t>> GetId(const PointId& id) const;
   // In key order; stops at the first error.
   absl::Status ForEachId(const std::function<absl::Status(const PointId&, uint64_t)>& visit) const;
+  // Rows of the tail in order of epochs, then sequences; `bytes` are store::EncodeRow's.
+  absl::Status ForEachRow(const std::function<absl::Status(uint32_t epoch, uint64_t sequence,
+                                                           absl::string_view bytes)>& visit) const;
+  absl::Status ForEachDeletion(
+      const std::function<absl::Status(uint32_t segment, uint32_t row)>& visit) const;
+
+  // Opened for writing or created only, as all that follows.
+  Batch NewBatch() const;
+  // In the log when it returns; on the disk with `sync`, or after the next Sync. After an error it
+  // is not known whether the batch will be there when the database is opened again.
+  absl::Status Commit(const Batch& batch, bool sync);
+  // Everything that was committed is on the disk.
+  absl::Status Sync();
+  // Leaves the state into which a full disk puts the database, once there is space again.
+  absl::Status Resume();
+  // Gives back the disk space of the epochs before `epoch`, which a batch dropped.
+  absl::Status ReclaimEpochsBefore(uint32_t epoch);
+
   // Every block's checksum. DATA_LOSS.
   absl::Status VerifyChecksums() const;
   // Moves what was put into tables.

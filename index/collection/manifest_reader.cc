@@ -1,5 +1,6 @@
 #include "index/collection/manifest_reader.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -11,6 +12,8 @@
 namespace mrl::collection {
 namespace {
 
+constexpr uint64_t kSequenceSpanMax = uint64_t{1} << 32;  // a file keeps them as u32
+
 absl::Status CheckManifest(const Manifest& manifest) {
   uint64_t sequence = 1;
   for (const store::SegmentInfo& segment : manifest.segments) {
@@ -19,7 +22,12 @@ absl::Status CheckManifest(const Manifest& manifest) {
       return absl::DataLossError(
           absl::StrCat("manifest: segment ", segment.number, " has impossible rows"));
     }
-    sequence = segment.first_sequence + segment.rows;
+    if (segment.end_sequence() < segment.first_sequence + segment.rows ||
+        segment.end_sequence() - segment.first_sequence > kSequenceSpanMax) {
+      return absl::DataLossError(
+          absl::StrCat("manifest: segment ", segment.number, " has impossible sequences"));
+    }
+    sequence = segment.end_sequence();
   }
   for (const Manifest::SideFile& file : manifest.side_files) {
     if (file.kind != "scan" && file.kind != "faiss") {
@@ -41,12 +49,15 @@ absl::StatusOr<Manifest> FromDisk(const disk::Manifest& message) {
                                  .uuid = segment.uuid(),
                                  .rows = segment.rows(),
                                  .first_sequence = segment.first_sequence(),
+                                 .last_sequence = segment.last_sequence(),
                                  .file_bytes = segment.file_bytes()});
   }
   for (const disk::SideFile& file : message.side_files()) {
     manifest.side_files.push_back({file.segment(), file.kind(), file.file_bytes()});
   }
   manifest.active_kind = message.active_kind();
+  manifest.tail_epoch = message.tail_epoch();
+  manifest.next_segment = message.next_segment();
   MRL_RETURN_IF_ERROR(CheckManifest(manifest));
   return manifest;
 }
@@ -54,11 +65,23 @@ absl::StatusOr<Manifest> FromDisk(const disk::Manifest& message) {
 absl::StatusOr<Manifest> ReadFromDatabase(const std::string& path) {
   MRL_ASSIGN_OR_RETURN(const std::unique_ptr<Database> database, Database::OpenReadOnly(path));
   MRL_ASSIGN_OR_RETURN(const std::string bytes, database->GetManifest());
+  return Manifest::Parse(bytes);
+}
+
+}  // namespace
+
+absl::StatusOr<Manifest> Manifest::Parse(const std::string& bytes) {
   MRL_ASSIGN_OR_RETURN(const disk::Manifest message, format::ParseManifest(bytes));
   return FromDisk(message);
 }
 
-}  // namespace
+std::vector<std::string> Manifest::kinds() const {
+  std::vector<std::string> kinds = {active_kind};
+  for (const SideFile& file : side_files) {
+    if (std::find(kinds.begin(), kinds.end(), file.kind) == kinds.end()) kinds.push_back(file.kind);
+  }
+  return kinds;
+}
 
 uint64_t Manifest::rows() const {
   uint64_t rows = 0;
@@ -68,7 +91,8 @@ uint64_t Manifest::rows() const {
 
 std::string Manifest::Serialize() const {
   disk::Manifest message;
-  message.set_format_version(format::kManifestVersion);
+  message.set_format_version(next_segment == 0 ? format::kBuiltManifestVersion
+                                               : format::kManifestVersion);
   message.set_uuid(uuid);
   message.set_generation(generation);
   message.set_created_unix_s(created_unix_s);
@@ -80,6 +104,7 @@ std::string Manifest::Serialize() const {
     segment->set_rows(info.rows);
     segment->set_first_sequence(info.first_sequence);
     segment->set_file_bytes(info.file_bytes);
+    segment->set_last_sequence(info.last_sequence);
   }
   for (const SideFile& file : side_files) {
     disk::SideFile* side_file = message.add_side_files();
@@ -88,13 +113,18 @@ std::string Manifest::Serialize() const {
     side_file->set_file_bytes(file.file_bytes);
   }
   message.set_active_kind(active_kind);
+  message.set_tail_epoch(tail_epoch);
+  message.set_next_segment(next_segment);
   return message.SerializeAsString();
 }
 
+absl::Status ExpectCollection(FileSystem& files, const std::string& path) {
+  if (files.Exists(JoinPath(DatabasePath(path), "CURRENT"))) return absl::OkStatus();
+  return absl::NotFoundError(absl::StrCat(path, " is not a collection directory"));
+}
+
 absl::StatusOr<Manifest> ReadManifest(FileSystem& files, const std::string& path) {
-  if (!files.Exists(JoinPath(DatabasePath(path), "CURRENT"))) {
-    return absl::NotFoundError(absl::StrCat(path, " is not a collection directory"));
-  }
+  MRL_RETURN_IF_ERROR(ExpectCollection(files, path));
   absl::StatusOr<Manifest> manifest = ReadFromDatabase(DatabasePath(path));
   if (!manifest.ok()) return Annotate(manifest.status(), path);
   return manifest;

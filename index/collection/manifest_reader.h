@@ -25,12 +25,20 @@ struct Manifest {
   std::vector<store::SegmentInfo> segments;  // in order of their rows' sequences
   std::vector<SideFile> side_files;
   std::string active_kind;
+  uint32_t tail_epoch = 0;    // rows of earlier epochs are sealed
+  uint32_t next_segment = 0;  // 0 = never written to since it was built
 
   uint64_t rows() const;
+  // Kinds that have side files, the active one first.
+  std::vector<std::string> kinds() const;
   std::string Serialize() const;
+  // DATA_LOSS for bytes that Serialize does not make.
+  static absl::StatusOr<Manifest> Parse(const std::string& bytes);
 };
 
-// NOT_FOUND when `path` is no collection; DATA_LOSS names what is damaged.
+// NOT_FOUND when `path` is no collection directory.
+absl::Status ExpectCollection(FileSystem& files, const std::string& path);
+// NOT_FOUND as above; DATA_LOSS names what is damaged.
 absl::StatusOr<Manifest> ReadManifest(FileSystem& files, const std::string& path);
 
 }  // namespace mrl::collection

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
 #include "base/status.h"
+#include "index/collection/rocks.h"
 #include "index/collection/rocks_status.h"
 
 namespace mrl::collection {
@@ -38,12 +39,10 @@ class WithoutTables final : public rocksdb::FileSystemWrapper {
 absl::StatusOr<std::vector<rocksdb::LiveFileMetaData>> ListTables(const std::string& path) {
   const std::unique_ptr<rocksdb::Env> env =
       rocksdb::NewCompositeEnv(std::make_shared<WithoutTables>());
-  rocksdb::Options options;
-  options.env = env.get();
-  options.info_log = std::make_shared<NoLog>();
+  // As the database itself is opened: a manifest that tracks logs asserts that its reader does.
+  rocksdb::Options options = DatabaseOptions(env.get());
   options.paranoid_checks = false;  // a table that does not open is no error
   options.skip_stats_update_on_db_open = true;
-  options.max_file_opening_threads = 1;
   std::vector<std::string> names;
   MRL_RETURN_IF_ERROR(FromDamaged(rocksdb::DB::ListColumnFamilies(options, path, &names), path));
   std::vector<rocksdb::ColumnFamilyDescriptor> families;

@@ -1,4 +1,4 @@
-#include <map>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -39,22 +39,16 @@ class FileChecker {
   uint64_t done_bytes_ = 0;
 };
 
-// The id map must name every row once, with the id that the segment has for it.
+// The id map must name every live row once, with the sequence that the row has.
 class IdMapChecker {
  public:
-  explicit IdMapChecker(const funnel::View& view) {
-    for (const funnel::View::Part& part : view.parts) {
-      segments_[part.segment->info().first_sequence] = part.segment.get();
-    }
-  }
+  explicit IdMapChecker(const funnel::View& view) : view_(view) {}
 
   absl::Status Visit(const PointId& id, uint64_t sequence) {
     ++count_;
-    auto at = segments_.upper_bound(sequence);
-    if (at != segments_.begin()) {
-      --at;
-      const uint64_t row = sequence - at->first;
-      if (row < at->second->rows() && at->second->Find(id) == row) return absl::OkStatus();
+    const std::optional<funnel::Location> at = funnel::Find(view_, id);
+    if (at && view_.parts[at->part].segment->Sequence(at->row) == sequence) {
+      return absl::OkStatus();
     }
     return absl::DataLossError(absl::StrCat("id map: '", id.ToString(), "' has sequence ", sequence,
                                             ", where another row or none is"));
@@ -62,7 +56,7 @@ class IdMapChecker {
   uint64_t count() const { return count_; }
 
  private:
-  std::map<uint64_t, const store::Segment*> segments_;  // by first sequence
+  const funnel::View& view_;
   uint64_t count_ = 0;
 };
 

@@ -11,7 +11,9 @@
 
 namespace mrl::format {
 
-inline constexpr uint32_t kManifestVersion = 1;
+// 1 is what a bulk build writes; 2 may have deletions, a tail, and segments that leave numbers out.
+inline constexpr uint32_t kBuiltManifestVersion = 1;
+inline constexpr uint32_t kManifestVersion = 2;
 
 disk::Schema ToDisk(const Schema& schema);
 // DATA_LOSS when the message is not a valid schema.

@@ -12,28 +12,28 @@
 #include "index/store/segment_sections.h"
 
 namespace mrl::store {
+namespace {
 
-class Segment::Impl {
+class FileSegment final : public Segment {
  public:
-  Impl(const SegmentInfo& info, const Schema& schema, std::string path)
-      : info_(info), schema_(schema), path_(std::move(path)) {}
+  FileSegment(const SegmentInfo& info, const Schema& schema, std::string path)
+      : Segment(info, schema), path_(std::move(path)) {}
 
   absl::Status Open(FileSystem& files, MemoryAccount& account);
 
-  const SegmentInfo info_;
-  const Schema schema_;
-  const std::string path_;
-  std::unique_ptr<format::SectionFileReader> file_;
-  MemoryAccount::Reservation reservation_;
-  std::vector<Buffer> levels_;
-  Buffer norms_;           // f32 [rows][levels]
-  Buffer mean_deviation_;  // f32 [rows][2]
-  Buffer id_values_;       // u64 [rows]
-  Buffer id_lengths_;      // u16 [rows]; empty when all ids are numbers
-  Buffer id_heap_;
-  Buffer id_order_;         // u32 [rows]
-  Buffer payload_offsets_;  // u64 [rows + 1]
+  uint64_t Sequence(uint32_t row) const override {
+    return info().first_sequence + (sequences_.size() == 0 ? row : sequences_.As<uint32_t>()[row]);
+  }
+  PointId Id(uint32_t row) const override {
+    if (is_number(row)) return PointId(id_values_.As<uint64_t>()[row]);
+    return PointId(std::string(text(row)));
+  }
+  std::optional<uint32_t> Find(const PointId& id) const override;
+  bool IdLess(uint32_t a, uint32_t b) const override;
+  absl::StatusOr<std::string> Payload(uint32_t row) const override;
+  Memory memory() const override;
 
+ private:
   bool is_number(uint32_t row) const {
     return id_lengths_.size() == 0 || id_lengths_.As<uint16_t>()[row] == 0;
   }
@@ -43,98 +43,136 @@ class Segment::Impl {
   // Below, equal to or above zero as the row's id stands to `id`.
   int Compare(uint32_t row, const PointId& id) const;
 
- private:
   absl::Status CheckFile() const;
   uint64_t MemoryBytes() const;
   absl::Status Load(absl::string_view section, uint64_t bytes, Buffer* out);
   absl::Status LoadRows();
+  absl::Status LoadSequences();
   absl::Status LoadIds();
   absl::Status CheckIds() const;
   absl::Status CheckPayloads() const;
   absl::Status Damaged(absl::string_view section, absl::string_view what) const {
     return absl::DataLossError(absl::StrCat(path_, ": ", section, ": ", what));
   }
+
+  const std::string path_;
+  std::unique_ptr<format::SectionFileReader> file_;
+  MemoryAccount::Reservation reservation_;
+  std::vector<Buffer> levels_;
+  Buffer norms_;           // f32 [rows][levels]
+  Buffer mean_deviation_;  // f32 [rows][2]
+  Buffer sequences_;       // u32 [rows]; empty when no number is left out
+  Buffer id_values_;       // u64 [rows]
+  Buffer id_lengths_;      // u16 [rows]; empty when all ids are numbers
+  Buffer id_heap_;
+  Buffer id_order_;         // u32 [rows]
+  Buffer payload_offsets_;  // u64 [rows + 1]
 };
 
-absl::Status Segment::Impl::Open(FileSystem& files, MemoryAccount& account) {
+absl::Status FileSegment::Open(FileSystem& files, MemoryAccount& account) {
   MRL_ASSIGN_OR_RETURN(file_,
                        format::SectionFileReader::Open(files, path_, format::FileKind::kSegment));
   MRL_RETURN_IF_ERROR(CheckFile());
   MRL_ASSIGN_OR_RETURN(reservation_, account.Reserve(MemoryBytes(), path_));
   MRL_RETURN_IF_ERROR(LoadRows());
+  MRL_RETURN_IF_ERROR(LoadSequences());
   return LoadIds();
 }
 
-absl::Status Segment::Impl::CheckFile() const {
-  if (file_->header().uuid != info_.uuid) {
+absl::Status FileSegment::CheckFile() const {
+  if (file_->header().uuid != info().uuid) {
     return Damaged("header", "the file is not the one that the manifest names");
   }
-  if (file_->header().schema_hash != format::SchemaHash(schema_)) {
+  if (file_->header().schema_hash != format::SchemaHash(schema())) {
     return Damaged("header", "the file was written for another schema");
   }
-  if (file_->file_bytes() != info_.file_bytes || info_.rows == 0 || info_.rows > kRowsMax) {
+  if (file_->file_bytes() != info().file_bytes || rows() == 0 || rows() > kRowsMax) {
     return Damaged("header", absl::StrCat("the file has ", file_->file_bytes(), " bytes; ",
-                                          info_.file_bytes, " are in the manifest"));
+                                          info().file_bytes, " are in the manifest"));
   }
   return absl::OkStatus();
 }
 
-uint64_t Segment::Impl::MemoryBytes() const {
-  uint64_t bytes = uint64_t{info_.rows} * schema_.dim * ElementBytes(schema_.storage);
-  for (const char* section : {kNormsSection, kTransformSection, kIdValuesSection, kIdOrderSection,
-                              kIdLengthsSection, kIdHeapSection, kPayloadOffsetsSection}) {
+uint64_t FileSegment::MemoryBytes() const {
+  uint64_t bytes = uint64_t{rows()} * schema().dim * ElementBytes(schema().storage);
+  for (const char* section :
+       {kNormsSection, kTransformSection, kSequencesSection, kIdValuesSection, kIdOrderSection,
+        kIdLengthsSection, kIdHeapSection, kPayloadOffsetsSection}) {
     bytes += file_->size(section);
   }
   return bytes;
 }
 
-absl::Status Segment::Impl::Load(absl::string_view section, uint64_t bytes, Buffer* out) {
+absl::Status FileSegment::Load(absl::string_view section, uint64_t bytes, Buffer* out) {
   MRL_RETURN_IF_ERROR(file_->ExpectSize(section, bytes));
   MRL_ASSIGN_OR_RETURN(*out, Buffer::Allocate(bytes));
   return file_->Load(section, absl::MakeSpan(out->data(), out->size()));
 }
 
-absl::Status Segment::Impl::LoadRows() {
-  const uint64_t rows = info_.rows;
-  for (size_t level = 0; level < schema_.levels(); ++level) {
-    const uint64_t row_bytes = schema_.level_width(level) * ElementBytes(schema_.storage);
+absl::Status FileSegment::LoadRows() {
+  Arrays arrays;
+  for (size_t level = 0; level < schema().levels(); ++level) {
+    const uint64_t row_bytes = schema().level_width(level) * ElementBytes(schema().storage);
     levels_.emplace_back();
-    MRL_RETURN_IF_ERROR(Load(LevelSection(level), rows * row_bytes, &levels_.back()));
+    MRL_RETURN_IF_ERROR(Load(LevelSection(level), rows() * row_bytes, &levels_.back()));
+    arrays.levels.push_back(levels_.back().data());
   }
-  if (schema_.metric == Metric::kCosine) {
-    MRL_RETURN_IF_ERROR(Load(kNormsSection, rows * schema_.levels() * sizeof(float), &norms_));
+  if (schema().metric == Metric::kCosine) {
+    MRL_RETURN_IF_ERROR(Load(kNormsSection, rows() * schema().levels() * sizeof(float), &norms_));
+    arrays.inverse_norms = norms_.As<float>();
   }
-  if (schema_.transform == Transform::kLayerNorm) {
-    MRL_RETURN_IF_ERROR(Load(kTransformSection, rows * 2 * sizeof(float), &mean_deviation_));
+  if (schema().transform == Transform::kLayerNorm) {
+    MRL_RETURN_IF_ERROR(
+        Load(kTransformSection, uint64_t{rows()} * 2 * sizeof(float), &mean_deviation_));
+    arrays.mean_deviation = mean_deviation_.As<float>();
   }
+  SetArrays(std::move(arrays));
   MRL_RETURN_IF_ERROR(
-      Load(kPayloadOffsetsSection, (rows + 1) * sizeof(uint64_t), &payload_offsets_));
+      Load(kPayloadOffsetsSection, (uint64_t{rows()} + 1) * sizeof(uint64_t), &payload_offsets_));
   return CheckPayloads();
 }
 
-absl::Status Segment::Impl::CheckPayloads() const {
+absl::Status FileSegment::LoadSequences() {
+  if (file_->size(kSequencesSection) > 0) {
+    MRL_RETURN_IF_ERROR(Load(kSequencesSection, uint64_t{rows()} * sizeof(uint32_t), &sequences_));
+    const auto* above = sequences_.As<uint32_t>();
+    // Not above the one before would be a number that two rows share.
+    if (above[0] != 0 ||
+        std::adjacent_find(above, above + rows(), std::greater_equal<>()) != above + rows()) {
+      return Damaged(kSequencesSection, "the numbers do not rise");
+    }
+  }
+  if (Sequence(rows() - 1) + 1 != info().end_sequence()) {
+    return Damaged(kSequencesSection,
+                   absl::StrCat("the last number is ", Sequence(rows() - 1), "; ",
+                                info().end_sequence() - 1, " is in the manifest"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status FileSegment::CheckPayloads() const {
   const auto* offsets = payload_offsets_.As<uint64_t>();
-  if (!std::is_sorted(offsets, offsets + info_.rows + 1) || offsets[0] != 0 ||
-      offsets[info_.rows] != file_->size(kPayloadsSection)) {
+  if (!std::is_sorted(offsets, offsets + rows() + 1) || offsets[0] != 0 ||
+      offsets[rows()] != file_->size(kPayloadsSection)) {
     return Damaged(kPayloadOffsetsSection, "the offsets do not fit the payloads");
   }
   return absl::OkStatus();
 }
 
-absl::Status Segment::Impl::LoadIds() {
-  const uint64_t rows = info_.rows;
-  MRL_RETURN_IF_ERROR(Load(kIdValuesSection, rows * sizeof(uint64_t), &id_values_));
-  MRL_RETURN_IF_ERROR(Load(kIdOrderSection, rows * sizeof(uint32_t), &id_order_));
+absl::Status FileSegment::LoadIds() {
+  const uint64_t count = rows();
+  MRL_RETURN_IF_ERROR(Load(kIdValuesSection, count * sizeof(uint64_t), &id_values_));
+  MRL_RETURN_IF_ERROR(Load(kIdOrderSection, count * sizeof(uint32_t), &id_order_));
   // Empty says that all ids are numbers; missing says nothing.
-  const uint64_t lengths = file_->size(kIdLengthsSection) == 0 ? 0 : rows * sizeof(uint16_t);
+  const uint64_t lengths = file_->size(kIdLengthsSection) == 0 ? 0 : count * sizeof(uint16_t);
   MRL_RETURN_IF_ERROR(Load(kIdLengthsSection, lengths, &id_lengths_));
   MRL_RETURN_IF_ERROR(Load(kIdHeapSection, file_->size(kIdHeapSection), &id_heap_));
   return CheckIds();
 }
 
-absl::Status Segment::Impl::CheckIds() const {
-  for (uint32_t row = 0; row < info_.rows; ++row) {
-    if (id_order_.As<uint32_t>()[row] >= info_.rows) {
+absl::Status FileSegment::CheckIds() const {
+  for (uint32_t row = 0; row < rows(); ++row) {
+    if (id_order_.As<uint32_t>()[row] >= rows()) {
       return Damaged(kIdOrderSection, "a row is out of range");
     }
     if (is_number(row)) continue;
@@ -146,70 +184,76 @@ absl::Status Segment::Impl::CheckIds() const {
   return absl::OkStatus();
 }
 
-int Segment::Impl::Compare(uint32_t row, const PointId& id) const {
+int FileSegment::Compare(uint32_t row, const PointId& id) const {
   if (is_number(row) != id.is_number()) return is_number(row) ? -1 : 1;
   if (!id.is_number()) return text(row).compare(id.text());
   const uint64_t number = id_values_.As<uint64_t>()[row];
   return number < id.number() ? -1 : number > id.number() ? 1 : 0;
 }
 
-Segment::Segment(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-Segment::~Segment() = default;
+std::optional<uint32_t> FileSegment::Find(const PointId& id) const {
+  const auto* begin = id_order_.As<uint32_t>();
+  const auto* end = begin + rows();
+  const auto* at = std::lower_bound(
+      begin, end, id, [&](uint32_t row, const PointId& value) { return Compare(row, value) < 0; });
+  if (at == end || Compare(*at, id) != 0) return std::nullopt;
+  return *at;
+}
+
+bool FileSegment::IdLess(uint32_t a, uint32_t b) const {
+  if (is_number(a) != is_number(b)) return is_number(a);
+  if (!is_number(a)) return text(a) < text(b);
+  return id_values_.As<uint64_t>()[a] < id_values_.As<uint64_t>()[b];
+}
+
+absl::StatusOr<std::string> FileSegment::Payload(uint32_t row) const {
+  const auto* offsets = payload_offsets_.As<uint64_t>();
+  std::string payload(offsets[row + 1] - offsets[row], '\0');
+  MRL_RETURN_IF_ERROR(
+      file_->Read(kPayloadsSection, offsets[row],
+                  absl::MakeSpan(reinterpret_cast<std::byte*>(payload.data()), payload.size())));
+  return payload;
+}
+
+Segment::Memory FileSegment::memory() const {
+  Memory memory;
+  for (const Buffer& level : levels_) memory.levels += level.size();
+  memory.norms = norms_.size();
+  memory.ids = id_values_.size() + id_lengths_.size() + id_heap_.size() + id_order_.size();
+  memory.other = mean_deviation_.size() + sequences_.size() + payload_offsets_.size();
+  return memory;
+}
+
+}  // namespace
 
 absl::StatusOr<std::shared_ptr<const Segment>> Segment::Open(FileSystem& files,
                                                              const std::string& path,
                                                              const SegmentInfo& info,
                                                              const Schema& schema,
                                                              MemoryAccount& account) {
-  auto impl = std::make_unique<Impl>(info, schema, path);
-  MRL_RETURN_IF_ERROR(impl->Open(files, account));
-  return std::shared_ptr<const Segment>(new Segment(std::move(impl)));
+  auto segment = std::make_shared<FileSegment>(info, schema, path);
+  MRL_RETURN_IF_ERROR(segment->Open(files, account));
+  return segment;
 }
 
-const SegmentInfo& Segment::info() const { return impl_->info_; }
-const Schema& Segment::schema() const { return impl_->schema_; }
-uint32_t Segment::rows() const { return impl_->info_.rows; }
-const void* Segment::Level(size_t level) const { return impl_->levels_[level].data(); }
-
-const float* Segment::InverseNorms(uint32_t row) const {
-  if (impl_->norms_.size() == 0) return nullptr;
-  return impl_->norms_.As<float>() + size_t{row} * impl_->schema_.levels();
-}
-
-PointId Segment::Id(uint32_t row) const {
-  if (impl_->is_number(row)) return PointId(impl_->id_values_.As<uint64_t>()[row]);
-  return PointId(std::string(impl_->text(row)));
-}
-
-std::optional<uint32_t> Segment::Find(const PointId& id) const {
-  const auto* begin = impl_->id_order_.As<uint32_t>();
-  const auto* end = begin + rows();
-  const auto* at = std::lower_bound(begin, end, id, [&](uint32_t row, const PointId& value) {
-    return impl_->Compare(row, value) < 0;
-  });
-  if (at == end || impl_->Compare(*at, id) != 0) return std::nullopt;
-  return *at;
-}
-
-bool Segment::IdLess(uint32_t a, uint32_t b) const {
-  if (impl_->is_number(a) != impl_->is_number(b)) return impl_->is_number(a);
-  if (!impl_->is_number(a)) return impl_->text(a) < impl_->text(b);
-  return impl_->id_values_.As<uint64_t>()[a] < impl_->id_values_.As<uint64_t>()[b];
-}
-
-absl::StatusOr<std::string> Segment::Payload(uint32_t row) const {
-  const auto* offsets = impl_->payload_offsets_.As<uint64_t>();
-  std::string text(offsets[row + 1] - offsets[row], '\0');
-  MRL_RETURN_IF_ERROR(
-      impl_->file_->Read(kPayloadsSection, offsets[row],
-                         absl::MakeSpan(reinterpret_cast<std::byte*>(text.data()), text.size())));
-  return text;
+uint32_t Segment::RowAfter(uint64_t sequence) const {
+  uint32_t begin = 0;
+  uint32_t end = rows();
+  while (begin < end) {
+    const uint32_t middle = begin + (end - begin) / 2;
+    if (Sequence(middle) > sequence) {
+      end = middle;
+    } else {
+      begin = middle + 1;
+    }
+  }
+  return begin;
 }
 
 void Segment::Prefix(uint32_t row, size_t level, float* out) const {
   for (size_t i = 0; i <= level; ++i) {
-    const size_t width = schema().level_width(i);
-    if (schema().storage == StorageType::kF16) {
+    const size_t width = schema_.level_width(i);
+    if (schema_.storage == StorageType::kF16) {
       const auto* source = static_cast<const uint16_t*>(Level(i)) + row * width;
       kernels::Active().f16_to_f32(source, width, out);
     } else {
@@ -220,21 +264,10 @@ void Segment::Prefix(uint32_t row, size_t level, float* out) const {
 }
 
 void Segment::Vector(uint32_t row, float* out) const {
-  Prefix(row, schema().levels() - 1, out);
-  if (schema().transform != Transform::kLayerNorm) return;
-  const float mean = impl_->mean_deviation_.As<float>()[2 * size_t{row}];
-  const float deviation = impl_->mean_deviation_.As<float>()[2 * size_t{row} + 1];
-  for (uint32_t i = 0; i < schema().dim; ++i) out[i] = out[i] * deviation + mean;
-}
-
-Segment::Memory Segment::memory() const {
-  Memory memory;
-  for (const Buffer& level : impl_->levels_) memory.levels += level.size();
-  memory.norms = impl_->norms_.size();
-  memory.ids = impl_->id_values_.size() + impl_->id_lengths_.size() + impl_->id_heap_.size() +
-               impl_->id_order_.size();
-  memory.other = impl_->mean_deviation_.size() + impl_->payload_offsets_.size();
-  return memory;
+  Prefix(row, schema_.levels() - 1, out);
+  const float* moments = MeanDeviation(row);
+  if (moments == nullptr) return;
+  for (uint32_t i = 0; i < schema_.dim; ++i) out[i] = out[i] * moments[1] + moments[0];
 }
 
 }  // namespace mrl::store

@@ -1,11 +1,12 @@
-// A segment: an immutable, checksummed set of rows of one schema, self-contained in one file
-// (docs/formats/segment.md). Levels, norms and ids are read into memory; payloads stay on disk.
+// A segment: an immutable set of rows of one schema. On disk it is one checksummed, self-contained
+// file (docs/formats/segment.md): levels, norms and ids are read into memory; payloads stay there.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -24,42 +25,62 @@ struct SegmentInfo {
   uint32_t number = 0;  // names the file: NNNNNN.seg
   std::string uuid;     // 16 random bytes, in 32 hexadecimal digits
   uint32_t rows = 0;
-  uint64_t first_sequence = 0;  // sequence of row 0; row r has first_sequence + r
+  uint64_t first_sequence = 0;  // of row 0
+  // Of the last row; 0 = first_sequence + rows - 1, which is when no number is left out.
+  uint64_t last_sequence = 0;
   uint64_t file_bytes = 0;
+
+  uint64_t end_sequence() const {
+    return last_sequence != 0 ? last_sequence + 1 : first_sequence + rows;
+  }
 };
 
-// Thread-safe: constant after Open.
+// Rows of one schema, side by side, level by level: a file that was opened, or a part of the tail.
+// Thread-safe: constant from the start.
 class Segment {
  public:
   static constexpr uint32_t kRowsMax = 4'000'000;
 
-  // Checks header, table, sizes and every page that is loaded. DATA_LOSS names the file and the
-  // part. Reserves from `account` first.
+  // Opens a file. Checks header, table, sizes and every page that is loaded. DATA_LOSS names the
+  // file and the part. Reserves from `account` first.
   static absl::StatusOr<std::shared_ptr<const Segment>> Open(FileSystem& files,
                                                              const std::string& path,
                                                              const SegmentInfo& info,
                                                              const Schema& schema,
                                                              MemoryAccount& account);
-  ~Segment();
+  virtual ~Segment() = default;
+  Segment(const Segment&) = delete;
+  Segment& operator=(const Segment&) = delete;
 
-  const SegmentInfo& info() const;
-  const Schema& schema() const;
-  uint32_t rows() const;
+  const SegmentInfo& info() const { return info_; }
+  const Schema& schema() const { return schema_; }
+  uint32_t rows() const { return info_.rows; }
 
   // Level `level` (0-based) of all rows, row-major: row r at r * level_width(level) elements of the
   // schema's storage type (float or IEEE half bits). Aligned to 64 bytes, readable 64 bytes past
   // the end.
-  const void* Level(size_t level) const;
+  const void* Level(size_t level) const { return arrays_.levels[level]; }
   // COSINE: 1 / |prefix| of `row` at `level` (0 for a zero prefix). Norms of a row lie side by
   // side: InverseNorms(row)[level]. Null for the other metrics.
-  const float* InverseNorms(uint32_t row) const;
+  const float* InverseNorms(uint32_t row) const {
+    if (arrays_.inverse_norms == nullptr) return nullptr;
+    return arrays_.inverse_norms + size_t{row} * schema_.levels();
+  }
+  // The two numbers that undo layer_norm for `row`; null for the other transforms.
+  const float* MeanDeviation(uint32_t row) const {
+    return arrays_.mean_deviation == nullptr ? nullptr : arrays_.mean_deviation + 2 * size_t{row};
+  }
+  // The number of the write that made the row. Sequences rise with rows.
+  virtual uint64_t Sequence(uint32_t row) const = 0;
+  // The first row whose sequence is above `sequence`; rows() when there is none.
+  uint32_t RowAfter(uint64_t sequence) const;
 
-  PointId Id(uint32_t row) const;
-  std::optional<uint32_t> Find(const PointId& id) const;
+  virtual PointId Id(uint32_t row) const = 0;
+  virtual std::optional<uint32_t> Find(const PointId& id) const = 0;
   // Id order of two rows without building PointIds.
-  bool IdLess(uint32_t a, uint32_t b) const;
+  virtual bool IdLess(uint32_t a, uint32_t b) const = 0;
   // The JSON text stored for a row, "" when it has none. DATA_LOSS for a damaged page.
-  absl::StatusOr<std::string> Payload(uint32_t row) const;
+  virtual absl::StatusOr<std::string> Payload(uint32_t row) const = 0;
   // The first schema().ladder[level] dimensions of a row as floats (stored precision, transformed).
   void Prefix(uint32_t row, size_t level, float* out) const;
   // The vector as written, to stored precision: transform undone.
@@ -69,12 +90,22 @@ class Segment {
   struct Memory {
     uint64_t levels = 0, norms = 0, ids = 0, other = 0;
   };
-  Memory memory() const;
+  virtual Memory memory() const = 0;
+
+ protected:
+  // Where the rows lie; the subclass owns them.
+  struct Arrays {
+    std::vector<const void*> levels;
+    const float* inverse_norms = nullptr;   // [rows][levels], COSINE only
+    const float* mean_deviation = nullptr;  // [rows][2], layer_norm only
+  };
+  Segment(const SegmentInfo& info, const Schema& schema) : info_(info), schema_(schema) {}
+  void SetArrays(Arrays arrays) { arrays_ = std::move(arrays); }
 
  private:
-  class Impl;
-  explicit Segment(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  const SegmentInfo info_;
+  const Schema schema_;
+  Arrays arrays_;
 };
 
 // Why a vector cannot be stored or asked; kNone when it can.
@@ -101,6 +132,7 @@ class SegmentWriter {
     uint64_t first_sequence = 1;
     uint32_t rows_max = Segment::kRowsMax;  // space is laid out for this many; fewer may come
     bool layer_norm = false;                // rows come with mean and deviation
+    bool sequences = false;                 // rows come with sequences, which may leave numbers out
   };
   static absl::StatusOr<std::unique_ptr<SegmentWriter>> Create(FileSystem& files,
                                                                const std::string& path,
@@ -110,10 +142,12 @@ class SegmentWriter {
 
   // `vectors`: ids.size() x dim floats, rounded to the storage type in place (what readers will
   // see). `payloads`: empty, or one JSON text per row. `mean_deviation`: with layer_norm, 2 floats
-  // per row.
+  // per row. `sequences`: with that option, one per row, rising, the last less than 2^32 above the
+  // first.
   absl::Status Append(absl::Span<float> vectors, absl::Span<const PointId> ids,
                       absl::Span<const std::string> payloads,
-                      absl::Span<const float> mean_deviation);
+                      absl::Span<const float> mean_deviation,
+                      absl::Span<const uint64_t> sequences = {});
   uint32_t rows() const;
   // The ids so far.
   IdColumn& ids();

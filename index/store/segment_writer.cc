@@ -1,6 +1,6 @@
 #include <algorithm>
-#include <cmath>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -12,6 +12,7 @@
 #include "index/store/id_column.h"
 #include "index/store/segment.h"
 #include "index/store/segment_sections.h"
+#include "index/store/stored_row.h"
 
 namespace mrl::store {
 namespace {
@@ -31,7 +32,7 @@ class SegmentWriter::Impl {
   absl::Status Create(FileSystem& files, const std::string& path);
   absl::Status Append(absl::Span<float> vectors, absl::Span<const PointId> ids,
                       absl::Span<const std::string> payloads,
-                      absl::Span<const float> mean_deviation);
+                      absl::Span<const float> mean_deviation, absl::Span<const uint64_t> sequences);
   absl::StatusOr<SegmentInfo> Finish();
   IdColumn& ids() { return ids_; }
   uint32_t rows() const { return ids_.rows(); }
@@ -40,6 +41,7 @@ class SegmentWriter::Impl {
   void Round(absl::Span<float> vectors);
   absl::Status AppendLevels(absl::Span<const float> vectors, size_t rows);
   absl::Status AppendNorms(absl::Span<const float> vectors, size_t rows);
+  absl::Status AppendSequences(absl::Span<const uint64_t> sequences);
   absl::Status AppendPayloads(size_t rows, absl::Span<const std::string> payloads);
   absl::Status WriteIds();
   size_t SectionOf(absl::string_view name) const;
@@ -51,6 +53,7 @@ class SegmentWriter::Impl {
   IdColumn ids_;
   std::vector<uint16_t> halves_;  // the chunk in f16
   uint64_t payload_bytes_ = 0;
+  uint64_t last_sequence_ = 0;
 };
 
 size_t SegmentWriter::Impl::SectionOf(absl::string_view name) const {
@@ -72,6 +75,9 @@ absl::Status SegmentWriter::Impl::Create(FileSystem& files, const std::string& p
   if (options_.layer_norm) {
     specs.push_back({.name = kTransformSection, .bytes_max = rows * 2 * sizeof(float)});
   }
+  if (options_.sequences) {
+    specs.push_back({.name = kSequencesSection, .bytes_max = rows * sizeof(uint32_t)});
+  }
   specs.push_back({.name = kIdValuesSection, .bytes_max = rows * sizeof(uint64_t)});
   specs.push_back({.name = kIdOrderSection, .bytes_max = rows * sizeof(uint32_t)});
   specs.push_back({.name = kPayloadOffsetsSection, .bytes_max = (rows + 1) * sizeof(uint64_t)});
@@ -88,11 +94,13 @@ absl::Status SegmentWriter::Impl::Create(FileSystem& files, const std::string& p
 
 absl::Status SegmentWriter::Impl::Append(absl::Span<float> vectors, absl::Span<const PointId> ids,
                                          absl::Span<const std::string> payloads,
-                                         absl::Span<const float> mean_deviation) {
+                                         absl::Span<const float> mean_deviation,
+                                         absl::Span<const uint64_t> sequences) {
   const size_t rows = ids.size();
   CHECK(vectors.size() == rows * schema_.dim);
   CHECK(payloads.empty() || payloads.size() == rows);
   CHECK(mean_deviation.size() == (options_.layer_norm ? 2 * rows : 0));
+  CHECK(sequences.size() == (options_.sequences ? rows : 0));
   if (rows > options_.rows_max - ids_.rows()) {
     return absl::ResourceExhaustedError(absl::StrCat("the segment has room for ", options_.rows_max,
                                                      " rows; ", ids_.rows() + rows, " were given"));
@@ -104,6 +112,7 @@ absl::Status SegmentWriter::Impl::Append(absl::Span<float> vectors, absl::Span<c
     MRL_RETURN_IF_ERROR(
         file_->Append(SectionOf(kTransformSection), format::AsBytes(mean_deviation)));
   }
+  MRL_RETURN_IF_ERROR(AppendSequences(sequences));
   for (const PointId& id : ids) ids_.Append(id);
   return AppendPayloads(rows, payloads);
 }
@@ -134,19 +143,25 @@ absl::Status SegmentWriter::Impl::AppendLevels(absl::Span<const float> vectors, 
 }
 
 absl::Status SegmentWriter::Impl::AppendNorms(absl::Span<const float> vectors, size_t rows) {
-  std::vector<float> norms;
-  norms.reserve(rows * schema_.levels());
+  std::vector<float> norms(rows * schema_.levels());
   for (size_t row = 0; row < rows; ++row) {
-    const float* vector = vectors.data() + row * schema_.dim;
-    double squares = 0;
-    uint32_t i = 0;
-    for (const uint32_t dims : schema_.ladder) {
-      for (; i < dims; ++i) squares += static_cast<double>(vector[i]) * vector[i];
-      const double inverse = squares > 0 ? 1 / std::sqrt(squares) : 0;
-      norms.push_back(std::isfinite(static_cast<float>(inverse)) ? static_cast<float>(inverse) : 0);
-    }
+    InverseNorms(schema_, vectors.data() + row * schema_.dim,
+                 norms.data() + row * schema_.levels());
   }
   return file_->Append(SectionOf(kNormsSection), BytesOf(norms));
+}
+
+absl::Status SegmentWriter::Impl::AppendSequences(absl::Span<const uint64_t> sequences) {
+  std::vector<uint32_t> above;
+  above.reserve(sequences.size());
+  for (const uint64_t sequence : sequences) {
+    CHECK(sequence >= options_.first_sequence);
+    CHECK(sequence - options_.first_sequence <= std::numeric_limits<uint32_t>::max());
+    above.push_back(static_cast<uint32_t>(sequence - options_.first_sequence));
+    last_sequence_ = sequence;
+  }
+  if (!options_.sequences) return absl::OkStatus();
+  return file_->Append(SectionOf(kSequencesSection), BytesOf(above));
 }
 
 absl::Status SegmentWriter::Impl::AppendPayloads(size_t rows,
@@ -191,6 +206,7 @@ absl::StatusOr<SegmentInfo> SegmentWriter::Impl::Finish() {
   info.uuid = format::NewUuid();
   info.rows = rows();
   info.first_sequence = options_.first_sequence;
+  info.last_sequence = last_sequence_;
   MRL_ASSIGN_OR_RETURN(info.file_bytes,
                        file_->Finish({.kind = format::FileKind::kSegment,
                                       .uuid = info.uuid,
@@ -213,8 +229,9 @@ absl::StatusOr<std::unique_ptr<SegmentWriter>> SegmentWriter::Create(FileSystem&
 
 absl::Status SegmentWriter::Append(absl::Span<float> vectors, absl::Span<const PointId> ids,
                                    absl::Span<const std::string> payloads,
-                                   absl::Span<const float> mean_deviation) {
-  return impl_->Append(vectors, ids, payloads, mean_deviation);
+                                   absl::Span<const float> mean_deviation,
+                                   absl::Span<const uint64_t> sequences) {
+  return impl_->Append(vectors, ids, payloads, mean_deviation, sequences);
 }
 
 uint32_t SegmentWriter::rows() const { return impl_->rows(); }

@@ -47,6 +47,10 @@ class Call {
   void Report(const funnel::Trace& trace, const funnel::Plan& plan);
 
   // For the wrapper.
+  // Before Enter: a stream's first message says which collection it is about.
+  void SetCollection(absl::string_view collection) { collection_ = collection; }
+  // State and gate.
+  absl::Status CheckEntry();
   // State, gate and admission, in this order. When it fails, `task` is never run.
   absl::Status Enter(Admission::Task* task);
   absl::Status Resume(Admission::Task* task);
@@ -57,7 +61,6 @@ class Call {
   grpc::Status End(absl::Status status);
 
  private:
-  absl::Status CheckEntry();
   Admission::Claim MakeClaim() const;
   absl::string_view Metadata(const char* name) const;
   std::string RequestId() const;
@@ -72,7 +75,7 @@ class Call {
   const absl::string_view name_;
   const Method* const method_;  // null when it is not in the table
   const grpc::CallbackServerContext& context_;
-  const absl::string_view collection_;
+  absl::string_view collection_;
   const std::chrono::steady_clock::time_point arrival_;
   const std::chrono::system_clock::time_point deadline_;
   Caller caller_;

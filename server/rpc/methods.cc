@@ -4,10 +4,21 @@ namespace mrl::server {
 namespace {
 
 constexpr Method kMethods[] = {
+    {"BatchUpdateAliases", "/mrl.v1.CollectionService/BatchUpdateAliases", Role::kAdmin, false},
+    {"CreateCollection", "/mrl.v1.CollectionService/CreateCollection", Role::kAdmin, true},
+    {"DeleteCollection", "/mrl.v1.CollectionService/DeleteCollection", Role::kAdmin, true},
     {"GetCollection", "/mrl.v1.CollectionService/GetCollection", Role::kRead, true},
     {"GetCollectionStats", "/mrl.v1.CollectionService/GetCollectionStats", Role::kRead, true},
+    {"ListAliases", "/mrl.v1.CollectionService/ListAliases", Role::kRead, false},
     {"ListCollections", "/mrl.v1.CollectionService/ListCollections", Role::kRead, false},
     {"ReloadCollection", "/mrl.v1.CollectionService/ReloadCollection", Role::kAdmin, true},
+    {"BatchGetPoints", "/mrl.v1.PointService/BatchGetPoints", Role::kRead, true},
+    {"CountPoints", "/mrl.v1.PointService/CountPoints", Role::kRead, true},
+    {"DeletePoints", "/mrl.v1.PointService/DeletePoints", Role::kWrite, true},
+    {"ListPoints", "/mrl.v1.PointService/ListPoints", Role::kRead, true},
+    {"UpdatePayload", "/mrl.v1.PointService/UpdatePayload", Role::kWrite, true},
+    {"UpsertPoints", "/mrl.v1.PointService/UpsertPoints", Role::kWrite, true},
+    {"WritePoints", "/mrl.v1.PointService/WritePoints", Role::kWrite, true},
     {"BatchSearch", "/mrl.v1.SearchService/BatchSearch", Role::kRead, true},
     {"ExplainSearch", "/mrl.v1.SearchService/ExplainSearch", Role::kRead, true},
     {"Search", "/mrl.v1.SearchService/Search", Role::kRead, true},

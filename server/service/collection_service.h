@@ -23,6 +23,18 @@ class CollectionService final : public v1::CollectionService::CallbackService {
   grpc::ServerUnaryReactor* ReloadCollection(grpc::CallbackServerContext* context,
                                              const v1::ReloadCollectionRequest* request,
                                              v1::Collection* response) override;
+  grpc::ServerUnaryReactor* CreateCollection(grpc::CallbackServerContext* context,
+                                             const v1::CreateCollectionRequest* request,
+                                             v1::Collection* response) override;
+  grpc::ServerUnaryReactor* DeleteCollection(grpc::CallbackServerContext* context,
+                                             const v1::DeleteCollectionRequest* request,
+                                             google::protobuf::Empty* response) override;
+  grpc::ServerUnaryReactor* BatchUpdateAliases(grpc::CallbackServerContext* context,
+                                               const v1::BatchUpdateAliasesRequest* request,
+                                               v1::BatchUpdateAliasesResponse* response) override;
+  grpc::ServerUnaryReactor* ListAliases(grpc::CallbackServerContext* context,
+                                        const v1::ListAliasesRequest* request,
+                                        v1::ListAliasesResponse* response) override;
 
  private:
   Registry& registry_;

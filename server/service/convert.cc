@@ -138,20 +138,29 @@ absl::StatusOr<funnel::Plan> MakePlan(const collection::Collection& collection,
   return plan;
 }
 
-void ToProto(const Registry::Entry& entry, v1::Collection* out) {
-  out->set_name(entry.path.name);
-  if (!entry.last_open.ok()) out->set_state_message(std::string(entry.last_open.message()));
-  if (entry.collection == nullptr) {
-    out->set_state(v1::Collection::STATE_DAMAGED);
-    return;
+absl::StatusOr<Schema> FromProto(const v1::CreateCollectionRequest& request) {
+  Schema schema;
+  schema.dim = request.dim();
+  schema.ladder.assign(request.ladder().begin(), request.ladder().end());
+  // A dim out of range is refused below; a ladder of it would only be in the way.
+  if (schema.ladder.empty() && schema.dim > 0) schema.ladder = DefaultLadder(schema.dim);
+  if (request.metric() == v1::METRIC_INNER_PRODUCT) schema.metric = Metric::kInnerProduct;
+  if (request.metric() == v1::METRIC_L2) schema.metric = Metric::kL2;
+  if (request.storage() == v1::STORAGE_TYPE_F16) schema.storage = StorageType::kF16;
+  if (request.transform() == v1::TRANSFORM_LAYER_NORM) schema.transform = Transform::kLayerNorm;
+  const bool is_known = v1::Metric_IsValid(request.metric()) &&
+                        v1::StorageType_IsValid(request.storage()) &&
+                        v1::Transform_IsValid(request.transform());
+  if (!is_known) return absl::InvalidArgumentError("a metric, storage or transform is not known");
+  for (const v1::Code& code : request.codes()) schema.codes.push_back({code.dims(), code.bits()});
+  if (schema.codes.empty() && !request.no_codes()) {
+    schema.codes = DefaultCodes(schema.ladder, schema.metric);
   }
-  const collection::Collection& collection = *entry.collection;
-  const Schema& schema = collection.schema();
-  out->set_state(v1::Collection::STATE_SERVING);
-  out->set_uuid(collection.uuid());
-  out->set_generation(collection.generation());
-  out->mutable_create_time()->set_seconds(collection.created_unix_s());
-  out->set_rows(collection.rows());
+  MRL_RETURN_IF_ERROR(schema.Validate());
+  return schema;
+}
+
+void ToProto(const Schema& schema, v1::Collection* out) {
   out->set_dim(schema.dim);
   for (uint32_t dims : schema.ladder) out->add_ladder(dims);
   out->set_metric(ToProto(schema.metric));
@@ -162,6 +171,24 @@ void ToProto(const Registry::Entry& entry, v1::Collection* out) {
     added->set_dims(code.dims);
     added->set_bits(code.bits);
   }
+}
+
+void ToProto(const Registry::Entry& entry, v1::Collection* out) {
+  out->set_name(entry.path.name);
+  if (!entry.last_open.ok()) out->set_state_message(std::string(entry.last_open.message()));
+  if (entry.collection == nullptr) {
+    out->set_state(v1::Collection::STATE_DAMAGED);
+    return;
+  }
+  const collection::Collection& collection = *entry.collection;
+  out->set_state(v1::Collection::STATE_SERVING);
+  out->set_uuid(collection.uuid());
+  out->set_generation(collection.generation());
+  out->mutable_create_time()->set_seconds(collection.created_unix_s());
+  out->set_rows(collection.rows());
+  out->set_read_only(entry.read_only);
+  out->set_sequence(collection.sequence());
+  ToProto(collection.schema(), out);
   for (const std::string& kind : collection.kinds()) out->add_kinds(kind);
 }
 
@@ -205,8 +232,8 @@ void ToProto(const Registry::Entry& entry, const collection::Collection& collect
   out->set_disk_bytes(disk);
 }
 
-void ToProto(const funnel::Trace& trace, const funnel::Plan& plan, uint64_t generation,
-             v1::SearchStats* out) {
+void ToProto(const funnel::Trace& trace, const funnel::Plan& plan,
+             const collection::Collection& collection, v1::SearchStats* out) {
   for (const funnel::StageTrace& stage : trace.stages) {
     v1::StageStats* added = out->add_stages();
     added->set_kind(stage.kind);
@@ -221,7 +248,8 @@ void ToProto(const funnel::Trace& trace, const funnel::Plan& plan, uint64_t gene
   }
   if (!trace.stages.empty()) out->set_rows_scanned(trace.stages.front().candidates_in);
   out->set_plan(plan.ToText());
-  out->set_generation(generation);
+  out->set_generation(collection.generation());
+  out->set_sequence(collection.sequence());
   out->set_multiply_adds(trace.multiply_adds);
   out->set_tile_queries(trace.tile_queries);
 }

@@ -33,12 +33,16 @@ absl::Status CheckQueryDims(const std::string& collection, const Schema& schema,
 absl::StatusOr<funnel::Plan> MakePlan(const collection::Collection& collection,
                                       const v1::SearchOptions& options, uint32_t query_dims);
 
+// The schema that a request asks for, with its defaults; validated.
+absl::StatusOr<Schema> FromProto(const v1::CreateCollectionRequest& request);
+
+void ToProto(const Schema& schema, v1::Collection* out);
 void ToProto(const Registry::Entry& entry, v1::Collection* out);
 void ToProto(const Registry::Entry& entry, const collection::Collection& collection,
              v1::CollectionStats* out);
 // All but the two times.
-void ToProto(const funnel::Trace& trace, const funnel::Plan& plan, uint64_t generation,
-             v1::SearchStats* out);
+void ToProto(const funnel::Trace& trace, const funnel::Plan& plan,
+             const collection::Collection& collection, v1::SearchStats* out);
 void ToProto(const funnel::WhyNot& why_not, v1::WhyNot* out);
 
 }  // namespace mrl::server

@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "server/limits.h"
 #include "server/service/convert.h"
+#include "server/service/points.h"
 
 namespace mrl::server {
 namespace {
@@ -144,7 +145,7 @@ class BatchSource final : public ChunkSource<v1::BatchSearchResponse> {
     next_hit_ = 0;
     searched_ = true;
     stats_.Clear();
-    ToProto(output_.trace, plan_, collection_->generation(), &stats_);
+    ToProto(output_.trace, plan_, *collection_, &stats_);
     stats_.set_queue_micros(call.queue_micros());
     stats_.set_total_micros(micros_);
     return absl::OkStatus();
@@ -198,6 +199,8 @@ struct Asked {
 absl::StatusOr<Asked> Ask(const Registry& registry, const v1::SearchRequest& request) {
   Asked asked;
   MRL_ASSIGN_OR_RETURN(asked.collection, registry.Find(request.collection()));
+  MRL_RETURN_IF_ERROR(
+      CheckSequence(*asked.collection, request.collection(), request.options().min_sequence()));
   MRL_ASSIGN_OR_RETURN(asked.query, ReadQuery(*asked.collection, request));
   MRL_ASSIGN_OR_RETURN(asked.plan, MakePlan(*asked.collection, request.options(),
                                             static_cast<uint32_t>(asked.query.vector.size())));
@@ -223,7 +226,7 @@ absl::Status Reply(Call& call, const v1::SearchRequest& request, const Asked& as
     *response->add_hits() = std::move(hit);
   }
   v1::SearchStats* stats = response->mutable_stats();
-  ToProto(output->trace, asked.plan, asked.collection->generation(), stats);
+  ToProto(output->trace, asked.plan, *asked.collection, stats);
   stats->set_queue_micros(call.queue_micros());
   stats->set_total_micros(call.elapsed_micros());
   return absl::OkStatus();
@@ -274,6 +277,8 @@ void RunSearches(const Registry& registry, absl::Span<JoinedSearch> calls) {
 absl::StatusOr<std::unique_ptr<ChunkSource<v1::BatchSearchResponse>>> OpenBatch(
     const Registry& registry, const v1::BatchSearchRequest& request) {
   MRL_ASSIGN_OR_RETURN(auto collection, registry.Find(request.collection()));
+  MRL_RETURN_IF_ERROR(
+      CheckSequence(*collection, request.collection(), request.options().min_sequence()));
   if (request.rows() == 0 || request.rows() > Limits::kBatchRows) {
     return InvalidField("rows", absl::StrCat("rows is ", request.rows(), "; 1 to ",
                                              Limits::kBatchRows, " are accepted"));

@@ -35,11 +35,26 @@ const TestKey kKeys[] = {{"read-all", Role::kRead, false},   {"read-one", Role::
 // whether it is about one collection. A method that is missing fails the test.
 const std::map<std::string, std::pair<Role, bool>>& Rules() {
   static const auto& rules = *new std::map<std::string, std::pair<Role, bool>>{
-      {"GetCollection", {Role::kRead, true}},    {"GetCollectionStats", {Role::kRead, true}},
-      {"ListCollections", {Role::kRead, false}}, {"ReloadCollection", {Role::kAdmin, true}},
-      {"Search", {Role::kRead, true}},           {"BatchSearch", {Role::kRead, true}},
-      {"ExplainSearch", {Role::kRead, true}},    {"GetConfig", {Role::kAdmin, false}},
+      {"GetCollection", {Role::kRead, true}},
+      {"GetCollectionStats", {Role::kRead, true}},
+      {"ListCollections", {Role::kRead, false}},
+      {"ReloadCollection", {Role::kAdmin, true}},
+      {"Search", {Role::kRead, true}},
+      {"BatchSearch", {Role::kRead, true}},
+      {"ExplainSearch", {Role::kRead, true}},
+      {"GetConfig", {Role::kAdmin, false}},
       {"GetServerInfo", {Role::kRead, false}},
+      {"ListAliases", {Role::kRead, false}},
+      {"BatchGetPoints", {Role::kRead, true}},
+      {"CountPoints", {Role::kRead, true}},
+      {"ListPoints", {Role::kRead, true}},
+      {"DeletePoints", {Role::kWrite, true}},
+      {"UpdatePayload", {Role::kWrite, true}},
+      {"UpsertPoints", {Role::kWrite, true}},
+      {"WritePoints", {Role::kWrite, true}},
+      {"CreateCollection", {Role::kAdmin, true}},
+      {"DeleteCollection", {Role::kAdmin, true}},
+      {"BatchUpdateAliases", {Role::kAdmin, false}},
   };
   return rules;
 }

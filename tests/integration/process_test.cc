@@ -121,7 +121,7 @@ TEST_F(Process, TheClientSaysByItsExitCodeWhatWentWrong) {
 TEST_F(Process, TheServerRefusesWrongUsage) {
   const auto [code, output] = Run({ServerBinary(), "--port", "1"});
   EXPECT_EQ(code, 2);
-  EXPECT_THAT(output, HasSubstr("known keys: index, bind"));
+  EXPECT_THAT(output, HasSubstr("known keys: index, data-dir"));
   const auto [print_code, print] = Run({ServerBinary(), "--print-config", "--grpc-port", "7777"});
   EXPECT_EQ(print_code, 0);
   EXPECT_THAT(print, HasSubstr("grpc-port: 7777  # flag --grpc-port"));

@@ -23,12 +23,15 @@ bool IsText(const FieldDescriptor* field) {
   return field != nullptr && field->type() == FieldDescriptor::TYPE_STRING && !field->is_repeated();
 }
 
-// Sets `collection`, `search.collection` or `name`, whichever there is.
+// Sets `collection`, `collection.name`, `search.collection` or `name`, whichever there is.
 void Name(const std::string& collection, Message* message) {
   const Descriptor* type = message->GetDescriptor();
   const auto* reflection = message->GetReflection();
   const FieldDescriptor* search = type->FindFieldByName("search");
-  if (IsText(type->FindFieldByName("collection"))) {
+  const FieldDescriptor* whole = type->FindFieldByName("collection");
+  if (whole != nullptr && whole->message_type() != nullptr) {
+    Name(collection, reflection->MutableMessage(message, whole));
+  } else if (IsText(type->FindFieldByName("collection"))) {
     reflection->SetString(message, type->FindFieldByName("collection"), collection);
   } else if (search != nullptr && search->message_type() != nullptr) {
     Name(collection, reflection->MutableMessage(message, search));

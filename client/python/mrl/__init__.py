@@ -9,11 +9,13 @@ from mrl.model import (
     CollectionStats,
     Explanation,
     Hit,
+    Point,
     SearchResult,
     SearchStats,
     ServerInfo,
     StageStats,
     WhyNot,
+    Written,
 )
 
 __all__ = [
@@ -24,10 +26,12 @@ __all__ = [
     "Explanation",
     "Hit",
     "MrlError",
+    "Point",
     "SearchResult",
     "SearchStats",
     "ServerInfo",
     "StageStats",
     "Tls",
     "WhyNot",
+    "Written",
 ]

@@ -13,9 +13,10 @@ from mrl import messages, model
 from mrl._proto.mrl.v1 import collection_pb2, server_pb2
 from mrl.connection import CHANNEL_OPTIONS, Stubs, Tls, is_serving, metadata
 from mrl.errors import MrlError
+from mrl.live import LiveCalls
 
 
-class AsyncClient:
+class AsyncClient(LiveCalls):
     """Calls one server. Belongs to one event loop. Failed calls raise MrlError."""
 
     def __init__(self, address: str, *, api_key: str | None = None, tls: Tls | None = None):
@@ -35,6 +36,9 @@ class AsyncClient:
 
     async def close(self) -> None:
         await self._channel.close()
+
+    async def _run(self, rpc, request, convert, timeout_s):
+        return convert(await self._call(rpc, request, timeout_s))
 
     async def search(
         self,

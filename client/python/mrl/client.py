@@ -12,9 +12,10 @@ from mrl import messages, model
 from mrl._proto.mrl.v1 import collection_pb2, server_pb2
 from mrl.connection import CHANNEL_OPTIONS, Stubs, Tls, is_serving, metadata
 from mrl.errors import MrlError
+from mrl.live import LiveCalls
 
 
-class Client:
+class Client(LiveCalls):
     """Calls one server. Safe to share between threads. Failed calls raise MrlError."""
 
     def __init__(self, address: str, *, api_key: str | None = None, tls: Tls | None = None):
@@ -34,6 +35,9 @@ class Client:
 
     def close(self) -> None:
         self._channel.close()
+
+    def _run(self, rpc, request, convert, timeout_s):
+        return convert(self._call(rpc, request, timeout_s))
 
     def search(
         self,

@@ -7,7 +7,12 @@ import pathlib
 
 import grpc
 
-from mrl._proto.mrl.v1 import collection_pb2_grpc, search_pb2_grpc, server_pb2_grpc
+from mrl._proto.mrl.v1 import (
+    collection_pb2_grpc,
+    point_pb2_grpc,
+    search_pb2_grpc,
+    server_pb2_grpc,
+)
 
 # A batch's chunk is about 1 MB and a single reply at most 4 MB; the request may have 64 MB.
 CHANNEL_OPTIONS = [
@@ -43,6 +48,7 @@ class Stubs:
     def __init__(self, channel):
         self.search = search_pb2_grpc.SearchServiceStub(channel)
         self.collections = collection_pb2_grpc.CollectionServiceStub(channel)
+        self.points = point_pb2_grpc.PointServiceStub(channel)
         self.server = server_pb2_grpc.ServerServiceStub(channel)
         self.health = channel.unary_unary("/grpc.health.v1.Health/Check")
 

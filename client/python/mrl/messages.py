@@ -34,10 +34,21 @@ def vector_value(message) -> np.ndarray:
     return np.frombuffer(message.data, dtype=kind)
 
 
-def options(*, k, funnel, exact, score_threshold, with_payload=False, with_vector=False):
+def options(
+    *,
+    k,
+    funnel,
+    exact,
+    score_threshold,
+    with_payload=False,
+    with_vector=False,
+    min_sequence=0,
+):
     if funnel is not None and exact:
         raise ValueError("funnel and exact were both given; a search runs one of them")
-    message = search_pb2.SearchOptions(k=k, with_payload=with_payload, with_vector=with_vector)
+    message = search_pb2.SearchOptions(
+        k=k, with_payload=with_payload, with_vector=with_vector, min_sequence=min_sequence
+    )
     if funnel is not None:
         message.funnel_text = funnel
     elif exact:
@@ -59,6 +70,7 @@ def search_request(
     score_threshold=None,
     with_payload=True,
     with_vector=False,
+    min_sequence=0,
 ) -> search_pb2.SearchRequest:
     if (query is None) == (id is None):
         raise ValueError("a search takes either a vector or an id")
@@ -72,6 +84,7 @@ def search_request(
             score_threshold=score_threshold,
             with_payload=with_payload,
             with_vector=with_vector,
+            min_sequence=min_sequence,
         ),
     )
     if id is not None:
@@ -154,11 +167,12 @@ def collection(message) -> model.Collection:
     return model.Collection(
         ladder=list(message.ladder),
         kinds=list(message.kinds),
+        aliases=list(message.aliases),
         **{
             name: enum.Name(getattr(message, name)).removeprefix(prefix).lower()
             for name, (enum, prefix) in words.items()
         },
-        **_fields(model.Collection, message, skip=("ladder", "kinds", *words)),
+        **_fields(model.Collection, message, skip=("ladder", "kinds", "aliases", *words)),
     )
 
 

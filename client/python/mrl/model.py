@@ -26,6 +26,7 @@ class SearchOptions(BatchOptions, total=False):
     include_self: bool
     with_payload: bool
     with_vector: bool
+    min_sequence: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +59,7 @@ class SearchStats:
     plan: str
     generation: int
     multiply_adds: int
+    sequence: int
     tile_queries: int = 1
 
 
@@ -100,6 +102,27 @@ class Collection:
     storage: str
     transform: str
     kinds: list[str]
+    read_only: bool
+    sequence: int
+    aliases: list[str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """`sequence` is of the write that made it."""
+
+    id: PointId
+    sequence: int
+    payload: dict[str, Any] | None = None
+    vector: np.ndarray | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Written:
+    """What a write did: how many points, and the sequence that a read may ask for."""
+
+    sequence: int
+    points: int
 
 
 @dataclasses.dataclass(frozen=True)

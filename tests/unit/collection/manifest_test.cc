@@ -81,10 +81,10 @@ TEST_F(ManifestFile, IsReadAsItWasWritten) {
 TEST_F(ManifestFile, OfANewerFormatIsRefusedByItsVersion) {
   disk::Manifest newer;
   ASSERT_TRUE(newer.ParseFromString(Good().Serialize()));
-  newer.set_format_version(2);
+  newer.set_format_version(format::kManifestVersion + 1);
   Write(newer.SerializeAsString());
   ExpectRefused(absl::StatusCode::kFailedPrecondition,
-                "the manifest has format version 2; this program reads up to 1: use a newer one");
+                "the manifest has format version 3; this program reads up to 2: use a newer one");
 }
 
 TEST_F(ManifestFile, OfOtherBytesIsDamage) {

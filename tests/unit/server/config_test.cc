@@ -86,8 +86,8 @@ TEST_F(Configuration, IndexesComeFromAMapInTheFile) {
 TEST_F(Configuration, UnknownKeysAreRefusedWithTheKnownOnes) {
   const std::string file = Yaml("grpc_port: 1\n");
   ExpectRefused({"--config", file.c_str()},
-                "unknown key 'grpc_port'; known: index, bind, grpc-port");
-  ExpectRefused({"--grpc_port", "1"}, "known keys: index, bind, grpc-port");
+                "unknown key 'grpc_port'; known: index, data-dir, seal-rows, bind");
+  ExpectRefused({"--grpc_port", "1"}, "known keys: index, data-dir, seal-rows");
 }
 
 TEST_F(Configuration, WrongValuesAreNamed) {

@@ -1,0 +1,204 @@
+// Sealing and merging: a new segment is written beside the others, and one commit puts it in their
+// place.
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "base/status.h"
+#include "index/collection/layout.h"
+#include "index/collection/live_impl.h"
+#include "index/collection/merge_policy.h"
+
+namespace mrl::collection {
+
+absl::StatusOr<uint32_t> LiveCollection::Impl::TakeSegmentNumber() {
+  absl::MutexLock lock(&write_mutex_);
+  MRL_RETURN_IF_ERROR(CheckWritable());
+  return next_segment_++;
+}
+
+absl::Status LiveCollection::Impl::Build(Replacement& replacement) {
+  MRL_ASSIGN_OR_RETURN(const uint32_t number, TakeSegmentNumber());
+  MRL_ASSIGN_OR_RETURN(replacement.built,
+                       BuildSegment(files_, path_, schema_, number, replacement.inputs));
+  if (!replacement.built.has_value()) return absl::OkStatus();
+  Manifest alone;
+  {
+    absl::MutexLock lock(&state_mutex_);
+    alone = *manifest_;
+  }
+  alone.side_files.push_back({number, "scan", replacement.built->scan_bytes});
+  auto opened = OpenSegment(files_, path_, alone, replacement.built->info, account_);
+  if (!opened.ok()) {
+    RemoveSegmentFiles(alone, {number});
+    return opened.status();
+  }
+  replacement.opened = *std::move(opened);
+  return absl::OkStatus();
+}
+
+Manifest LiveCollection::Impl::NextManifest(const Replacement& replacement) const {
+  Manifest next = *manifest_;
+  ++next.generation;
+  next.next_segment = next_segment_;
+  const std::set<uint32_t> gone(replacement.segments.begin(), replacement.segments.end());
+  const auto at = std::find_if(next.segments.begin(), next.segments.end(),
+                               [&](const auto& info) { return gone.count(info.number) > 0; });
+  const ptrdiff_t place = at - next.segments.begin();
+  std::erase_if(next.segments, [&](const auto& info) { return gone.count(info.number) > 0; });
+  std::erase_if(next.side_files, [&](const auto& file) { return gone.count(file.segment) > 0; });
+  if (replacement.epoch.has_value()) next.tail_epoch = *replacement.epoch + 1;
+  if (replacement.built.has_value()) {
+    const store::SegmentInfo& info = replacement.built->info;
+    next.segments.insert(next.segments.begin() + place, info);
+    next.side_files.push_back({info.number, "scan", replacement.built->scan_bytes});
+  }
+  return next;
+}
+
+absl::Status LiveCollection::Impl::CommitReplacement(Replacement& replacement) {
+  absl::MutexLock lock(&write_mutex_);
+  MRL_RETURN_IF_ERROR(CheckWritable());
+  auto next = std::make_shared<const Manifest>(NextManifest(replacement));
+  Batch batch = database_->NewBatch();
+  batch.PutManifest(next->Serialize());
+  for (const uint32_t segment : replacement.segments) batch.DropDeletions(segment);
+  if (replacement.epoch.has_value()) batch.DropEpochsBefore(next->tail_epoch);
+  // Rows that were removed while the segment was built are in it: they are removed here.
+  std::vector<uint32_t> removed;
+  if (replacement.opened != nullptr) {
+    ForEachBuiltRow(replacement.inputs, [&](const BuildInput& input, uint32_t row, uint32_t to) {
+      if (input.part->IsLive(row)) return;
+      batch.PutDeletion(replacement.opened->number(), to, next_sequence_ - 1);
+      removed.push_back(to);
+    });
+  }
+  const absl::Status committed = database_->Commit(batch, /*sync=*/true);
+  if (!committed.ok()) {
+    if (replacement.built.has_value()) {
+      doubtful_segments_.push_back(replacement.built->info.number);
+    }
+    return Fail(committed);
+  }
+  absl::MutexLock state_lock(&state_mutex_);
+  for (const uint32_t row : removed) replacement.opened->Remove(row);
+  if (replacement.epoch.has_value()) {
+    parts_.DropEpoch(*replacement.epoch);
+    if (replacement.opened != nullptr) parts_.AddSegment(std::move(replacement.opened));
+  } else {
+    parts_.ReplaceSegments(replacement.segments, std::move(replacement.opened));
+  }
+  manifest_ = std::move(next);
+  version_ = nullptr;
+  return absl::OkStatus();
+}
+
+void LiveCollection::Impl::RemoveSegmentFiles(const Manifest& manifest,
+                                              const std::vector<uint32_t>& segments) {
+  // A file that stays is unnamed and swept at the next open. Views that run keep theirs open.
+  const std::set<uint32_t> gone(segments.begin(), segments.end());
+  for (const Manifest::SideFile& file : manifest.side_files) {
+    if (gone.count(file.segment) == 0) continue;
+    files_.Remove(SideFilePath(path_, file.segment, file.kind)).IgnoreError();
+  }
+  for (const uint32_t segment : segments) {
+    files_.Remove(SegmentPath(path_, segment)).IgnoreError();
+  }
+}
+
+bool LiveCollection::Impl::HasFullEpoch() const {
+  absl::MutexLock lock(&state_mutex_);
+  return std::any_of(parts_.parts().begin(), parts_.parts().end(),
+                     [&](const auto& part) { return part->is_tail() && part->epoch() < epoch_; });
+}
+
+absl::Status LiveCollection::Impl::SealEpoch(uint32_t epoch) {
+  Replacement replacement;
+  replacement.epoch = epoch;
+  {
+    absl::MutexLock lock(&state_mutex_);
+    for (const auto& part : parts_.parts()) {
+      if (!part->is_tail() || part->epoch() != epoch || part->rows() == 0) continue;
+      replacement.inputs.push_back({part.get(), part->segment(), part->Live()});
+    }
+  }
+  MRL_RETURN_IF_ERROR(Build(replacement));
+  MRL_RETURN_IF_ERROR(CommitReplacement(replacement));
+  return database_->ReclaimEpochsBefore(epoch + 1);
+}
+
+absl::Status LiveCollection::Impl::SealFullEpochs() {
+  while (true) {
+    std::optional<uint32_t> oldest;
+    {
+      absl::MutexLock lock(&state_mutex_);
+      for (const auto& part : parts_.parts()) {
+        if (!part->is_tail() || part->epoch() >= epoch_) continue;
+        oldest = std::min(oldest.value_or(part->epoch()), part->epoch());
+      }
+    }
+    if (!oldest.has_value()) return absl::OkStatus();
+    MRL_RETURN_IF_ERROR(SealEpoch(*oldest));
+  }
+}
+
+absl::Status LiveCollection::Impl::Seal() {
+  absl::MutexLock lock(&seal_mutex_);
+  {
+    absl::MutexLock write_lock(&write_mutex_);
+    MRL_RETURN_IF_ERROR(CheckWritable());
+    absl::MutexLock state_lock(&state_mutex_);
+    if (parts_.EpochRows(epoch_) > 0) ++epoch_;
+  }
+  return SealFullEpochs();
+}
+
+std::vector<uint32_t> LiveCollection::Impl::ChooseSegments() const {
+  absl::MutexLock lock(&state_mutex_);
+  std::vector<SegmentSize> sizes;
+  for (const auto& part : parts_.parts()) {
+    if (part->is_tail()) continue;
+    const store::SegmentInfo& info = part->segment()->info();
+    sizes.push_back({.number = info.number,
+                     .rows = info.rows,
+                     .live_rows = part->live_rows(),
+                     .first_sequence = info.first_sequence,
+                     .end_sequence = info.end_sequence()});
+  }
+  return ChooseMerge(sizes, options_.merge_fan_in, options_.segment_rows_max);
+}
+
+absl::StatusOr<bool> LiveCollection::Impl::MergeOnce() {
+  Replacement replacement;
+  replacement.segments = ChooseSegments();
+  if (replacement.segments.empty()) return false;
+  std::shared_ptr<const Manifest> before;
+  {
+    absl::MutexLock lock(&state_mutex_);
+    before = manifest_;
+    for (const uint32_t number : replacement.segments) {
+      LivePart* part = parts_.FindSegment(number);
+      replacement.inputs.push_back({part, part->segment(), part->Live()});
+    }
+  }
+  MRL_RETURN_IF_ERROR(Build(replacement));
+  MRL_RETURN_IF_ERROR(CommitReplacement(replacement));
+  RemoveSegmentFiles(*before, replacement.segments);
+  return true;
+}
+
+absl::Status LiveCollection::Impl::Maintain() {
+  absl::MutexLock merge_lock(&merge_mutex_);
+  bool more = true;
+  while (more) {
+    {
+      absl::MutexLock seal_lock(&seal_mutex_);
+      MRL_RETURN_IF_ERROR(SealFullEpochs());
+    }
+    MRL_ASSIGN_OR_RETURN(more, MergeOnce());
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace mrl::collection

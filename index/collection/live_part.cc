@@ -1,0 +1,78 @@
+#include "index/collection/live_part.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "index/coarse/stand_in.h"
+
+namespace mrl::collection {
+
+LivePart::LivePart(std::shared_ptr<const store::Segment> segment, Indexes indexes,
+                   const std::vector<std::string>& kinds)
+    : kinds_(kinds), segment_(std::move(segment)), indexes_(std::move(indexes)) {
+  MakeIndexes();
+}
+
+LivePart::LivePart(std::shared_ptr<store::Tail> tail, uint32_t epoch,
+                   std::vector<std::string> kinds)
+    : tail_(std::move(tail)), epoch_(epoch), kinds_(std::move(kinds)) {}
+
+void LivePart::MakeIndexes() {
+  Indexes made;
+  for (const std::string& kind : kinds_) {
+    const auto found = std::find_if(indexes_.begin(), indexes_.end(),
+                                    [&](const auto& index) { return index->kind() == kind; });
+    made.push_back(found != indexes_.end() ? *found : coarse::MakeStandIn(kind, segment_));
+  }
+  indexes_ = std::move(made);
+}
+
+std::optional<uint32_t> LivePart::Find(const PointId& id) const {
+  const std::optional<uint32_t> row =
+      is_tail() ? tail_->Find(id, tail_->rows()) : segment_->Find(id);
+  return row.has_value() && IsLive(*row) ? row : std::nullopt;
+}
+
+bool LivePart::IsLive(uint32_t row) const {
+  return row / 64 >= removed_bits_.size() || ((removed_bits_[row / 64] >> (row % 64)) & 1) == 0;
+}
+
+const std::shared_ptr<const store::Segment>& LivePart::segment() {
+  if (segment_ == nullptr) segment_ = store::Tail::View(tail_, tail_->rows());
+  return segment_;
+}
+
+void LivePart::Remove(uint32_t row) {
+  CHECK(row < rows() && IsLive(row));
+  if (row / 64 >= removed_bits_.size()) removed_bits_.resize(row / 64 + 1);
+  removed_bits_[row / 64] |= uint64_t{1} << (row % 64);
+  ++removed_;
+  live_ = nullptr;
+}
+
+void LivePart::Append(store::StoredRow row) {
+  tail_->Append(std::move(row));
+  segment_ = nullptr;
+  indexes_.clear();
+  live_ = nullptr;
+}
+
+LivePart::Bitmap LivePart::Live() {
+  if (removed_ == 0) return nullptr;
+  if (live_ != nullptr) return live_;
+  auto live = std::make_shared<std::vector<uint64_t>>((rows() + 63) / 64, ~uint64_t{0});
+  for (size_t word = 0; word < std::min(live->size(), removed_bits_.size()); ++word) {
+    (*live)[word] = ~removed_bits_[word];
+  }
+  live_ = std::move(live);
+  return live_;
+}
+
+funnel::View::Part LivePart::Publish() {
+  segment();
+  if (indexes_.empty()) MakeIndexes();
+  return {.segment = segment_, .indexes = indexes_, .allowed = Live()};
+}
+
+}  // namespace mrl::collection

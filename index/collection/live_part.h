@@ -1,0 +1,71 @@
+// One part of a collection that is written to: a segment, or a block of the tail; and which of its
+// rows are live.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "index/funnel/run.h"
+#include "index/store/segment.h"
+#include "index/store/tail.h"
+
+namespace mrl::collection {
+
+// Not thread-safe, but for this: while nobody changes it, Find, IsLive, Sequence and the counts may
+// be called beside Publish, Live and segment. What it hands out is constant and outlives it.
+class LivePart {
+ public:
+  using Bitmap = std::shared_ptr<const std::vector<uint64_t>>;  // null = all rows
+  using Indexes = std::vector<std::shared_ptr<const coarse::CoarseIndex>>;
+
+  // A segment file with its coarse indexes, the active one first. `kinds`: those that searches may
+  // ask for; one that is missing is stood in for.
+  LivePart(std::shared_ptr<const store::Segment> segment, Indexes indexes,
+           const std::vector<std::string>& kinds);
+  // A block of the tail.
+  LivePart(std::shared_ptr<store::Tail> tail, uint32_t epoch, std::vector<std::string> kinds);
+
+  bool is_tail() const { return tail_ != nullptr; }
+  uint32_t epoch() const { return epoch_; }                    // of the tail
+  uint32_t number() const { return segment_->info().number; }  // of the segment file
+  uint32_t rows() const { return is_tail() ? tail_->rows() : segment_->rows(); }
+  uint32_t live_rows() const { return rows() - removed_; }
+  // Rows that still fit into a block of the tail.
+  uint32_t room() const { return is_tail() ? tail_->rows_max() - tail_->rows() : 0; }
+
+  // The live row of an id.
+  std::optional<uint32_t> Find(const PointId& id) const;
+  bool IsLive(uint32_t row) const;
+  uint64_t Sequence(uint32_t row) const {
+    return is_tail() ? tail_->Sequence(row) : segment_->Sequence(row);
+  }
+  // The rows so far.
+  const std::shared_ptr<const store::Segment>& segment();
+
+  // A row that is live.
+  void Remove(uint32_t row);
+  // Into a block of the tail that has room().
+  absl::Status Reserve(uint64_t bytes) { return tail_->Reserve(bytes); }
+  void Append(store::StoredRow row);
+
+  // As of now.
+  Bitmap Live();
+  funnel::View::Part Publish();
+
+ private:
+  void MakeIndexes();
+
+  std::shared_ptr<store::Tail> tail_;
+  const uint32_t epoch_ = 0;
+  const std::vector<std::string> kinds_;
+  std::shared_ptr<const store::Segment> segment_;  // of the tail: a view, null when it is outdated
+  Indexes indexes_;                                // as segment_
+  std::vector<uint64_t> removed_bits_;             // grows with the highest row that was removed
+  uint32_t removed_ = 0;
+  Bitmap live_;  // null when all rows are live or it is outdated
+};
+
+}  // namespace mrl::collection

@@ -1,0 +1,107 @@
+#include "index/collection/loader.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "index/coarse/coarse.h"
+#include "index/collection/layout.h"
+
+namespace mrl::collection {
+namespace {
+
+absl::Status LoadDeletions(const Database& database, PartList& parts) {
+  return database.ForEachDeletion([&](uint32_t segment, uint32_t row) {
+    LivePart* part = parts.FindSegment(segment);
+    if (part == nullptr || row >= part->rows()) {
+      return absl::DataLossError(
+          absl::StrCat("deletions: there is no row ", row, " of segment ", segment));
+    }
+    part->Remove(row);
+    return absl::OkStatus();
+  });
+}
+
+absl::Status LoadTail(const Database& database, Loaded& loaded) {
+  const Schema& schema = loaded.manifest.schema;
+  return database.ForEachRow(
+      [&](uint32_t epoch, uint64_t sequence, absl::string_view bytes) -> absl::Status {
+        MRL_ASSIGN_OR_RETURN(store::StoredRow row, store::DecodeRow(schema, bytes));
+        row.sequence = sequence;
+        MRL_ASSIGN_OR_RETURN(const std::optional<uint64_t> current, database.GetId(row.id));
+        loaded.epoch = std::max(loaded.epoch, epoch);
+        loaded.sequence = std::max(loaded.sequence, sequence);
+        if (current != sequence) return absl::OkStatus();
+        if (epoch < loaded.manifest.tail_epoch) {
+          return absl::DataLossError(
+              absl::StrCat("tail: a row of epoch ", epoch, " is there, which is sealed"));
+        }
+        MRL_RETURN_IF_ERROR(loaded.parts.MakeRoom(epoch, 1, row.payload.size()));
+        loaded.parts.Append(epoch, std::move(row));
+        return absl::OkStatus();
+      });
+}
+
+// All but the rows.
+absl::StatusOr<Loaded> LoadHead(const std::string& path, const Database& database,
+                                MemoryAccount& account) {
+  const absl::StatusOr<std::string> bytes = database.GetManifest();
+  if (!bytes.ok()) return Annotate(bytes.status(), path);
+  const absl::StatusOr<Manifest> manifest = Manifest::Parse(*bytes);
+  if (!manifest.ok()) return Annotate(manifest.status(), path);
+  const absl::StatusOr<uint64_t> sequence = database.GetSequence();
+  if (!sequence.ok()) return Annotate(sequence.status(), path);
+  return Loaded{.manifest = *manifest,
+                .parts = PartList(manifest->schema, manifest->kinds(), account),
+                .sequence = *sequence,
+                .epoch = manifest->tail_epoch};
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<LivePart>> OpenSegment(FileSystem& files, const std::string& path,
+                                                      const Manifest& manifest,
+                                                      const store::SegmentInfo& info,
+                                                      MemoryAccount& account) {
+  MRL_ASSIGN_OR_RETURN(
+      const auto segment,
+      store::Segment::Open(files, SegmentPath(path, info.number), info, manifest.schema, account));
+  LivePart::Indexes indexes;
+  for (const Manifest::SideFile& file : manifest.side_files) {
+    if (file.segment != info.number) continue;
+    const std::string side_path = SideFilePath(path, info.number, file.kind);
+    auto index = file.kind == "faiss" ? coarse::OpenFaiss(files, side_path, segment, account)
+                                      : coarse::OpenScan(files, side_path, segment, account);
+    MRL_RETURN_IF_ERROR(index.status());
+    indexes.push_back(*std::move(index));
+  }
+  if (indexes.empty()) {
+    return absl::DataLossError(
+        absl::StrCat(path, ": manifest: segment ", info.number, " has no coarse index"));
+  }
+  return std::make_unique<LivePart>(segment, std::move(indexes), manifest.kinds());
+}
+
+absl::StatusOr<Loaded> Load(FileSystem& files, const std::string& path, const Database& database,
+                            MemoryAccount& account) {
+  MRL_ASSIGN_OR_RETURN(Loaded loaded, LoadHead(path, database, account));
+  for (const store::SegmentInfo& info : loaded.manifest.segments) {
+    MRL_ASSIGN_OR_RETURN(auto part, OpenSegment(files, path, loaded.manifest, info, account));
+    loaded.parts.AddSegment(std::move(part));
+    loaded.sequence = std::max(loaded.sequence, info.end_sequence() - 1);
+  }
+  MRL_RETURN_IF_ERROR(Annotate(LoadDeletions(database, loaded.parts), path));
+  MRL_RETURN_IF_ERROR(Annotate(LoadTail(database, loaded), path));
+  return loaded;
+}
+
+absl::StatusOr<Loaded> LoadReadOnly(FileSystem& files, const std::string& path,
+                                    MemoryAccount& account) {
+  MRL_ASSIGN_OR_RETURN(const std::unique_ptr<Database> database,
+                       Database::OpenReadOnly(DatabasePath(path)));
+  return Load(files, path, *database, account);
+}
+
+}  // namespace mrl::collection
