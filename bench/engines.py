@@ -77,7 +77,7 @@ class Rival:
             start = time.perf_counter()
             ids = [np.asarray(ask(queries[i:i + in_flight])) for i in range(0, len(queries), in_flight)]
             spent = time.perf_counter() - start
-            found[setting] = (recall(np.concatenate(ids).astype(np.int64), truth), spent * 1e3 / len(queries))
+            found[setting] = (recall(self.base, queries, np.concatenate(ids).astype(np.int64), truth), spent * 1e3 / len(queries))
         return found
 
 

@@ -86,5 +86,12 @@ def load(folder, part):
     return np.load(f"{folder}/{part}.npy"), np.load(f"{folder}/truth_{part}.npy")
 
 
-def recall(ids, truth):
-    return float(np.mean([len(set(a) & set(b)) / K for a, b in zip(ids.tolist(), truth.tolist())]))
+def recall(base, queries, ids, truth):
+    """Share of the true K found; a row whose score ties with the last true one (to 1e-6) is as good."""
+    found = 0
+    for query, got, true in zip(queries, ids, truth):
+        got = np.unique(got[got >= 0])
+        scores = np.asarray(base[got], np.float32) @ query
+        last = np.min(np.asarray(base[true], np.float32) @ query)
+        found += min(K, int(np.count_nonzero(scores >= last - 1e-6)))
+    return found / (K * len(queries))

@@ -78,9 +78,17 @@ class Engine:
         self.process.join()
 
 
+def run(engine, settings, part, args):
+    """Exact search, which takes long and always finds all, is asked for with few queries."""
+    found = engine.run([one for one in settings if one != "exact"], part, args.in_flight, args.queries)
+    if "exact" in settings:
+        found |= engine.run(["exact"], part, args.in_flight, min(args.queries, max(args.in_flight, 30)))
+    return found
+
+
 def chosen(engine, args):
     """{target: the cheapest setting that reaches it on the choosing queries}"""
-    found = engine.run(engine.settings, "choose", args.in_flight, args.queries)
+    found = run(engine, engine.settings, "choose", args)
     best = {}
     for target in TARGETS:
         enough = [(millis, setting) for setting, (recall, millis) in found.items() if recall >= target]
@@ -96,10 +104,7 @@ def measure(engines, args):
     for _ in range(args.rounds):
         for engine in engines:
             wanted = settings[engine.kind]
-            asked = list(dict.fromkeys(wanted.values()))
-            few = [one for one in asked if one == "exact"]
-            found = engine.run([one for one in asked if one != "exact"], "report", args.in_flight, args.queries)
-            found |= engine.run(few, "report", args.in_flight, max(args.in_flight, 30)) if few else {}
+            found = run(engine, list(dict.fromkeys(wanted.values())), "report", args)
             for target, setting in wanted.items():
                 recall, millis = found[setting]
                 measured.setdefault((engine.kind, target), (setting, recall, []))[2].append(millis)

@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "base/status.h"
 #include "index/coarse/exact_scan.h"
+#include "index/funnel/cut.h"
 #include "index/funnel/stages.h"
 #include "index/funnel/why_not.h"
 #include "index/transform/transform.h"

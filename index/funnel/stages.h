@@ -4,7 +4,6 @@
 // prefix reads the new levels only.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -43,20 +42,6 @@ struct BeforeByRow {
 };
 // Keys fall, equal keys by id: the order of a result.
 bool BeforeById(const View& view, const Shortlisted& a, const Shortlisted& b);
-
-// Keeps the first `keep` by `before`, in no order. Returns the last key kept (0 of none).
-template <typename Before>
-float CutTo(std::vector<Shortlisted>& candidates, size_t keep, const Before& before) {
-  if (candidates.empty()) return 0;
-  if (candidates.size() > keep) {
-    std::nth_element(candidates.begin(), candidates.begin() + static_cast<ptrdiff_t>(keep),
-                     candidates.end(), before);
-    candidates.resize(keep);
-  }
-  float last = candidates.front().key;
-  for (const Shortlisted& candidate : candidates) last = std::min(last, candidate.key);
-  return last;
-}
 
 // The index of `part` that has `kind`; FAILED_PRECONDITION when there is none.
 absl::StatusOr<const coarse::CoarseIndex*> IndexOf(const View::Part& part, absl::string_view kind);

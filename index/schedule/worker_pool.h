@@ -10,17 +10,18 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "base/parallel.h"
 
 namespace mrl::schedule {
 
 // Thread-safe. Tasks start in the order they were submitted.
-class WorkerPool {
+class WorkerPool final : public Parallel {
  public:
   // `threads` and `queue_max` are at least 1. `queue_max` bounds the tasks that wait, not those
   // that run.
   WorkerPool(size_t threads, size_t queue_max);
   // Shuts down, if nobody did.
-  ~WorkerPool();
+  ~WorkerPool() override;
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
 
@@ -37,6 +38,10 @@ class WorkerPool {
   // Tasks that wait now.
   size_t queued() const;
 
+  // Idle workers help, and only while no task waits.
+  size_t width() const override;
+  void Run(size_t pieces, absl::FunctionRef<void(size_t)> piece) override;
+
  private:
   void Work();
   bool HasWorkOrStops() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
@@ -47,6 +52,7 @@ class WorkerPool {
   mutable absl::Mutex mutex_;
   std::deque<std::function<void()>> queue_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  size_t running_ ABSL_GUARDED_BY(mutex_) = 0;  // workers with a task
   absl::Mutex join_mutex_;  // one Shutdown joins, the others wait for it
   std::vector<std::thread> workers_;
 };

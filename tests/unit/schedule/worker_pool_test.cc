@@ -92,5 +92,59 @@ TEST(WorkerPool, TakesTasksFromManyThreads) {
   EXPECT_EQ(done, 800);
 }
 
+TEST(WorkerPool, RunsEachPieceOnceOnTheCallerAndOnIdleWorkers) {
+  WorkerPool pool(3, 10);
+  std::vector<std::atomic<int>> ran(100);
+  std::atomic<int> inside = 0;
+  absl::Notification met;
+  pool.Run(ran.size(), [&](size_t piece) {
+    // The first pieces wait for each other, which one thread alone could not.
+    if (++inside == 2) met.Notify();
+    met.WaitForNotification();
+    ++ran[piece];
+  });
+  for (const std::atomic<int>& times : ran) EXPECT_EQ(times, 1);
+  pool.Run(0, [](size_t) { FAIL() << "there is no piece"; });
+}
+
+TEST(WorkerPool, RunsPiecesOnTheCallerWhereNobodyIsIdle) {
+  WorkerPool pool(1, 1);
+  absl::Notification running;
+  absl::Notification release;
+  ASSERT_TRUE(pool.Submit([&] {
+                    running.Notify();
+                    release.WaitForNotification();
+                  })
+                  .ok());
+  running.WaitForNotification();
+  EXPECT_EQ(pool.width(), 1);
+  const std::thread::id caller = std::this_thread::get_id();
+  int ran = 0;
+  pool.Run(5, [&](size_t) {
+    EXPECT_EQ(std::this_thread::get_id(), caller);
+    ++ran;
+  });
+  EXPECT_EQ(ran, 5);
+  release.Notify();
+  pool.Shutdown();
+  pool.Run(2, [&](size_t) { ++ran; });
+  EXPECT_EQ(ran, 7);
+}
+
+TEST(WorkerPool, PiecesOfManyCallersDoNotMix) {
+  WorkerPool pool(2, 10);
+  std::vector<std::thread> callers;
+  for (int t = 0; t < 4; ++t) {
+    callers.emplace_back([&pool] {
+      for (int round = 0; round < 200; ++round) {
+        std::atomic<int> sum = 0;
+        pool.Run(8, [&](size_t piece) { sum += static_cast<int>(piece); });
+        EXPECT_EQ(sum, 28);
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+}
+
 }  // namespace
 }  // namespace mrl::schedule
