@@ -65,17 +65,19 @@ float LargestScale(const std::vector<float>& values) {
   return std::min(kernels::kBitWeightMax / largest, kernels::kBitStripSum / largest_sum);
 }
 
+// Without branches: bits of weights are as good as random.
 std::vector<uint64_t> PlanesOf(const std::vector<int8_t>& weights) {
   const size_t strips = weights.size() / kernels::kStripBits;
   std::vector<uint64_t> planes(kernels::kBitPlanes * strips);
-  for (size_t i = 0; i < weights.size(); ++i) {
-    const size_t strip = i / kernels::kStripBits;
-    const uint64_t one = uint64_t{1} << (i % kernels::kStripBits);
-    const int magnitude = std::abs(weights[i]);
-    if (weights[i] > 0) planes[strip] |= one;
-    for (size_t p = 1; p < kernels::kBitPlanes; ++p) {
-      if ((magnitude >> (p - 1) & 1) != 0) planes[p * strips + strip] |= one;
+  for (size_t strip = 0; strip < strips; ++strip) {
+    std::array<uint64_t, kernels::kBitPlanes> words = {};
+    for (size_t i = 0; i < kernels::kStripBits; ++i) {
+      const int weight = weights[strip * kernels::kStripBits + i];
+      const auto magnitude = static_cast<uint64_t>(std::abs(weight));
+      words[0] |= static_cast<uint64_t>(weight > 0) << i;
+      for (size_t p = 1; p < words.size(); ++p) words[p] |= (magnitude >> (p - 1) & 1) << i;
     }
+    for (size_t p = 0; p < words.size(); ++p) planes[p * strips + strip] = words[p];
   }
   return planes;
 }

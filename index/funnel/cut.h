@@ -19,18 +19,23 @@ float KeyOfRank(absl::Span<const float> keys, size_t rank);
 template <typename Before>
 float CutTo(std::vector<Shortlisted>& candidates, size_t keep, const Before& before) {
   if (candidates.empty()) return 0;
-  std::vector<float> keys;
-  keys.reserve(candidates.size());
-  for (const Shortlisted& candidate : candidates) keys.push_back(candidate.key);
-  if (candidates.size() <= keep) return *std::min_element(keys.begin(), keys.end());
+  std::vector<float> keys(candidates.size());
+  for (size_t i = 0; i < keys.size(); ++i) keys[i] = candidates[i].key;
+  if (keys.size() <= keep) return *std::min_element(keys.begin(), keys.end());
   const float last = KeyOfRank(keys, keep);
-  // Those that tie with the last go behind the others; only they need the whole order.
-  const auto ties = std::partition(candidates.begin(), candidates.end(),
-                                   [last](const Shortlisted& one) { return one.key > last; });
-  const auto end = std::partition(ties, candidates.end(),
-                                  [last](const Shortlisted& one) { return one.key == last; });
-  const auto kept = candidates.begin() + static_cast<ptrdiff_t>(keep);
-  if (kept < end) std::nth_element(ties, kept, end, before);
+  std::vector<Shortlisted> ties;  // only those that tie with the last need the whole order
+  size_t kept = 0;
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (keys[i] < last) continue;
+    if (keys[i] == last) {
+      ties.push_back(candidates[i]);
+    } else {
+      candidates[kept++] = candidates[i];
+    }
+  }
+  const auto wanted = static_cast<ptrdiff_t>(keep - kept);
+  std::nth_element(ties.begin(), ties.begin() + wanted - 1, ties.end(), before);
+  std::copy_n(ties.begin(), wanted, candidates.begin() + static_cast<ptrdiff_t>(kept));
   candidates.resize(keep);
   return last;
 }
