@@ -29,9 +29,7 @@ class Pieces {
     absl::MutexLock lock(&mutex_);
     ended_ += ended;
   }
-  void WaitForAll() {
-    absl::MutexLock lock(&mutex_, absl::Condition(this, &Pieces::AllEnded));
-  }
+  void WaitForAll() { absl::MutexLock lock(&mutex_, absl::Condition(this, &Pieces::AllEnded)); }
 
  private:
   bool AllEnded() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return ended_ == count_; }

@@ -53,7 +53,7 @@ class WorkerPool final : public Parallel {
   std::deque<std::function<void()>> queue_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   size_t running_ ABSL_GUARDED_BY(mutex_) = 0;  // workers with a task
-  absl::Mutex join_mutex_;  // one Shutdown joins, the others wait for it
+  absl::Mutex join_mutex_;                      // one Shutdown joins, the others wait for it
   std::vector<std::thread> workers_;
 };
 
