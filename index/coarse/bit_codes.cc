@@ -72,7 +72,7 @@ std::vector<uint64_t> PlanesOf(const std::vector<int8_t>& weights) {
   for (size_t strip = 0; strip < strips; ++strip) {
     std::array<uint64_t, kernels::kBitPlanes> words = {};
     for (size_t i = 0; i < kernels::kStripBits; ++i) {
-      const int weight = weights[strip * kernels::kStripBits + i];
+      const int8_t weight = weights[strip * kernels::kStripBits + i];
       const auto magnitude = static_cast<uint64_t>(std::abs(weight));
       words[0] |= static_cast<uint64_t>(weight > 0) << i;
       for (size_t p = 1; p < words.size(); ++p) words[p] |= (magnitude >> (p - 1) & 1) << i;

@@ -251,6 +251,7 @@ absl::StatusOr<WriteResult> LiveCollection::Impl::Delete(absl::Span<const PointI
 absl::StatusOr<std::vector<PreparedPoint>> LiveCollection::Impl::RewritePayloads(
     std::vector<PayloadWrite> payloads) {
   std::vector<std::string> keys;
+  keys.reserve(payloads.size());
   for (const PayloadWrite& write : payloads) keys.push_back(IdKey(write.id));
   std::vector<PreparedPoint> points;
   for (const size_t i : LastOfEach(keys)) {
@@ -361,7 +362,7 @@ absl::Status LiveCollection::Create(FileSystem& files, const std::string& path,
     MRL_RETURN_IF_ERROR(files.Rename(temporary, path));
     return files.SyncDirectory(ParentPath(path));
   };
-  const absl::Status made = make();
+  absl::Status made = make();
   if (!made.ok()) files.RemoveTree(temporary).IgnoreError();
   return made;
 }
