@@ -107,7 +107,7 @@ absl::Status DataFolder::Create(const std::string& name, const Schema& schema) {
     return named;
   }
   Entry entry = OpenCollection(name, uuid);
-  const absl::Status opened = entry.opened;
+  absl::Status opened = entry.opened;
   absl::MutexLock lock(&mutex_);
   entries_[name] = std::move(entry);
   return opened;
@@ -135,7 +135,7 @@ absl::Status DataFolder::Reopen(const std::string& name) {
   MRL_ASSIGN_OR_RETURN(const Entry before, Get(name));
   if (before.live != nullptr) return absl::OkStatus();
   Entry entry = OpenCollection(name, catalog_->collections().at(name));
-  const absl::Status opened = entry.opened;
+  absl::Status opened = entry.opened;
   absl::MutexLock lock(&mutex_);
   entries_[name] = std::move(entry);
   return opened;

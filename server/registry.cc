@@ -168,7 +168,7 @@ absl::Status Registry::Reload(const std::string& name) {
   absl::MutexLock reload_lock(&reload_mutex_);
   MRL_ASSIGN_OR_RETURN(Entry entry, Get(name));
   if (!entry.read_only) {
-    const absl::Status opened = data_->Reopen(entry.path.name);
+    absl::Status opened = data_->Reopen(entry.path.name);
     Report(entry.path.name, opened.ok());
     return opened;
   }
