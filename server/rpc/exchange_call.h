@@ -69,7 +69,7 @@ class ExchangeCall final : public grpc::ServerBidiReactor<Request, Response>,
   }
 
   absl::Status RefuseEmpty() {
-    const absl::Status allowed = call_.CheckEntry();
+    absl::Status allowed = call_.CheckEntry();
     if (!allowed.ok()) return allowed;
     return absl::InvalidArgumentError("the stream has no request that can be read");
   }
