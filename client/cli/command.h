@@ -18,6 +18,7 @@ enum ExitCode : int {
   kUsage = 2,
   kBadInput = 65,
   kUnavailable = 69,
+  kIo = 74,
   kInterrupted = 130,
 };
 
@@ -29,6 +30,10 @@ struct Globals {
   std::string tls_ca, tls_cert, tls_key;  // files; naming one turns TLS on
   std::string api_key_file;               // wins over MRL_API_KEY; a flag would be seen by others
 };
+
+// The error of a file of this machine, marked so that the program exits with kIo: the server's
+// errors have the same codes and other exits.
+absl::Status LocalFileError(absl::Status status);
 
 // Adds the flags of `globals` to `app`.
 void AddConnectionFlags(CLI::App& app, Globals* globals);

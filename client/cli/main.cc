@@ -4,13 +4,17 @@
 
 #include <cstdio>
 
+#include "absl/strings/cord.h"
 #include "absl/time/time.h"
 #include "client/cli/command.h"
 
 namespace mrl::cli {
 namespace {
 
+constexpr char kLocalFile[] = "mrl.local_file";
+
 int CodeOf(const absl::Status& status) {
+  if (status.GetPayload(kLocalFile).has_value()) return kIo;
   switch (status.code()) {
     case absl::StatusCode::kOk:
       return kOk;
@@ -58,6 +62,12 @@ int Run(int argc, char** argv) {
 }
 
 }  // namespace
+
+absl::Status LocalFileError(absl::Status status) {
+  status.SetPayload(kLocalFile, absl::Cord());
+  return status;
+}
+
 }  // namespace mrl::cli
 
 int main(int argc, char** argv) { return mrl::cli::Run(argc, argv); }

@@ -19,7 +19,7 @@ constexpr uint64_t kVectorFileBytesMax = 16 << 20;
 
 absl::StatusOr<std::vector<float>> ReadVector(const std::string& path) {
   auto text = ReadFile(FileSystem::Posix(), path, kVectorFileBytesMax);
-  if (!text.ok()) return absl::InvalidArgumentError(std::string(text.status().message()));
+  if (!text.ok()) return LocalFileError(text.status());
   const nlohmann::json parsed = nlohmann::json::parse(*text, nullptr, false);
   if (!parsed.is_array()) {
     return absl::InvalidArgumentError(absl::StrCat(path, ": a JSON array of numbers is needed"));

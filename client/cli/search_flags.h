@@ -20,7 +20,8 @@ struct SearchFlags {
   void AddTo(CLI::App& verb);
   // Throws CLI::RequiredError where neither an id nor a vector is given.
   void Check() const;
-  // Reads the vector's file, if one is named. INVALID_ARGUMENT says what is wrong with it.
+  // Reads the vector's file, if one is named. INVALID_ARGUMENT says what is wrong
+  // with it; a file that cannot be read is a LocalFileError.
   absl::StatusOr<client::Query> ReadQuery() const;
 };
 

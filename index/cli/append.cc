@@ -102,12 +102,17 @@ absl::Status Append(const AppendArgs& args) {
   return absl::OkStatus();
 }
 
+constexpr char kExamples[] = R"(Examples:
+  mrl-index append --index INDEX --input more.npy --ids more.txt
+  mrl-index append --index INDEX --input more.npy --payloads more.jsonl --id-field id --if-absent)";
+
 }  // namespace
 
 void AddAppend(CLI::App& app, Verb* verb) {
   auto args = std::make_shared<AppendArgs>();
   CLI::App* append = app.add_subcommand(
       "append", "Write embedding files into a collection; ids that are there get the new vector");
+  append->footer(kExamples);
   append->add_option("--index", args->index, "Collection directory")->required();
   append->add_option("--input", args->inputs, "Embeddings: .npy, .fvecs or .fbin")
       ->required()

@@ -45,6 +45,8 @@ void OnInterrupt(void (*handler)(int)) {
   sigaction(SIGTERM, &action, nullptr);
 }
 
+constexpr char kVersion[] = "mrl-index " MRL_VERSION;
+
 constexpr char kFooter[] = R"(Examples:
   mrl-index build --input base.npy --dims 16,64,256,1024 --output INDEX
   mrl-index search --index INDEX --id dog.n.01 -k 5 --funnel 16:400,64:100,512:10 --explain
@@ -55,7 +57,7 @@ Exit codes: 0 ok, 1 failure, 2 usage, 65 bad input data, 74 I/O, 130 interrupted
 
 int Run(int argc, char** argv) {
   CLI::App app("Builds, checks, searches and measures collection directories.", "mrl-index");
-  app.set_version_flag("--version", "mrl-index " MRL_VERSION);
+  app.set_version_flag("--version", kVersion);
   app.footer(kFooter);
   app.require_subcommand(1);
   Verb verb;
@@ -68,6 +70,7 @@ int Run(int argc, char** argv) {
   AddTune(app, &verb);
   AddReport(app, &verb);
   AddEstimate(app, &verb);
+  for (CLI::App* one : app.get_subcommands({})) one->set_version_flag("--version", kVersion);
   // CLI11 reports by exceptions and with exit codes of its own.
   try {
     app.parse(argc, argv);

@@ -67,8 +67,10 @@ class CollectionBuilder::Impl {
 
   absl::Status CheckDestination();
   absl::Status CheckChunk(const Chunk& chunk) const;
-  // The chunk's rows that may be stored; counts or refuses the others.
-  absl::StatusOr<Rows> Accept(Chunk chunk);
+  // The chunk's rows that may be stored; counts the others.
+  Rows Accept(Chunk chunk);
+  // A row was refused: the rest is read to count what is like it, and nothing more is written.
+  bool refuses() const { return report_.skipped > 0 && !options_.skip_invalid; }
   absl::Status AppendRows(Rows& rows, size_t begin, size_t count);
   absl::Status OpenSegment();
   absl::Status CloseSegment();
@@ -143,7 +145,7 @@ absl::Status CollectionBuilder::Impl::CheckChunk(const Chunk& chunk) const {
   return absl::OkStatus();
 }
 
-absl::StatusOr<CollectionBuilder::Impl::Rows> CollectionBuilder::Impl::Accept(Chunk chunk) {
+CollectionBuilder::Impl::Rows CollectionBuilder::Impl::Accept(Chunk chunk) {
   const bool layer_norm = schema_.transform == Transform::kLayerNorm;
   const size_t dim = schema_.dim;
   Rows rows;
@@ -157,12 +159,12 @@ absl::StatusOr<CollectionBuilder::Impl::Rows> CollectionBuilder::Impl::Accept(Ch
     const store::VectorProblem problem = store::CheckVector(schema_, to);
     absl::Status refused = chunk.ids[row].Validate();
     if (problem != store::VectorProblem::kNone) {
-      refused = absl::InvalidArgumentError(store::ToString(problem));
+      refused = absl::InvalidArgumentError(store::Describe(problem, schema_, to));
     }
     if (!refused.ok()) {
-      const std::string where = absl::StrCat("row ", rows_read_ + row, ": ", refused.message());
-      if (!options_.skip_invalid) return absl::InvalidArgumentError(where);
-      if (report_.skipped++ == 0) report_.first_skipped = where;
+      if (report_.skipped++ == 0) {
+        report_.first_skipped = absl::StrCat("row ", rows_read_ + row, ": ", refused.message());
+      }
       continue;
     }
     rows.ids.push_back(std::move(chunk.ids[row]));
@@ -176,7 +178,8 @@ absl::StatusOr<CollectionBuilder::Impl::Rows> CollectionBuilder::Impl::Accept(Ch
 
 absl::Status CollectionBuilder::Impl::Append(Chunk chunk) {
   MRL_RETURN_IF_ERROR(CheckChunk(chunk));
-  MRL_ASSIGN_OR_RETURN(Rows rows, Accept(std::move(chunk)));
+  Rows rows = Accept(std::move(chunk));
+  if (refuses()) return absl::OkStatus();
   for (size_t begin = 0; begin < rows.ids.size();) {
     if (segment_ == nullptr) MRL_RETURN_IF_ERROR(OpenSegment());
     const size_t room = segment_rows_max_ - segment_->rows();
@@ -289,6 +292,11 @@ absl::Status CollectionBuilder::Impl::RemoveUnread() {
 }
 
 absl::StatusOr<BuildReport> CollectionBuilder::Impl::Finish() {
+  if (refuses()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(report_.first_skipped, "; ", report_.skipped, " of ", rows_read_,
+                     " rows cannot be stored; drop them with --skip-invalid"));
+  }
   if (segment_ != nullptr) MRL_RETURN_IF_ERROR(CloseSegment());
   if (report_.rows == 0) {
     return absl::InvalidArgumentError(absl::StrCat(

@@ -38,7 +38,7 @@ struct BuildOptions {
 struct BuildReport {
   uint64_t rows = 0;
   uint64_t skipped = 0;       // with skip_invalid
-  std::string first_skipped;  // "row 17: a value is NaN or infinite"
+  std::string first_skipped;  // "row 17: a value is NaN or infinite: nan at dimension 3"
 };
 
 // Builds beside `path` (a temporary folder in the same parent) and renames at the end; whatever
@@ -52,9 +52,10 @@ class CollectionBuilder {
                                                                    const Schema& schema,
                                                                    const BuildOptions& options);
   ~CollectionBuilder();
-  // INVALID_ARGUMENT names the row and what is wrong with it (unless skip_invalid).
+  // Rows that cannot be stored are counted, and refused in Finish unless skip_invalid.
   absl::Status Append(Chunk chunk);
-  // Duplicate ids are ALREADY_EXISTS and name the id.
+  // INVALID_ARGUMENT names the first row that cannot be stored, what is wrong with it, and how many
+  // there are. Duplicate ids are ALREADY_EXISTS and name the id.
   absl::StatusOr<BuildReport> Finish();
 
  private:

@@ -37,7 +37,7 @@ absl::StatusOr<PreparedPoint> PrepareOne(const Schema& schema, PointWrite point)
   }
   const store::VectorProblem problem = store::CheckVector(schema, row.vector.data());
   if (problem != store::VectorProblem::kNone) {
-    return absl::InvalidArgumentError(store::ToString(problem));
+    return absl::InvalidArgumentError(store::Describe(problem, schema, row.vector.data()));
   }
   store::RoundToStorage(schema, row.vector.data());
   prepared.bytes = store::EncodeRow(schema, row);

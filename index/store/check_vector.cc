@@ -1,9 +1,36 @@
 #include <cmath>
 #include <limits>
 
+#include "absl/strings/str_cat.h"
 #include "index/store/segment.h"
 
 namespace mrl::store {
+namespace {
+
+// Half of the distance to the next half above 65504 still rounds down to it.
+constexpr float kF16Limit = 65520.0F;
+
+// The first value whose magnitude is not below `limit`; NaN is below none.
+std::string DescribeValue(const Schema& schema, const float* vector, float limit) {
+  uint32_t i = 0;
+  while (i + 1 < schema.dim && std::fabs(vector[i]) < limit) ++i;
+  return absl::StrCat(vector[i], " at dimension ", i);
+}
+
+std::string DescribeNorm(const Schema& schema, const float* vector) {
+  double squares = 0;
+  for (uint32_t i = 0; i < schema.dim; ++i) squares += static_cast<double>(vector[i]) * vector[i];
+  using Limits = std::numeric_limits<float>;
+  if (squares > Limits::max()) {
+    return absl::StrCat("its square is ", squares, ", the limit ", Limits::max());
+  }
+  if (squares < Limits::min()) {
+    return absl::StrCat("its square is ", squares, ", the least ", Limits::min());
+  }
+  return "every value is zero in f16";
+}
+
+}  // namespace
 
 absl::string_view ToString(VectorProblem problem) {
   switch (problem) {
@@ -24,8 +51,6 @@ absl::string_view ToString(VectorProblem problem) {
 }
 
 VectorProblem CheckVector(const Schema& schema, const float* vector) {
-  // Half of the distance to the next half above 65504 still rounds down to it.
-  constexpr float kF16Limit = 65520.0F;
   double squares = 0;
   float largest = 0;
   for (uint32_t i = 0; i < schema.dim; ++i) {
@@ -43,6 +68,23 @@ VectorProblem CheckVector(const Schema& schema, const float* vector) {
   const bool lost = schema.storage == StorageType::kF16 && largest < 0x1p-24F;
   if (squares < std::numeric_limits<float>::min() || lost) return VectorProblem::kNormUnderflow;
   return VectorProblem::kNone;
+}
+
+std::string Describe(VectorProblem problem, const Schema& schema, const float* vector) {
+  const absl::string_view what = ToString(problem);
+  switch (problem) {
+    case VectorProblem::kNone:
+    case VectorProblem::kZeroNorm:
+      break;
+    case VectorProblem::kNotFinite:
+      return absl::StrCat(what, ": ", DescribeValue(schema, vector, HUGE_VALF));
+    case VectorProblem::kBeyondStorage:
+      return absl::StrCat(what, ": ", DescribeValue(schema, vector, kF16Limit));
+    case VectorProblem::kNormOverflow:
+    case VectorProblem::kNormUnderflow:
+      return absl::StrCat(what, ": ", DescribeNorm(schema, vector));
+  }
+  return std::string(what);
 }
 
 }  // namespace mrl::store

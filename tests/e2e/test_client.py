@@ -138,6 +138,11 @@ def test_search_needs_exactly_one_query(client):
         client.search("wordnet")
 
 
+def test_matrix_is_no_vector(client, data):
+    with pytest.raises(ValueError, match="vector has 2 axes; a search takes 1"):
+        client.search("wordnet", data[1][:2, :256])  # as many values as one vector has
+
+
 def test_async_client_answers_like_the_blocking_one(address, client, data):
     query, matrix = data[1][0], data[1][:5]
 

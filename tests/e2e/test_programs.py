@@ -1,10 +1,15 @@
-"""Exit codes of the programs."""
+"""What the programs print, and their exit codes."""
 
+import json
+import os
+import pty
+import re
 import shutil
+import subprocess
 
 import numpy as np
 import pytest
-from conftest import run_index, start_server, stop_server
+from conftest import BIN, EXAMPLE, run_index, start_server, stop_server
 
 
 def test_server_exits_0_on_sigterm(index):
@@ -47,3 +52,32 @@ def test_verify_exits_65_for_a_damaged_byte_in_the_largest_file(index, tmp_path)
     ran = run_index("verify", "--index", copy)
     assert ran.returncode == 65
     assert victim.name in ran.stdout + ran.stderr
+
+
+# Adaptive retrieval and the funnel of the paper, whose first stage meets every row.
+PAPER = {
+    "16:200,512:10": 10_000 * 16 + 200 * 512,
+    "16:200,32:100,64:50,128:25,256:10,512:10": (
+        10_000 * 16 + 200 * 32 + 100 * 64 + 50 * 128 + 25 * 256 + 10 * 512
+    ),
+}
+
+
+@pytest.mark.parametrize(("funnel", "multiply_adds"), PAPER.items())
+def test_shapes_of_the_paper_cost_what_it_says(index, funnel, multiply_adds):
+    eval_ = ["eval", "--index", index, "--queries", EXAMPLE / "queries.npy", "--limit", 20]
+    report = json.loads(run_index(*eval_, "--funnel", funnel, "--json").stdout)
+    assert report["multiply_adds"] == multiply_adds
+    assert report["funnel"] == f"scan/{funnel}"
+    assert str(multiply_adds) in run_index(*eval_, "--funnel", funnel).stdout.split()
+
+
+def test_build_on_a_terminal_shows_rows_per_second_and_time_left(tmp_path):
+    np.save(tmp_path / "rows.npy", np.ones((64, 16), dtype=np.float32))
+    ours, theirs = pty.openpty()
+    build = [BIN / "mrl-index", "build", "--input", tmp_path / "rows.npy", "--output", tmp_path / "i"]
+    subprocess.run(build, stdout=subprocess.DEVNULL, stderr=theirs, check=True, timeout=60)
+    os.close(theirs)
+    shown = os.read(ours, 4096).decode()
+    os.close(ours)
+    assert re.search(r"building \[#{30}\] 100 %  \d+ rows/s  0 s left", shown), shown

@@ -113,6 +113,14 @@ TEST_F(Process, TheClientSaysByItsExitCodeWhatWentWrong) {
       65);
   EXPECT_EQ(Run({ClientBinary(), "search", "-c", "nope", "--server", address_, "--id", "p3"}).first,
             1);
+  const auto [file_code, file] = Run(
+      {ClientBinary(), "search", "-c", "sample", "--server", address_, "--vector", "/none/q.json"});
+  EXPECT_EQ(file_code, 74);
+  EXPECT_THAT(file, HasSubstr("/none/q.json"));
+  for (const std::string verb : {"search", "explain", "status", "collections"}) {
+    EXPECT_EQ(Run({ClientBinary(), verb, "--version"}).first, 0) << verb;
+    EXPECT_EQ(Run({ClientBinary(), verb, "--help"}).first, 0) << verb;
+  }
   server->Signal(SIGTERM);
   EXPECT_EQ(server->Wait(), 0);
   EXPECT_EQ(Run({ClientBinary(), "status", "--server", address_, "--timeout", "5"}).first, 69);

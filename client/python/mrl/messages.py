@@ -74,6 +74,9 @@ def search_request(
 ) -> search_pb2.SearchRequest:
     if (query is None) == (id is None):
         raise ValueError("a search takes either a vector or an id")
+    # Its rows end to end would pass for one vector of a longer ladder step.
+    if query is not None and np.ndim(query) != 1:
+        raise ValueError(f"vector has {np.ndim(query)} axes; a search takes 1, batch_search takes 2")
     request = search_pb2.SearchRequest(
         collection=collection,
         include_self=include_self,

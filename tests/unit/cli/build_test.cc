@@ -131,7 +131,9 @@ TEST_F(Build, ARowThatCannotBeStoredIsRefusedOrSkipped) {
   std::vector<float> values = Vectors(5);
   values[3 * kDims + 1] = std::numeric_limits<float>::quiet_NaN();
   const std::string base = WriteNpy("base.npy", values);
-  ExpectRefused(Make(base), "row 3: ");
+  ExpectRefused(Make(base),
+                "row 3: a value is NaN or infinite: nan at dimension 1; 1 of 5 rows cannot be "
+                "stored; drop them with --skip-invalid");
   const Finished skipped = Make(base, {"--skip-invalid"});
   EXPECT_EQ(skipped.code, 0);
   EXPECT_THAT(skipped.err, HasSubstr("skipped 1 rows; the first: row 3: "));

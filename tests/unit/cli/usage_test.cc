@@ -28,11 +28,14 @@ TEST_F(Usage, VersionAndHelpGoToStdout) {
 
 TEST_F(Usage, EveryVerbHasHelpWithAnExample) {
   for (const std::string verb :
-       {"build", "inspect", "verify", "search", "eval", "tune", "report", "estimate"}) {
+       {"build", "append", "inspect", "verify", "search", "eval", "tune", "report", "estimate"}) {
     const Finished help = Run({verb, "--help"});
     EXPECT_EQ(help.code, 0);
     EXPECT_THAT(help.out, HasSubstr("  mrl-index " + verb + " --"));
     EXPECT_THAT(help.err, IsEmpty());
+    const Finished version = Run({verb, "--version"});
+    EXPECT_EQ(version.code, 0) << verb << version.err;
+    EXPECT_THAT(version.out, StartsWith("mrl-index "));
   }
 }
 

@@ -133,10 +133,24 @@ TEST_F(Builder, NamesTheRowThatCannotBeStored) {
   Chunk chunk = MakeChunk(schema_, 10);
   chunk.vectors[4 * schema_.dim + 2] = std::nanf("");
   ExpectRefused(Append(chunk), absl::StatusCode::kInvalidArgument,
-                "row 4: a value is NaN or infinite");
+                "row 4: a value is NaN or infinite: nan at dimension 2");
   chunk = MakeChunk(schema_, 10);
   chunk.ids[6] = PointId("");
   ExpectRefused(Append(chunk), absl::StatusCode::kInvalidArgument, "row 6: ");
+}
+
+TEST_F(Builder, CountsTheRowsThatItRefusesOverAllChunks) {
+  auto builder = CollectionBuilder::Create(files_, path_, schema_, {});
+  for (uint32_t first = 0; first < 30; first += 10) {
+    Chunk chunk = MakeChunk(schema_, 10, first);
+    if (first > 0) chunk.vectors[7 * schema_.dim] = std::nanf("");
+    ASSERT_TRUE((*builder)->Append(std::move(chunk)).ok());
+  }
+  const absl::Status status = (*builder)->Finish().status();
+  builder->reset();
+  ExpectRefused(status, absl::StatusCode::kInvalidArgument,
+                "row 17: a value is NaN or infinite: nan at dimension 0; 2 of 30 rows cannot be "
+                "stored; drop them with --skip-invalid");
 }
 
 TEST_F(Builder, SkipsAndCountsWhatCannotBeStored) {
@@ -151,7 +165,7 @@ TEST_F(Builder, SkipsAndCountsWhatCannotBeStored) {
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_EQ(report->rows, 8u);
   EXPECT_EQ(report->skipped, 2u);
-  EXPECT_EQ(report->first_skipped, "row 4: a value is NaN or infinite");
+  EXPECT_EQ(report->first_skipped, "row 4: a value is NaN or infinite: inf at dimension 2");
   const auto collection = Open();
   const store::Segment& segment = *collection->view().parts[0].segment;
   EXPECT_EQ(segment.Find(IdOf(4)), std::nullopt);

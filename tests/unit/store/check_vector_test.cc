@@ -55,5 +55,26 @@ TEST(VectorProblems, AreDescribed) {
   EXPECT_EQ(ToString(VectorProblem::kZeroNorm), "its norm is zero, which COSINE cannot compare");
 }
 
+std::string Description(const Schema& schema, float value, float others = 0.5F) {
+  std::vector<float> vector(schema.dim, others);
+  vector[17] = value;
+  return Describe(CheckVector(schema, vector.data()), schema, vector.data());
+}
+
+TEST(VectorProblems, AreDescribedWithTheValue) {
+  const Schema f16 = SmallSchema(Metric::kCosine, StorageType::kF16);
+  EXPECT_EQ(Description(SmallSchema(), std::nanf(""), 1e5F),
+            "a value is NaN or infinite: nan at dimension 17");
+  EXPECT_EQ(Description(f16, -HUGE_VALF), "a value is NaN or infinite: -inf at dimension 17");
+  EXPECT_EQ(Description(f16, -70'000),
+            "a value is beyond the range of f16 (65504): -70000 at dimension 17");
+  EXPECT_EQ(Description(SmallSchema(), 1e20F, 0),
+            "its norm overflows f32: its square is 1e+40, the limit 3.40282e+38");
+  EXPECT_EQ(Description(SmallSchema(), 1e-20F, 0),
+            "its norm underflows f32: its square is 1e-40, the least 1.17549e-38");
+  EXPECT_EQ(Description(f16, 1e-9F, 0), "its norm underflows f32: every value is zero in f16");
+  EXPECT_EQ(Description(f16, 0, 0), "its norm is zero, which COSINE cannot compare");
+}
+
 }  // namespace
 }  // namespace mrl::store
