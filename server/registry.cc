@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status.h"
+#include "index/collection/check_pages.h"
 
 namespace mrl::server {
 namespace {
@@ -172,7 +173,15 @@ absl::Status Registry::Reload(const std::string& name) {
     Report(entry.path.name, opened.ok());
     return opened;
   }
-  auto opened = collection::Collection::Open(files_, entry.path.directory, account_);
+  // What replaces a version that serves is read through first, payloads too; a start does not wait
+  // for that.
+  const auto open = [&]() -> absl::StatusOr<std::shared_ptr<const collection::Collection>> {
+    if (entry.collection != nullptr) {
+      MRL_RETURN_IF_ERROR(collection::CheckPages(files_, entry.path.directory));
+    }
+    return collection::Collection::Open(files_, entry.path.directory, account_);
+  };
+  auto opened = open();
   entry.last_open = opened.status();
   if (opened.ok()) entry.collection = *std::move(opened);
   const bool serving = entry.collection != nullptr;

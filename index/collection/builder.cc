@@ -11,6 +11,7 @@
 #include "index/collection/layout.h"
 #include "index/collection/manifest_reader.h"
 #include "index/format/section_file.h"
+#include "index/store/check_vector.h"
 #include "index/transform/transform.h"
 
 namespace mrl::collection {

@@ -54,8 +54,7 @@ class CollectionBuilder {
   ~CollectionBuilder();
   // Rows that cannot be stored are counted, and refused in Finish unless skip_invalid.
   absl::Status Append(Chunk chunk);
-  // INVALID_ARGUMENT names the first row that cannot be stored, what is wrong with it, and how many
-  // there are. Duplicate ids are ALREADY_EXISTS and name the id.
+  // INVALID_ARGUMENT names the first refused row and counts them; ALREADY_EXISTS names an id.
   absl::StatusOr<BuildReport> Finish();
 
  private:

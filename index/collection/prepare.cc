@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "index/collection/database.h"
+#include "index/store/check_vector.h"
 #include "index/store/segment.h"
 #include "index/transform/transform.h"
 

@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "index/collection/check_pages.h"
 #include "index/collection/collection.h"
 #include "index/collection/database.h"
 #include "index/collection/layout.h"
@@ -73,7 +74,7 @@ absl::Status CheckIdMap(FileSystem& files, const std::string& path, const Databa
 
 }  // namespace
 
-absl::Status Verify(FileSystem& files, const std::string& path, const Progress& progress) {
+absl::Status CheckPages(FileSystem& files, const std::string& path, const Progress& progress) {
   MRL_ASSIGN_OR_RETURN(const Manifest manifest, ReadManifest(files, path));
   uint64_t total_bytes = 0;
   for (const store::SegmentInfo& info : manifest.segments) total_bytes += info.file_bytes;
@@ -88,6 +89,11 @@ absl::Status Verify(FileSystem& files, const std::string& path, const Progress& 
     MRL_RETURN_IF_ERROR(
         checker.Check(SideFilePath(path, file.segment, file.kind), kind, file.file_bytes));
   }
+  return absl::OkStatus();
+}
+
+absl::Status Verify(FileSystem& files, const std::string& path, const Progress& progress) {
+  MRL_RETURN_IF_ERROR(CheckPages(files, path, progress));
   MRL_ASSIGN_OR_RETURN(const auto database, Database::OpenReadOnly(DatabasePath(path)));
   MRL_RETURN_IF_ERROR(Annotate(database->VerifyChecksums(), path));
   return Annotate(CheckIdMap(files, path, *database), path);

@@ -1,8 +1,9 @@
+#include "index/store/check_vector.h"
+
 #include <cmath>
 #include <limits>
 
 #include "absl/strings/str_cat.h"
-#include "index/store/segment.h"
 
 namespace mrl::store {
 namespace {

@@ -118,8 +118,6 @@ enum class VectorProblem : uint8_t {
   kNormUnderflow
 };
 absl::string_view ToString(VectorProblem problem);  // "a value is NaN or infinite", …
-// ToString with what was found: "a value is NaN or infinite: nan at dimension 3".
-std::string Describe(VectorProblem problem, const Schema& schema, const float* vector);
 // Checks `dim` floats against NaN/Inf, f16's range (storage f16), zero norm (COSINE), and norms
 // that over- or underflow f32.
 VectorProblem CheckVector(const Schema& schema, const float* vector);

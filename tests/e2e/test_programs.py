@@ -41,6 +41,11 @@ def test_nan_in_input_exits_65(tmp_path):
     assert "NaN" in ran.stderr
 
 
+def test_verify_prints_json(index):
+    ran = run_index("verify", "--index", index, "--json")
+    assert json.loads(ran.stdout) == {"index": str(index), "ok": True}
+
+
 def test_verify_exits_65_for_a_damaged_byte_in_the_largest_file(index, tmp_path):
     assert run_index("verify", "--index", index).returncode == 0
     copy = tmp_path / "copy"

@@ -1,6 +1,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <thread>
 #include <vector>
@@ -62,6 +64,24 @@ TEST_F(Reload, ADamagedNewVersionLeavesTheOldOneServing) {
   ASSERT_TRUE(collection.ok()) << collection.status();
   EXPECT_NE(collection->state_message, "");
   EXPECT_EQ(client().CheckHealth("sample").value_or(false), true);
+}
+
+// Payloads are not read when a collection is opened.
+TEST_F(Reload, ADamagedPayloadOfTheNewVersionLeavesTheOldOneServing) {
+  BuildSample(folder_ / "sample", 3);
+  const std::string path = folder_ / "sample/segments/000001.seg";
+  std::ifstream in(path, std::ios::binary);
+  std::string bytes{std::istreambuf_iterator<char>(in), {}};
+  const size_t at = bytes.find("point 17");
+  ASSERT_NE(at, std::string::npos);
+  bytes[at] = 'P';
+  std::ofstream(path, std::ios::binary) << bytes;
+  ExpectError(client().ReloadCollection("sample").status(), StatusCode::kDataLoss, "payloads");
+  client::SearchOptions options;
+  options.with_payload = true;
+  const auto result = client().Search("sample", SampleVector(1, 17), options);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(Ids(*result).front(), "p17");
 }
 
 TEST_F(Reload, ARepairedCollectionIsServedAgain) {

@@ -2,6 +2,7 @@
 #include <limits>
 
 #include "gtest/gtest.h"
+#include "index/store/check_vector.h"
 #include "index/store/segment.h"
 #include "tests/unit/store/rows.h"
 
