@@ -1,8 +1,9 @@
+#include "index/store/check_vector.h"
+
 #include <cmath>
 #include <limits>
 
 #include "gtest/gtest.h"
-#include "index/store/check_vector.h"
 #include "index/store/segment.h"
 #include "tests/unit/store/rows.h"
 
