@@ -101,7 +101,7 @@ absl::Status DataFolder::Create(const std::string& name, const Schema& schema) {
   }
   const std::string uuid = collection::Catalog::NewUuid();
   MRL_RETURN_IF_ERROR(collection::LiveCollection::Create(files_, catalog_->FolderOf(uuid), schema));
-  const absl::Status named = catalog_->Add(name, uuid);
+  absl::Status named = catalog_->Add(name, uuid);
   if (!named.ok()) {
     files_.RemoveTree(catalog_->FolderOf(uuid)).IgnoreError();
     return named;
