@@ -207,7 +207,8 @@ TEST_F(LiveCollectionTest, HoldsToConditions) {
   EXPECT_EQ(refused.message(), "point '3' has sequence 4; 5 was expected");
   point.sequence = 4;
   EXPECT_TRUE(live_->Upsert({point}, Durability::kSync).ok());
-  point.id = PointId(uint64_t{77});
+  const PointId absent(uint64_t{77});
+  point.id = absent;
   refused = live_->Upsert({point}, Durability::kSync).status();
   EXPECT_EQ(refused.message(), "point '77' does not exist; sequence 4 was expected");
 }
