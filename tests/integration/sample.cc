@@ -28,14 +28,14 @@ std::vector<float> SampleVector(uint32_t seed, uint32_t row) {
   return vector;
 }
 
-namespace {
-
-void Build(const std::string& path, uint32_t seed, uint32_t rows) {
+void BuildSample(const std::string& path, uint32_t seed, uint32_t rows) {
   Schema schema;
   schema.dim = kSampleDim;
   schema.ladder = {16, 32, 64};
   schema.codes = {{16, 8}, {32, 8}};
-  auto builder = collection::CollectionBuilder::Create(FileSystem::Posix(), path, schema, {});
+  collection::BuildOptions options;
+  options.replace = true;
+  auto builder = collection::CollectionBuilder::Create(FileSystem::Posix(), path, schema, options);
   ASSERT_TRUE(builder.ok()) << builder.status();
   collection::Chunk chunk;
   for (uint32_t row = 0; row < rows; ++row) {
@@ -49,28 +49,6 @@ void Build(const std::string& path, uint32_t seed, uint32_t rows) {
   const auto report = (*builder)->Finish();
   ASSERT_TRUE(report.ok()) << report.status();
   ASSERT_EQ(report->rows, rows);
-}
-
-// Each is built once in a process and copied from then on: a build waits for the disk, and many
-// tests begin with one.
-std::string BuiltOnce(uint32_t seed, uint32_t rows) {
-  static const Folder built;
-  const std::string path = built / (std::to_string(seed) + "-" + std::to_string(rows));
-  if (!std::filesystem::exists(path)) Build(path, seed, rows);
-  return path;
-}
-
-}  // namespace
-
-void BuildSample(const std::string& path, uint32_t seed, uint32_t rows) {
-  const std::string built = BuiltOnce(seed, rows), fresh = path + ".fresh";
-  std::filesystem::copy(built, fresh, std::filesystem::copy_options::recursive);
-  const bool replaces = std::filesystem::exists(path);
-  // In one step, as a build does it: a server may be reading the old one.
-  const absl::Status placed = replaces ? FileSystem::Posix().Exchange(fresh, path)
-                                       : FileSystem::Posix().Rename(fresh, path);
-  ASSERT_TRUE(placed.ok()) << placed;
-  if (replaces) std::filesystem::remove_all(fresh);
 }
 
 void Damage(const std::string& path) {
