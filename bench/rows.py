@@ -49,7 +49,7 @@ def exact(base, queries):
     best = np.full((len(queries), K), -np.inf, np.float32)
     ids = np.zeros((len(queries), K), np.int64)
     for start in range(0, len(base), BLOCK):
-        scores = queries @ np.asarray(base[start:start + BLOCK], np.float32).T
+        scores = queries @ unit(np.asarray(base[start:start + BLOCK], np.float32)).T
         top = np.argpartition(-scores, K - 1, axis=1)[:, :K]
         best_and_new = np.concatenate([best, np.take_along_axis(scores, top, 1)], 1)
         order = np.argsort(-best_and_new, axis=1, kind="stable")[:, :K]
@@ -91,7 +91,7 @@ def recall(base, queries, ids, truth):
     found = 0
     for query, got, true in zip(queries, ids, truth):
         got = np.unique(got[got >= 0])
-        scores = np.asarray(base[got], np.float32) @ query
-        last = np.min(np.asarray(base[true], np.float32) @ query)
+        scores = unit(np.asarray(base[got], np.float32)) @ query
+        last = np.min(unit(np.asarray(base[true], np.float32)) @ query)
         found += min(K, int(np.count_nonzero(scores >= last - 1e-6)))
     return found / (K * len(queries))

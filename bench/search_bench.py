@@ -86,9 +86,10 @@ def run(engine, settings, part, args):
     return found
 
 
-def chosen(engine, args):
-    """{target: the cheapest setting that reaches it on the choosing queries}"""
+def chosen(engine, args, sweep):
+    """{target: the cheapest setting that reaches it on the choosing queries}; all go into `sweep`"""
     found = run(engine, engine.settings, "choose", args)
+    sweep[engine.kind] = found
     best = {}
     for target in TARGETS:
         enough = [(millis, setting) for setting, (recall, millis) in found.items() if recall >= target]
@@ -97,9 +98,9 @@ def chosen(engine, args):
     return best
 
 
-def measure(engines, args):
+def measure(engines, args, sweep):
     """{(engine, target): (setting, recall, [ms a round])}"""
-    settings = {engine.kind: chosen(engine, args) for engine in engines}
+    settings = {engine.kind: chosen(engine, args, sweep) for engine in engines}
     measured = {}
     for _ in range(args.rounds):
         for engine in engines:
@@ -130,6 +131,14 @@ def table(engines, measured, args, real):
             ratio = "" if engine == "mrl" or ours is None else f"{median / ours:.1f}x faster"
             print(f"| {target:.2f} | {engine} | {setting} | {recall:.4f} | {median:.3f} ({min(millis):.3f} - "
                   f"{max(millis):.3f}) | {1e3 / median:.0f} | {ratio} |")
+
+
+def sweep_table(sweep):
+    print("\nEvery setting, once, on the choosing queries:\n\n| engine | setting | recall@10 | ms a query |")
+    print("|---|---|---|---|")
+    for engine, found in sweep.items():
+        for setting, (recall, millis) in found.items():
+            print(f"| {engine} | {setting} | {recall:.4f} | {millis:.3f} |")
 
 
 def append_results(path, measured, args):
@@ -179,8 +188,10 @@ def main():
         if not args.build_only:
             for engine in engines:
                 engine.start()
-            measured = measure(engines, args)
+            sweep = {}
+            measured = measure(engines, args, sweep)
             table(engines, measured, args, real)
+            sweep_table(sweep)
             if args.results:
                 append_results(args.results, measured, args)
         for engine in engines:
