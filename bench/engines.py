@@ -103,9 +103,15 @@ class FaissRival(Rival):
             index.add(block)
         return index
 
-    def sample(self, count, dims=None):
+    def graph(self, faiss, dims=None):
+        """HNSW32 of the first `dims` dimensions."""
+        index = faiss.IndexHNSWFlat(dims or self.dims, 32, faiss.METRIC_INNER_PRODUCT)
+        index.hnsw.efConstruction = 100
+        return self.added(index, dims)
+
+    def sample(self, count):
         pick = np.sort(np.random.default_rng(1).choice(len(self.base), min(count, len(self.base)), replace=False))
-        return unit(np.asarray(self.base[pick, :dims], np.float32))
+        return unit(np.asarray(self.base[pick], np.float32))
 
     def ask(self, setting):
         params = self.params(setting)
@@ -127,9 +133,7 @@ class Hnsw(FaissRival):
     settings = [16, 24, 32, 48, 64, 96, 128, 192, 256, 512]
 
     def make(self, faiss):
-        index = faiss.IndexHNSWFlat(self.dims, 32, faiss.METRIC_INNER_PRODUCT)
-        index.hnsw.efConstruction = 100
-        return self.added(index)
+        return self.graph(faiss)
 
     def params(self, setting):
         return self.faiss.SearchParametersHNSW(efSearch=setting)
@@ -152,34 +156,35 @@ class Refined(FaissRival):
         return self.faiss.IndexRefineSearchParameters(k_factor=shortlist / K, base_index_params=self.inner)
 
 
-class IvfPq(Refined):
+class Lists(Refined):
+    """Inverted lists; a setting's effort is how many are looked at. A subclass has empty()."""
+
+    def make(self, faiss):
+        lists = 1 << int(np.log2(4 * np.sqrt(len(self.base))))
+        index = self.empty(faiss, lists)
+        index.train(self.sample(40 * lists))
+        return self.added(index)
+
+    def coarse_params(self, effort):
+        return self.faiss.SearchParametersIVF(nprobe=effort)
+
+
+class IvfPq(Lists):
     """IVF-PQ-FastScan, dims / 4 codes of 4 bits."""
     settings = [(200, 16), (200, 32), (400, 32), (400, 64), (400, 128), (1000, 128), (1000, 256), (2000, 512)]
 
-    def make(self, faiss):
-        lists = 1 << int(np.log2(4 * np.sqrt(len(self.base))))
-        index = faiss.IndexIVFPQFastScan(faiss.IndexFlatIP(self.dims), self.dims, lists, self.dims // 4, 4,
-                                         faiss.METRIC_INNER_PRODUCT, 32)
-        index.train(self.sample(40 * lists))
-        return self.added(index)
-
-    def coarse_params(self, effort):
-        return self.faiss.SearchParametersIVF(nprobe=effort)
+    def empty(self, faiss, lists):
+        return faiss.IndexIVFPQFastScan(faiss.IndexFlatIP(self.dims), self.dims, lists, self.dims // 4, 4,
+                                        faiss.METRIC_INNER_PRODUCT, 32)
 
 
-class IvfRabitq(Refined):
+class IvfRabitq(Lists):
     """IVF-RaBitQ-FastScan, one bit a dimension."""
     settings = [(200, 16), (200, 32), (200, 64), (400, 64), (400, 128), (400, 256), (1000, 256), (1000, 512)]
 
-    def make(self, faiss):
-        lists = 1 << int(np.log2(4 * np.sqrt(len(self.base))))
-        index = faiss.IndexIVFRaBitQFastScan(faiss.IndexFlatIP(self.dims), self.dims, lists,
-                                             faiss.METRIC_INNER_PRODUCT)
-        index.train(self.sample(40 * lists))
-        return self.added(index)
-
-    def coarse_params(self, effort):
-        return self.faiss.SearchParametersIVF(nprobe=effort)
+    def empty(self, faiss, lists):
+        return faiss.IndexIVFRaBitQFastScan(faiss.IndexFlatIP(self.dims), self.dims, lists,
+                                            faiss.METRIC_INNER_PRODUCT)
 
 
 class HnswPrefix(Refined):
@@ -188,9 +193,7 @@ class HnswPrefix(Refined):
 
     def make(self, faiss):
         dims = self.dims // 4
-        index = faiss.IndexHNSWFlat(dims, 32, faiss.METRIC_INNER_PRODUCT)
-        index.hnsw.efConstruction = 100
-        self.added(index, dims)
+        index = self.graph(faiss, dims)
         chain = faiss.IndexPreTransform(faiss.NormalizationTransform(dims, 2.0), index)
         chain.prepend_transform(faiss.RemapDimensionsTransform(self.dims, dims, False))
         self.parts = (index, chain)

@@ -95,17 +95,17 @@ void WorkerPool::Run(size_t pieces, absl::FunctionRef<void(size_t)> piece) {
 }
 
 void WorkerPool::Work() {
+  absl::MutexLock lock(&mutex_);
   while (true) {
-    std::function<void()> task;
-    {
-      absl::MutexLock lock(&mutex_, absl::Condition(this, &WorkerPool::HasWorkOrStops));
-      if (queue_.empty()) return;
-      task = std::move(queue_.front());
-      queue_.pop_front();
-      ++running_;
-    }
+    mutex_.Await(absl::Condition(this, &WorkerPool::HasWorkOrStops));
+    if (queue_.empty()) return;
+    std::function<void()> task = std::move(queue_.front());
+    queue_.pop_front();
+    ++running_;
+    mutex_.Unlock();
     task();
-    absl::MutexLock lock(&mutex_);
+    task = nullptr;  // what it holds goes outside of the lock
+    mutex_.Lock();
     --running_;
   }
 }
