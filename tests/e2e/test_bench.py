@@ -1,9 +1,11 @@
 """The benchmarks run; what they measure is no test's business."""
 
+import gzip
 import json
 import subprocess
 import sys
 
+import numpy as np
 from conftest import BIN
 
 BENCH = BIN.parents[2] / "bench"
@@ -19,3 +21,22 @@ def test_search_bench_runs_on_made_up_rows(tmp_path):
     ours = {line["target"]: line for line in lines if line["engine"] == "mrl"}
     assert set(ours) == {0.9, 0.95, 0.99}
     assert len(ours[0.95]["millis"]) == 2
+
+
+def test_the_papers_experiments_run_on_made_up_images(tmp_path):
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 4, 1000)
+    images = rng.normal(size=(4, 64))[labels] + rng.normal(size=(1000, 64))
+    rows = np.column_stack([np.clip(8 + 3 * images, 0, 16).round(), labels])
+    with gzip.open(tmp_path / "digits.csv.gz", "wt") as file:
+        np.savetxt(file, rows, delimiter=",", fmt="%d")
+    program = [sys.executable, BENCH / "paper" / "paper.py", "--digits", tmp_path / "digits.csv.gz"]
+    ran = subprocess.run(program + ["--bin", BIN, "--json", tmp_path / "results.json"],
+                         capture_output=True, text=True, timeout=120, check=False)
+    assert ran.returncode == 0, ran.stderr  # It also counts the engine's multiply-adds.
+    tables = json.loads((tmp_path / "results.json").read_text())["digits"]
+    by_dims = {row[0]: row for row in tables["Each prefix alone"]}
+    assert float(by_dims["64"][1]) > 80  # A quarter by chance.
+    plans = {row[0]: row for row in tables["Plans, MRL"]}
+    assert plans["single shot, 64 dims"][4] == f"{300 * 64:,}"
+    assert plans["AR 8 → 64, K = 200"][4] == f"{300 * 8 + 200 * 64:,}"
