@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -64,13 +65,15 @@ absl::StatusOr<Schema> MakeSchema(const BuildArgs& args, const Readers& readers)
   return schema;
 }
 
-collection::BuildOptions MakeOptions(const BuildArgs& args, uint64_t rows) {
+collection::BuildOptions MakeOptions(const BuildArgs& args, const Schema& schema, uint64_t rows) {
   collection::BuildOptions options;
   options.replace = args.replace;
   options.skip_invalid = args.skip_invalid;
   options.rows_expected = rows;
-  if (args.coarse == "faiss") {
-    options.faiss = coarse::FaissOptions{args.faiss_factory, args.coarse_dims};
+  if (args.coarse != "scan") {
+    options.index = coarse::WithDefaults(
+        {.kind = args.coarse, .dims = args.coarse_dims, .factory = args.faiss_factory}, schema);
+    options.threads = std::max(1u, std::thread::hardware_concurrency());
   }
   return options;
 }
@@ -113,7 +116,7 @@ absl::Status Build(const BuildArgs& args) {
   uint64_t rows = 0;
   for (const auto& reader : readers) rows += reader->rows();
   if (args.limit != 0) rows = std::min(rows, args.limit);
-  const collection::BuildOptions options = MakeOptions(args, rows);
+  const collection::BuildOptions options = MakeOptions(args, schema, rows);
   MRL_ASSIGN_OR_RETURN(const auto builder, collection::CollectionBuilder::Create(
                                                FileSystem::Posix(), args.output, schema, options));
   MRL_RETURN_IF_ERROR(Load(args, readers, rows, *builder));
@@ -165,19 +168,23 @@ void AddSideOptions(CLI::App& build, BuildArgs& args) {
 }
 
 void AddCoarseOptions(CLI::App& build, BuildArgs& args) {
-  build.add_option("--coarse", args.coarse, "scan or faiss")
-      ->check(CLI::IsMember({"scan", "faiss"}))
+  build.add_option("--coarse", args.coarse, "Active coarse index: scan, ivf_scan or faiss")
+      ->check(CLI::IsMember({"scan", "ivf_scan", "faiss"}))
       ->capture_default_str();
   build.add_option("--faiss-factory", args.faiss_factory, "FAISS factory string: HNSW32");
   build.add_option("--coarse-dims", args.coarse_dims,
-                   "Prefix that FAISS indexes, a step of the ladder");
+                   "Prefix that FAISS indexes, or that ivf_scan clusters: a step of the ladder");
 }
 
 void CheckCoarse(const BuildArgs& args) {
-  const bool both = !args.faiss_factory.empty() && args.coarse_dims != 0;
-  const bool any = !args.faiss_factory.empty() || args.coarse_dims != 0;
-  if (args.coarse == "faiss" ? both : !any) return;
-  throw CLI::ValidationError("--coarse faiss, --faiss-factory and --coarse-dims go together");
+  const bool has_factory = !args.faiss_factory.empty();
+  const bool has_dims = args.coarse_dims != 0;
+  if (args.coarse == "faiss" ? has_factory && has_dims : !has_factory) {
+    if (args.coarse != "scan" || !has_dims) return;
+  }
+  throw CLI::ValidationError(
+      "--coarse faiss, --faiss-factory and --coarse-dims go together; --coarse ivf_scan may have "
+      "--coarse-dims");
 }
 
 }  // namespace

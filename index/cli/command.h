@@ -24,6 +24,7 @@ using Verb = std::function<absl::Status()>;
 // Each adds its verb to `app`; when the verb is chosen `*verb` is set.
 void AddBuild(CLI::App& app, Verb* verb);
 void AddAppend(CLI::App& app, Verb* verb);
+void AddIndex(CLI::App& app, Verb* verb);
 void AddInspect(CLI::App& app, Verb* verb);
 void AddVerify(CLI::App& app, Verb* verb);
 void AddSearch(CLI::App& app, Verb* verb);

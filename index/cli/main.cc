@@ -63,6 +63,7 @@ int Run(int argc, char** argv) {
   Verb verb;
   AddBuild(app, &verb);
   AddAppend(app, &verb);
+  AddIndex(app, &verb);
   AddInspect(app, &verb);
   AddVerify(app, &verb);
   AddSearch(app, &verb);

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/status.h"
+#include "index/coarse/block_ranges.h"
 #include "index/coarse/exact_scan.h"
 #include "index/coarse/scan_codes.h"
 #include "index/coarse/tile_scan.h"
@@ -40,9 +41,12 @@ class BitList {
   static constexpr Threshold kNoThreshold = 0;
   static constexpr size_t kSampleBlocks = 192;  // ranks come by counting: cheap
 
+  enum class Ties : uint8_t { kFirstRows, kAll };  // what is kept of those with the last
+
   // `rows`: how many take part.
-  BitList(const BitRequest& request, uint64_t rows, const kernels::Table& table)
+  BitList(const BitRequest& request, uint64_t rows, Ties ties, const kernels::Table& table)
       : keep_(request.keep),
+        ties_(ties),
         complete_(std::min<uint64_t>(request.keep, rows)),
         score_max_(request.query->weight_sum),
         stopped_(request.stopped) {
@@ -71,14 +75,14 @@ class BitList {
   }
   bool IsComplete(uint16_t seed) const { return seed == kNoThreshold || count_ >= complete_; }
 
-  // Drops all but the best `keep`, the first rows of those that tie with the last; what is left
-  // stays in row order.
+  // Drops all but the best `keep`, and of those that tie with the last what `ties` says; what is
+  // left stays in its order.
   void Cut() {
     if (count_ <= keep_) return;
     const uint16_t last = ThresholdOfRank(keep_);
     size_t above = 0;
     for (size_t score = last + 1; score < histogram_.size(); ++score) above += histogram_[score];
-    size_t ties = keep_ - above;
+    size_t ties = ties_ == Ties::kAll ? count_ : keep_ - above;
     size_t kept = 0;
     for (size_t i = 0; i < count_; ++i) {
       const uint16_t score = scores_[i];
@@ -90,6 +94,8 @@ class BitList {
     count_ = kept;
     threshold_ = std::max(threshold_, last);
   }
+
+  size_t count() const { return count_; }
 
   ScoredBits Take() {
     Cut();
@@ -110,6 +116,7 @@ class BitList {
   }
 
   const size_t keep_;
+  const Ties ties_;
   const size_t complete_;  // survivors that a scan must have at least
   const int score_max_;
   const std::function<bool()>* const stopped_;
@@ -127,31 +134,36 @@ absl::StatusOr<BitArray> BitArray::Make(Code code, uint32_t rows, Buffer words,
                                         std::vector<float> calibration) {
   BitArray array;
   array.code_ = code;
-  array.rows_ = rows;
+  MRL_ASSIGN_OR_RETURN(array.strips_, BitStrips::Make(code, rows, words.As<uint64_t>()));
   array.words_ = std::move(words);
   array.calibration_ = std::move(calibration);
-  MRL_RETURN_IF_ERROR(array.CutIntoStrips());
   return array;
 }
 
 uint64_t BitArray::MemoryBytes(Code code, uint64_t rows) {
-  return BitWords(code) * (rows * sizeof(uint64_t) + BlockCount(rows) * kernels::kStripBlockBytes);
+  return BitWords(code) * rows * sizeof(uint64_t) + BitStrips::MemoryBytes(code, rows);
 }
 
-absl::Status BitArray::CutIntoStrips() {
-  const size_t row_words = BitWords(code_);
+uint64_t BitStrips::MemoryBytes(Code code, uint64_t rows) {
+  return BitWords(code) * BlockCount(rows) * kernels::kStripBlockBytes;
+}
+
+absl::StatusOr<BitStrips> BitStrips::Make(Code code, uint32_t rows, const uint64_t* words) {
+  BitStrips strips;
+  strips.rows_ = rows;
+  const size_t row_words = BitWords(code);
   for (size_t strip = 0; strip < row_words; ++strip) {
     MRL_ASSIGN_OR_RETURN(Buffer buffer,
-                         Buffer::Allocate(BlockCount(rows_) * kernels::kStripBlockBytes));
-    for (uint32_t row = 0; row < rows_; ++row) {
+                         Buffer::Allocate(BlockCount(rows) * kernels::kStripBlockBytes));
+    for (uint32_t row = 0; row < rows; ++row) {
       uint8_t bytes[sizeof(uint64_t)];
-      std::memcpy(bytes, words_.As<uint64_t>() + row * row_words + strip, sizeof(bytes));
+      std::memcpy(bytes, words + row * row_words + strip, sizeof(bytes));
       uint8_t* block = buffer.As<uint8_t>() + row / 64 * kernels::kStripBlockBytes + row % 64;
       for (size_t c = 0; c < sizeof(bytes); ++c) block[c * kernels::kBlockRows] = bytes[c];
     }
-    strips_.push_back(std::move(buffer));
+    strips.strips_.push_back(std::move(buffer));
   }
-  return absl::OkStatus();
+  return strips;
 }
 
 void BitArray::Score(const QuantisedBits& query, absl::Span<const uint32_t> rows,
@@ -163,27 +175,27 @@ void BitArray::Score(const QuantisedBits& query, absl::Span<const uint32_t> rows
   kernels::Active().score_bit_rows(bits, rows.data(), rows.size(), scores);
 }
 
-std::vector<const uint8_t*> BitArray::Strips(size_t count) const {
+std::vector<const uint8_t*> BitStrips::First(size_t count) const {
   std::vector<const uint8_t*> strips;
   for (size_t i = 0; i < count; ++i) strips.push_back(strips_[i].As<uint8_t>());
   return strips;
 }
 
-std::vector<absl::StatusOr<ScoredBits>> SearchBits(const BitArray& array, const uint64_t* allowed,
+std::vector<absl::StatusOr<ScoredBits>> SearchBits(const BitStrips& strips, const uint64_t* allowed,
                                                    absl::Span<const BitRequest> requests) {
   const kernels::Table& table = kernels::Active();
-  const std::vector<const uint8_t*> strips = array.Strips(requests.front().query->strips());
-  const uint64_t rows = CountAllowed(allowed, array.rows());
+  const std::vector<const uint8_t*> data = strips.First(requests.front().query->strips());
+  const uint64_t rows = CountAllowed(allowed, strips.rows());
   std::vector<BitList> lists;
   for (const BitRequest& request : requests) {
-    CHECK(request.query->strips() == strips.size() && request.keep > 0);
-    lists.emplace_back(request, rows, table);
+    CHECK(request.query->strips() == data.size() && request.keep > 0);
+    lists.emplace_back(request, rows, BitList::Ties::kFirstRows, table);
   }
   const auto kernel = [&](size_t begin, size_t end, kernels::BitQuery* queries, size_t count) {
-    const kernels::BitScan scan = {strips.data(), strips.size(), allowed, begin, end, array.rows()};
+    const kernels::BitScan scan = {data.data(), data.size(), allowed, begin, end, strips.rows()};
     return table.scan_bits(scan, queries, count);
   };
-  TileScan(lists, BlockCount(array.rows()), kernel).Run();
+  TileScan(lists, BlockCount(strips.rows()), kernel).Run();
   std::vector<absl::StatusOr<ScoredBits>> results;
   for (BitList& list : lists) {
     if (list.stopped()) {
@@ -193,6 +205,25 @@ std::vector<absl::StatusOr<ScoredBits>> SearchBits(const BitArray& array, const 
     }
   }
   return results;
+}
+
+absl::StatusOr<ScoredBits> SearchBitBlocks(const BitStrips& strips, const uint64_t* allowed,
+                                           absl::Span<const BlockRange> blocks,
+                                           const BitRequest& request) {
+  const kernels::Table& table = kernels::Active();
+  const std::vector<const uint8_t*> data = strips.First(request.query->strips());
+  BitList list(request, strips.rows(), BitList::Ties::kAll, table);
+  const auto scan = [&](size_t begin, size_t end, kernels::BitQuery* query) {
+    return table.scan_bits({data.data(), data.size(), allowed, begin, end, strips.rows()}, query,
+                           1);
+  };
+  const auto prefetch = [&](size_t block) {
+    for (const uint8_t* strip : data) __builtin_prefetch(strip + block * kernels::kStripBlockBytes);
+  };
+  if (!ScanRanges(list, blocks, scan, prefetch)) {
+    return absl::CancelledError("the search was stopped while it scanned");
+  }
+  return list.Take();
 }
 
 }  // namespace mrl::coarse

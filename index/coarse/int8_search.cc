@@ -58,6 +58,21 @@ class Int8List {
     return ThresholdOfRank(request_.keep) >= seed;
   }
 
+  size_t count() const { return count_; }
+
+  // Raises the threshold to the `keep`-th largest lower bound and drops what falls below it.
+  void Cut() {
+    if (count_ <= request_.keep) return;
+    threshold_ = std::max(threshold_, ThresholdOfRank(request_.keep));
+    size_t kept = 0;
+    for (size_t i = 0; i < count_; ++i) {
+      if (upper_[i] < threshold_) continue;
+      upper_[kept] = upper_[i];
+      rows_[kept++] = rows_[i];
+    }
+    count_ = kept;
+  }
+
   std::vector<KeyedRow> Take() {
     Cut();
     std::vector<KeyedRow> survivors(count_);
@@ -81,19 +96,6 @@ class Int8List {
     return lowers_[rank - 1];
   }
 
-  // Raises the threshold to the `keep`-th largest lower bound and drops what falls below it.
-  void Cut() {
-    if (count_ <= request_.keep) return;
-    threshold_ = std::max(threshold_, ThresholdOfRank(request_.keep));
-    size_t kept = 0;
-    for (size_t i = 0; i < count_; ++i) {
-      if (upper_[i] < threshold_) continue;
-      upper_[kept] = upper_[i];
-      rows_[kept++] = rows_[i];
-    }
-    count_ = kept;
-  }
-
   // When a cut frees little (many ties, wide bounds) the next would come at once: grow instead.
   void MakeRoom() {
     Cut();
@@ -115,20 +117,24 @@ class Int8List {
   std::vector<float> lowers_;
 };
 
+kernels::Int8Scan ScanOf(const CodeArray& array, const uint64_t* allowed, size_t begin,
+                         size_t end) {
+  return {.codes = array.codes.As<uint8_t>(),
+          .blocks = array.block_data(),
+          .words = CodeWords(array.code.dims),
+          .row_bias = array.bias_data(),
+          .allowed = allowed,
+          .block_begin = begin,
+          .block_end = end,
+          .rows = array.rows};
+}
+
 std::vector<absl::StatusOr<std::vector<KeyedRow>>> RunTile(std::vector<Int8List>& lists,
                                                            const CodeArray& array,
                                                            const uint64_t* allowed) {
   const kernels::Table& table = kernels::Active();
   const auto kernel = [&](size_t begin, size_t end, kernels::Int8TileQuery* queries, size_t count) {
-    const kernels::Int8Scan scan = {.codes = array.codes.As<uint8_t>(),
-                                    .blocks = array.block_data(),
-                                    .words = CodeWords(array.code.dims),
-                                    .row_bias = array.bias_data(),
-                                    .allowed = allowed,
-                                    .block_begin = begin,
-                                    .block_end = end,
-                                    .rows = array.rows};
-    return table.scan_int8(scan, queries, count);
+    return table.scan_int8(ScanOf(array, allowed, begin, end), queries, count);
   };
   TileScan(lists, BlockCount(array.rows), kernel).Run();
   std::vector<absl::StatusOr<std::vector<KeyedRow>>> results;
@@ -140,6 +146,22 @@ std::vector<absl::StatusOr<std::vector<KeyedRow>>> RunTile(std::vector<Int8List>
     }
   }
   return results;
+}
+
+absl::StatusOr<std::vector<KeyedRow>> RunBlocks(Int8List list, const CodeArray& array,
+                                                const uint64_t* allowed,
+                                                absl::Span<const BlockRange> blocks) {
+  const kernels::Table& table = kernels::Active();
+  const auto scan = [&](size_t begin, size_t end, kernels::Int8TileQuery* query) {
+    return table.scan_int8(ScanOf(array, allowed, begin, end), query, 1);
+  };
+  const auto prefetch = [&](size_t block) {
+    __builtin_prefetch(array.codes.As<uint8_t>() + block * BlockBytes(array.code.dims));
+  };
+  if (!ScanRanges(list, blocks, scan, prefetch)) {
+    return absl::CancelledError("the search was stopped while it scanned");
+  }
+  return list.Take();
 }
 
 // What the roundings of an estimate and of an fp32 rescoring can add up to.
@@ -179,6 +201,20 @@ std::vector<absl::StatusOr<std::vector<KeyedRow>>> SearchBounds(
     lists.emplace_back(request, request.query->WithErrors(), RoundingSlack(request));
   }
   return RunTile(lists, array, allowed);
+}
+
+absl::StatusOr<std::vector<KeyedRow>> SearchEstimateBlocks(const uint64_t* allowed,
+                                                           absl::Span<const BlockRange> blocks,
+                                                           const Int8Request& request) {
+  return RunBlocks(Int8List(request, request.query->WithoutErrors(), 0.0F), *request.array, allowed,
+                   blocks);
+}
+
+absl::StatusOr<std::vector<KeyedRow>> SearchBoundBlocks(const uint64_t* allowed,
+                                                        absl::Span<const BlockRange> blocks,
+                                                        const Int8Request& request) {
+  return RunBlocks(Int8List(request, request.query->WithErrors(), RoundingSlack(request)),
+                   *request.array, allowed, blocks);
 }
 
 bool BoundsHold(const Int8Request& request) {

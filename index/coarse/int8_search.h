@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "base/buffer.h"
+#include "index/coarse/block_ranges.h"
 #include "index/coarse/scan_codes.h"
 #include "index/coarse/shortlist.h"
 #include "index/kernels/kernels.h"
@@ -50,6 +51,14 @@ std::vector<absl::StatusOr<std::vector<KeyedRow>>> SearchEstimates(
 // the estimate and of an fp32 rescoring.
 std::vector<absl::StatusOr<std::vector<KeyedRow>>> SearchBounds(
     const CodeArray& array, const uint64_t* allowed, absl::Span<const Int8Request> requests);
+
+// The same for one request, of the rows in `blocks` alone, in that order.
+absl::StatusOr<std::vector<KeyedRow>> SearchEstimateBlocks(const uint64_t* allowed,
+                                                           absl::Span<const BlockRange> blocks,
+                                                           const Int8Request& request);
+absl::StatusOr<std::vector<KeyedRow>> SearchBoundBlocks(const uint64_t* allowed,
+                                                        absl::Span<const BlockRange> blocks,
+                                                        const Int8Request& request);
 
 // False where the magnitudes leave the range in which the bounds of SearchBounds hold (estimates
 // near f32's overflow or underflow, a zero query): score every row instead.

@@ -61,6 +61,8 @@ struct QuantisedQuery {
   kernels::Int8Query WithoutErrors() const { return {codes.data(), scale, 0, 0, code_sum}; }
 };
 QuantisedQuery QuantiseQuery(Metric metric, const float* query, uint32_t dims);
+// The metric's own score of an estimate.
+float ScoreOfEstimate(Metric metric, const QuantisedQuery& query, float estimate);
 
 // The smallest float that is not below `value`.
 float RoundUp(double value);

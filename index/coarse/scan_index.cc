@@ -15,12 +15,6 @@ constexpr uint32_t kBoundedBits = 8;  // of the codes whose errors are bounded
 constexpr size_t kPrefetchRows = 12;  // measured best between 8 and 12
 constexpr size_t kRowsBetweenPolls = 4096;
 
-// The metric's own score of an estimate.
-float ScoreOfEstimate(Metric metric, const QuantisedQuery& query, float estimate) {
-  if (metric != Metric::kL2) return estimate;
-  return static_cast<float>(std::max(0.0, query.squared_norm - 2.0 * estimate));
-}
-
 uint64_t CodeBytes(const CodeArray& array) { return array.codes.size() + array.row_bias.size(); }
 
 std::vector<Candidate> ToCandidates(Metric metric, const std::vector<KeyedRow>& rows) {
@@ -113,7 +107,7 @@ Results ScanIndex::SearchBitCodes(absl::Span<const Request> requests, const BitA
         {.query = &queries[i], .keep = requests[i].keep, .stopped = &requests[i].stopped});
   }
   const uint64_t* allowed = requests.front().allowed;
-  std::vector<absl::StatusOr<ScoredBits>> found = SearchBits(array, allowed, searches);
+  std::vector<absl::StatusOr<ScoredBits>> found = SearchBits(array.strips(), allowed, searches);
   Results results;
   for (size_t i = 0; i < found.size(); ++i) {
     if (!found[i].ok()) {

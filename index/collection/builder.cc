@@ -75,7 +75,7 @@ class CollectionBuilder::Impl {
   absl::Status AppendRows(Rows& rows, size_t begin, size_t count);
   absl::Status OpenSegment();
   absl::Status CloseSegment();
-  absl::Status BuildFaissIndexes();
+  absl::Status BuildIndexes();
   absl::Status WriteDatabase();
   // Files of RocksDB that nobody reads again, hence nobody would miss or find damaged.
   absl::Status RemoveUnread();
@@ -120,15 +120,15 @@ absl::Status CollectionBuilder::Impl::Create() {
                                                    options_.segment_rows_max, "; 1 to ",
                                                    store::Segment::kRowsMax, " is allowed"));
   }
-  if (options_.faiss.has_value() && schema_.LevelOf(options_.faiss->dims) < 0) {
-    return absl::InvalidArgumentError(absl::StrCat("coarse dims ", options_.faiss->dims,
-                                                   " are not on the ladder ",
-                                                   FormatLadder(schema_.ladder)));
-  }
+  if (options_.index.has_value()) MRL_RETURN_IF_ERROR(options_.index->Validate(schema_));
   MRL_RETURN_IF_ERROR(CheckDestination());
   manifest_.uuid = format::NewUuid();
   manifest_.schema = schema_;
-  manifest_.active_kind = options_.faiss.has_value() ? "faiss" : "scan";
+  manifest_.active_kind = "scan";
+  if (options_.index.has_value()) {
+    manifest_.active_kind = options_.index->kind;
+    manifest_.indexes = {*options_.index};
+  }
   MRL_RETURN_IF_ERROR(files_.CreateDirectory(temporary_path_));
   return files_.CreateDirectory(SegmentsPath(temporary_path_));
 }
@@ -242,17 +242,18 @@ absl::Status CollectionBuilder::Impl::CloseSegment() {
   return absl::OkStatus();
 }
 
-absl::Status CollectionBuilder::Impl::BuildFaissIndexes() {
-  if (!options_.faiss.has_value()) return absl::OkStatus();
+absl::Status CollectionBuilder::Impl::BuildIndexes() {
+  if (!options_.index.has_value()) return absl::OkStatus();
   MemoryAccount account(MemoryAccount::DefaultLimitBytes());
   for (const store::SegmentInfo& info : manifest_.segments) {
-    const std::string path = SideFilePath(temporary_path_, info.number, "faiss");
+    const std::string path = SideFilePath(temporary_path_, info.number, options_.index->kind);
     MRL_ASSIGN_OR_RETURN(const auto segment,
                          store::Segment::Open(files_, SegmentPath(temporary_path_, info.number),
                                               info, schema_, account));
-    MRL_RETURN_IF_ERROR(coarse::BuildFaiss(files_, path, *segment, *options_.faiss));
+    MRL_RETURN_IF_ERROR(
+        coarse::BuildIndex(files_, path, *segment, *options_.index, options_.threads));
     MRL_ASSIGN_OR_RETURN(const uint64_t file_bytes, FileBytes(files_, path));
-    manifest_.side_files.push_back({info.number, "faiss", file_bytes});
+    manifest_.side_files.push_back({info.number, options_.index->kind, file_bytes});
   }
   return absl::OkStatus();
 }
@@ -303,7 +304,7 @@ absl::StatusOr<BuildReport> CollectionBuilder::Impl::Finish() {
     return absl::InvalidArgumentError(absl::StrCat(
         "there are no rows to build from; ", report_.skipped, " of ", rows_read_, " were skipped"));
   }
-  MRL_RETURN_IF_ERROR(BuildFaissIndexes());
+  MRL_RETURN_IF_ERROR(BuildIndexes());
   MRL_RETURN_IF_ERROR(WriteDatabase());
   MRL_RETURN_IF_ERROR(Publish());
   return report_;

@@ -56,6 +56,9 @@ funnel::PlanInput Collection::plan_input() const {
   input.schema = &view().schema;
   input.kinds = kinds();
   input.query_dims = view().schema.dim;
+  for (const coarse::IndexSpec& index : impl_->manifest_->indexes) {
+    if (index.kind == "ivf_scan") input.list_code = index.code;
+  }
   // What stands in for the active index takes any prefix.
   for (const funnel::View::Part& part : view().parts) {
     input.default_dims = std::max(input.default_dims, part.indexes.front()->dims());

@@ -13,7 +13,7 @@
 #include "absl/types/span.h"
 #include "base/file.h"
 #include "base/memory_account.h"
-#include "index/coarse/coarse.h"
+#include "index/coarse/index_spec.h"
 #include "index/funnel/run.h"
 #include "index/schema/schema.h"
 #include "index/store/segment.h"
@@ -31,7 +31,8 @@ struct BuildOptions {
   bool replace = false;       // exchange an existing collection at the path
   bool skip_invalid = false;  // drop rows that CheckVector refuses, and count them
   uint32_t segment_rows_max = store::Segment::kRowsMax;
-  std::optional<coarse::FaissOptions> faiss;  // built as the active index beside `scan`
+  std::optional<coarse::IndexSpec> index;  // built as the active index beside `scan`
+  uint32_t threads = 1;                    // that build it
   uint64_t rows_expected = 0;  // a hint for the layout of the first segment; 0 = unknown
 };
 

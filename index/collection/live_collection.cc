@@ -119,7 +119,7 @@ absl::Status LiveCollection::Impl::Resume() {
   }
   for (const uint32_t segment : doubtful_segments_) {
     Manifest named;
-    named.side_files.push_back({segment, "scan", 0});
+    for (const std::string& kind : manifest_->kinds()) named.side_files.push_back({segment, kind});
     RemoveSegmentFiles(named, {segment});
   }
   doubtful_segments_.clear();
@@ -410,6 +410,12 @@ bool LiveCollection::needs_sync() const { return impl_->needs_sync(); }
 absl::Status LiveCollection::Maintain() { return impl_->Maintain(); }
 absl::Status LiveCollection::Seal() { return impl_->Seal(); }
 uint64_t LiveCollection::tail_rows() const { return impl_->tail_rows(); }
+absl::Status LiveCollection::AddIndex(const coarse::IndexSpec& spec, const AddOptions& options) {
+  return impl_->AddIndex(spec, options);
+}
+absl::Status LiveCollection::UseIndex(const std::string& kind) { return impl_->UseIndex(kind); }
+absl::Status LiveCollection::DropIndex(const std::string& kind) { return impl_->DropIndex(kind); }
+std::vector<coarse::IndexSpec> LiveCollection::indexes() const { return impl_->indexes(); }
 absl::Status LiveCollection::Close() { return impl_->Close(); }
 
 }  // namespace mrl::collection

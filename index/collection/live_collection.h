@@ -114,6 +114,24 @@ class LiveCollection {
   // Rows that no segment holds yet.
   uint64_t tail_rows() const;
 
+  struct AddOptions {
+    bool activate = false;  // searches that name no kind use it from now on
+    uint32_t threads = 1;
+    // (rows done, rows in all), after each segment; false stops the build. May be empty.
+    std::function<bool(uint64_t, uint64_t)> progress = {};
+  };
+  // Builds a coarse index beside `scan`, for the segments that are there and those to come; writes
+  // and searches go on, merging waits. The tail is scanned. ALREADY_EXISTS when there is one of the
+  // kind; CANCELLED when `progress` stopped it: nothing has changed then.
+  absl::Status AddIndex(const coarse::IndexSpec& spec, const AddOptions& options);
+  // Makes a kind the active one. NOT_FOUND names those that are built.
+  absl::Status UseIndex(const std::string& kind);
+  // Removes a kind with its files. NOT_FOUND; FAILED_PRECONDITION for `scan` and for the active
+  // kind.
+  absl::Status DropIndex(const std::string& kind);
+  // Those beside `scan`.
+  std::vector<coarse::IndexSpec> indexes() const;
+
   // Syncs and closes; later writes are FAILED_PRECONDITION. Versions that Read gave stay good.
   absl::Status Close();
 

@@ -49,6 +49,10 @@ class LiveCollection::Impl {
 
   absl::Status Maintain();
   absl::Status Seal();
+  absl::Status AddIndex(const coarse::IndexSpec& spec, const AddOptions& options);
+  absl::Status UseIndex(const std::string& kind);
+  absl::Status DropIndex(const std::string& kind);
+  std::vector<coarse::IndexSpec> indexes() const;
   absl::Status Close();
 
   FileSystem& files_;
@@ -97,11 +101,26 @@ class LiveCollection::Impl {
     std::optional<uint32_t> epoch;   // a seal
     std::optional<BuiltSegment> built;
     std::unique_ptr<LivePart> opened;  // null when nothing was built
+    std::vector<Manifest::SideFile> side_files;
   };
   absl::Status Build(Replacement& replacement);
   absl::Status CommitReplacement(Replacement& replacement);
   Manifest NextManifest(const Replacement& replacement) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
+  // A side file of one segment, built and opened, that no manifest names yet.
+  struct BuiltIndex {
+    Manifest::SideFile file;
+    std::shared_ptr<const coarse::CoarseIndex> index;
+  };
+  absl::StatusOr<BuiltIndex> BuildOne(std::shared_ptr<const store::Segment> segment,
+                                      const coarse::IndexSpec& spec, uint32_t threads);
+  // Builds for the segments that are not in `built`.
+  absl::Status BuildMissing(const coarse::IndexSpec& spec, const AddOptions& options,
+                            std::vector<BuiltIndex>& built);
+  // Commits a manifest that differs in its indexes, and puts what was built into the parts.
+  absl::Status CommitIndexes(const std::function<absl::Status(Manifest&)>& edit,
+                             std::vector<BuiltIndex> built)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(merge_mutex_, seal_mutex_);
   void RemoveSegmentFiles(const Manifest& manifest, const std::vector<uint32_t>& segments);
   // Once there is space again: what was committed must be what is in memory.
   absl::Status Resume() ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);

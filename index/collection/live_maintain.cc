@@ -28,14 +28,23 @@ absl::Status LiveCollection::Impl::Build(Replacement& replacement) {
     absl::MutexLock lock(&state_mutex_);
     alone = *manifest_;
   }
-  alone.side_files.push_back({number, "scan", replacement.built->scan_bytes});
-  auto opened = OpenSegment(files_, path_, alone, replacement.built->info, account_);
-  if (!opened.ok()) {
-    RemoveSegmentFiles(alone, {number});
-    return opened.status();
-  }
-  replacement.opened = *std::move(opened);
-  return absl::OkStatus();
+  alone.side_files = {{number, "scan", replacement.built->scan_bytes}};
+  const auto open = [&]() -> absl::Status {
+    MRL_ASSIGN_OR_RETURN(replacement.opened,
+                         OpenSegment(files_, path_, alone, replacement.built->info, account_));
+    for (const coarse::IndexSpec& spec : alone.indexes) {
+      alone.side_files.push_back({number, spec.kind});
+      MRL_ASSIGN_OR_RETURN(BuiltIndex built,
+                           BuildOne(replacement.opened->segment(), spec, /*threads=*/1));
+      alone.side_files.back() = std::move(built.file);
+      replacement.opened->AddIndex(std::move(built.index));
+    }
+    return absl::OkStatus();
+  };
+  absl::Status opened = open();
+  if (!opened.ok()) RemoveSegmentFiles(alone, {number});
+  replacement.side_files = std::move(alone.side_files);
+  return opened;
 }
 
 Manifest LiveCollection::Impl::NextManifest(const Replacement& replacement) const {
@@ -52,7 +61,8 @@ Manifest LiveCollection::Impl::NextManifest(const Replacement& replacement) cons
   if (replacement.built.has_value()) {
     const store::SegmentInfo& info = replacement.built->info;
     next.segments.insert(next.segments.begin() + place, info);
-    next.side_files.push_back({info.number, "scan", replacement.built->scan_bytes});
+    next.side_files.insert(next.side_files.end(), replacement.side_files.begin(),
+                           replacement.side_files.end());
   }
   return next;
 }

@@ -10,7 +10,7 @@ namespace mrl::collection {
 
 LivePart::LivePart(std::shared_ptr<const store::Segment> segment, Indexes indexes,
                    const std::vector<std::string>& kinds)
-    : kinds_(kinds), segment_(std::move(segment)), indexes_(std::move(indexes)) {
+    : kinds_(kinds), segment_(std::move(segment)), opened_(std::move(indexes)) {
   MakeIndexes();
 }
 
@@ -21,11 +21,30 @@ LivePart::LivePart(std::shared_ptr<store::Tail> tail, uint32_t epoch,
 void LivePart::MakeIndexes() {
   Indexes made;
   for (const std::string& kind : kinds_) {
-    const auto found = std::find_if(indexes_.begin(), indexes_.end(),
+    const auto found = std::find_if(opened_.begin(), opened_.end(),
                                     [&](const auto& index) { return index->kind() == kind; });
-    made.push_back(found != indexes_.end() ? *found : coarse::MakeStandIn(kind, segment_));
+    made.push_back(found != opened_.end() ? *found : coarse::MakeStandIn(kind, segment_));
   }
   indexes_ = std::move(made);
+}
+
+void LivePart::AddIndex(std::shared_ptr<const coarse::CoarseIndex> index) {
+  CHECK(!is_tail());
+  opened_.push_back(std::move(index));
+  MakeIndexes();
+}
+
+void LivePart::SetKinds(std::vector<std::string> kinds) {
+  kinds_ = std::move(kinds);
+  std::erase_if(opened_, [&](const auto& index) {
+    return std::find(kinds_.begin(), kinds_.end(), index->kind()) == kinds_.end();
+  });
+  // The tail's view is made with its indexes.
+  if (is_tail()) {
+    indexes_.clear();
+  } else {
+    MakeIndexes();
+  }
 }
 
 std::optional<uint32_t> LivePart::Find(const PointId& id) const {

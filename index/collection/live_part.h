@@ -21,7 +21,7 @@ class LivePart {
   using Bitmap = std::shared_ptr<const std::vector<uint64_t>>;  // null = all rows
   using Indexes = std::vector<std::shared_ptr<const coarse::CoarseIndex>>;
 
-  // A segment file with its coarse indexes, the active one first. `kinds`: those that searches may
+  // A segment file with its coarse indexes. `kinds`, the active one first: those that searches may
   // ask for; one that is missing is stood in for.
   LivePart(std::shared_ptr<const store::Segment> segment, Indexes indexes,
            const std::vector<std::string>& kinds);
@@ -51,6 +51,10 @@ class LivePart {
   absl::Status Reserve(uint64_t bytes) { return tail_->Reserve(bytes); }
   void Append(store::StoredRow row);
 
+  // Another index of a segment file, or another set of kinds that searches may ask for.
+  void AddIndex(std::shared_ptr<const coarse::CoarseIndex> index);
+  void SetKinds(std::vector<std::string> kinds);
+
   // As of now.
   Bitmap Live();
   funnel::View::Part Publish();
@@ -60,9 +64,10 @@ class LivePart {
 
   std::shared_ptr<store::Tail> tail_;
   const uint32_t epoch_ = 0;
-  const std::vector<std::string> kinds_;
+  std::vector<std::string> kinds_;
   std::shared_ptr<const store::Segment> segment_;  // of the tail: a view, null when it is outdated
-  Indexes indexes_;                                // as segment_
+  Indexes opened_;                                 // of a segment file
+  Indexes indexes_;                                // by kinds_; of the tail as segment_
   std::vector<uint64_t> removed_bits_;             // grows with the highest row that was removed
   uint32_t removed_ = 0;
   Bitmap live_;  // null when all rows are live or it is outdated

@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
-#include "index/coarse/coarse.h"
+#include "index/coarse/index_spec.h"
 #include "index/collection/layout.h"
 
 namespace mrl::collection {
@@ -71,11 +71,10 @@ absl::StatusOr<std::unique_ptr<LivePart>> OpenSegment(FileSystem& files, const s
   LivePart::Indexes indexes;
   for (const Manifest::SideFile& file : manifest.side_files) {
     if (file.segment != info.number) continue;
-    const std::string side_path = SideFilePath(path, info.number, file.kind);
-    auto index = file.kind == "faiss" ? coarse::OpenFaiss(files, side_path, segment, account)
-                                      : coarse::OpenScan(files, side_path, segment, account);
-    MRL_RETURN_IF_ERROR(index.status());
-    indexes.push_back(*std::move(index));
+    MRL_ASSIGN_OR_RETURN(
+        auto index, coarse::OpenIndex(files, SideFilePath(path, info.number, file.kind), file.kind,
+                                      segment, account));
+    indexes.push_back(std::move(index));
   }
   if (indexes.empty()) {
     return absl::DataLossError(

@@ -30,10 +30,14 @@ absl::Status CheckManifest(const Manifest& manifest) {
     sequence = segment.end_sequence();
   }
   for (const Manifest::SideFile& file : manifest.side_files) {
-    if (file.kind != "scan" && file.kind != "faiss") {
+    if (!coarse::FileKindOf(file.kind).has_value()) {
       return absl::FailedPreconditionError(
           absl::StrCat("the coarse kind '", file.kind, "' is not known to this program"));
     }
+  }
+  for (const coarse::IndexSpec& index : manifest.indexes) {
+    const absl::Status valid = index.Validate(manifest.schema);
+    if (!valid.ok()) return absl::DataLossError(absl::StrCat("manifest: ", valid.message()));
   }
   return absl::OkStatus();
 }
@@ -56,6 +60,13 @@ absl::StatusOr<Manifest> FromDisk(const disk::Manifest& message) {
     manifest.side_files.push_back({file.segment(), file.kind(), file.file_bytes()});
   }
   manifest.active_kind = message.active_kind();
+  for (const disk::IndexSpec& index : message.indexes()) {
+    manifest.indexes.push_back({.kind = index.kind(),
+                                .dims = index.dims(),
+                                .factory = index.faiss_factory(),
+                                .lists = index.lists(),
+                                .code = {index.code().dims(), index.code().bits()}});
+  }
   manifest.tail_epoch = message.tail_epoch();
   manifest.next_segment = message.next_segment();
   MRL_RETURN_IF_ERROR(CheckManifest(manifest));
@@ -77,9 +88,11 @@ absl::StatusOr<Manifest> Manifest::Parse(const std::string& bytes) {
 
 std::vector<std::string> Manifest::kinds() const {
   std::vector<std::string> kinds = {active_kind};
-  for (const SideFile& file : side_files) {
-    if (std::find(kinds.begin(), kinds.end(), file.kind) == kinds.end()) kinds.push_back(file.kind);
-  }
+  const auto add = [&](const std::string& kind) {
+    if (std::find(kinds.begin(), kinds.end(), kind) == kinds.end()) kinds.push_back(kind);
+  };
+  for (const SideFile& file : side_files) add(file.kind);
+  for (const coarse::IndexSpec& index : indexes) add(index.kind);
   return kinds;
 }
 
@@ -113,6 +126,16 @@ std::string Manifest::Serialize() const {
     side_file->set_file_bytes(file.file_bytes);
   }
   message.set_active_kind(active_kind);
+  for (const coarse::IndexSpec& index : indexes) {
+    disk::IndexSpec* spec = message.add_indexes();
+    spec->set_kind(index.kind);
+    spec->set_dims(index.dims);
+    spec->set_faiss_factory(index.factory);
+    spec->set_lists(index.lists);
+    if (index.code == Code{}) continue;
+    spec->mutable_code()->set_dims(index.code.dims);
+    spec->mutable_code()->set_bits(index.code.bits);
+  }
   message.set_tail_epoch(tail_epoch);
   message.set_next_segment(next_segment);
   return message.SerializeAsString();

@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/file.h"
+#include "index/coarse/index_spec.h"
 #include "index/format/manifest.h"
 #include "index/schema/schema.h"
 #include "index/store/segment.h"
@@ -25,11 +26,12 @@ struct Manifest {
   std::vector<store::SegmentInfo> segments;  // in order of their rows' sequences
   std::vector<SideFile> side_files;
   std::string active_kind;
-  uint32_t tail_epoch = 0;    // rows of earlier epochs are sealed
-  uint32_t next_segment = 0;  // 0 = never written to since it was built
+  std::vector<coarse::IndexSpec> indexes;  // that segments to come get beside `scan`
+  uint32_t tail_epoch = 0;                 // rows of earlier epochs are sealed
+  uint32_t next_segment = 0;               // 0 = never written to since it was built
 
   uint64_t rows() const;
-  // Kinds that have side files, the active one first.
+  // Kinds that have side files or will have, the active one first.
   std::vector<std::string> kinds() const;
   std::string Serialize() const;
   // DATA_LOSS for bytes that Serialize does not make.

@@ -103,6 +103,11 @@ void PartList::DropEpoch(uint32_t epoch) {
                 [&](const auto& part) { return part->is_tail() && part->epoch() == epoch; });
 }
 
+void PartList::SetKinds(const std::vector<std::string>& kinds) {
+  kinds_ = kinds;
+  for (const auto& part : parts_) part->SetKinds(kinds);
+}
+
 funnel::View PartList::Publish() const {
   funnel::View view;
   view.schema = schema_;

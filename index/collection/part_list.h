@@ -50,12 +50,15 @@ class PartList {
   // Removes the blocks of an epoch.
   void DropEpoch(uint32_t epoch);
 
+  // What searches may ask for from now on, the active kind first.
+  void SetKinds(const std::vector<std::string>& kinds);
+
   // What a search sees of it now: parts that have live rows.
   funnel::View Publish() const;
 
  private:
   const Schema schema_;
-  const std::vector<std::string> kinds_;
+  std::vector<std::string> kinds_;
   MemoryAccount& account_;
   std::vector<std::unique_ptr<LivePart>> parts_;
 };

@@ -20,6 +20,8 @@ absl::string_view KindName(uint32_t kind) {
       return "scan codes";
     case FileKind::kFaiss:
       return "FAISS index";
+    case FileKind::kIvfScan:
+      return "lists of codes";
   }
   return "unknown";
 }

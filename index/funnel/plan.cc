@@ -76,8 +76,8 @@ uint32_t LongestSigns(const PlanInput& input, uint32_t dims_max) {
 }
 
 // Empty where too few signs are stored to rely on.
-std::vector<Stage> SignStages(const PlanInput& input) {
-  const uint32_t wide = LongestSigns(input, kCoarseDims);
+std::vector<Stage> SignStages(const PlanInput& input, uint32_t coarse_dims_max) {
+  const uint32_t wide = LongestSigns(input, std::min(kCoarseDims, coarse_dims_max));
   if (wide < kCoarseDims) return {};
   std::vector<Stage> stages = {
       {.dims = wide, .bits = 1, .keep = std::max(kWideKeepPerHit * input.k, kWideKeepMin)}};
@@ -92,8 +92,9 @@ std::vector<Stage> SignStages(const PlanInput& input) {
 
 std::vector<Stage> BuiltInStages(const PlanInput& input, absl::string_view kind,
                                  uint32_t index_dims) {
-  if (kind == "scan") {
-    std::vector<Stage> stages = SignStages(input);
+  if (kind == "scan" || (kind == "ivf_scan" && input.list_code.bits == 1)) {
+    const uint32_t dims_max = kind == "scan" ? kCoarseDims : input.list_code.dims;
+    std::vector<Stage> stages = SignStages(input, dims_max);
     if (!stages.empty()) return stages;
   }
   const uint32_t coarse =
@@ -126,11 +127,16 @@ absl::Status CheckStage(const PlanInput& input, size_t number, const Stage& stag
 }
 
 // What the first stage asks of the coarse index.
-absl::Status CheckCoarse(const Plan& plan, uint32_t index_dims) {
+absl::Status CheckCoarse(const Plan& plan, uint32_t index_dims, const Code& list_code) {
   const Stage& stage = plan.stages.front();
   if (index_dims != 0 && stage.dims != index_dims) {
     return Refused("stage 1: ", stage.dims, " dims, the index `", plan.kind, "` searches ",
                    index_dims, " only");
+  }
+  if (stage.bits != 0 && plan.kind == "ivf_scan") {
+    if (list_code.Serves({stage.dims, stage.bits})) return absl::OkStatus();
+    return Refused("stage 1: ", FormatCodes({{stage.dims, stage.bits}}),
+                   ", the lists of ivf_scan hold ", FormatCodes({list_code}));
   }
   if (stage.bits != 0 && plan.kind != "scan") {
     return Refused("stage 1: ", stage.dims, "b", stage.bits, " is a code of the kind scan, `",
@@ -214,7 +220,7 @@ absl::StatusOr<Plan> MakePlan(const PlanInput& input) {
   }
   if (plan.stages.empty()) plan.stages = BuiltInStages(input, plan.kind, index_dims);
   MRL_RETURN_IF_ERROR(CheckStages(input, plan));
-  MRL_RETURN_IF_ERROR(CheckCoarse(plan, index_dims));
+  MRL_RETURN_IF_ERROR(CheckCoarse(plan, index_dims, input.list_code));
   return plan;
 }
 

@@ -226,5 +226,63 @@ TEST_F(Build, AnInterruptLeavesNothingBehind) {
   EXPECT_THAT(Names(), ElementsAre("base.npy", "stderr", "stdout"));
 }
 
+class Index : public Build {
+ protected:
+  Finished Do(const std::vector<std::string>& words) const {
+    std::vector<std::string> arguments = {"index"};
+    arguments.insert(arguments.end(), words.begin(), words.end());
+    arguments.insert(arguments.end(), {"--index", *this / "index"});
+    return Run(arguments);
+  }
+};
+
+TEST_F(Index, IsAddedUsedListedAndDropped) {
+  BuildIndex({"--codes", "16b8,32b1"});
+  const Finished added = Do({"add", "ivf_scan", "--dims", "16", "--lists", "3"});
+  EXPECT_EQ(added.code, 0) << added.err;
+  EXPECT_THAT(added.out, HasSubstr("ivf_scan on 16 dims, 32b1, 3 lists"));
+  EXPECT_THAT(Inspect()["coarse"], ElementsAre("scan", "ivf_scan"));
+  const Finished used = Do({"use", "ivf_scan"});
+  EXPECT_EQ(used.code, 0) << used.err;
+  const auto listed = nlohmann::json::parse(Do({"list", "--json"}).out);
+  ASSERT_EQ(listed.size(), 2u);
+  EXPECT_EQ(listed[0]["kind"], "ivf_scan");
+  EXPECT_EQ(listed[0]["active"], true);
+  EXPECT_EQ(listed[0]["index"], "ivf_scan 3 lists on 16 dims, 32b1");
+  const Finished found =
+      Run({"search", "--index", *this / "index", "--id", "7", "-k", "1", "--include-self",
+           "--funnel", "ivf_scan(nprobe=3,cluster_dims=16)/32b1:50,32:1", "--json"});
+  EXPECT_EQ(found.code, 0) << found.err;
+  EXPECT_EQ(nlohmann::json::parse(found.out)["hits"][0]["id"], 7);
+  EXPECT_EQ(Run({"verify", "--index", *this / "index"}).code, 0);
+  EXPECT_EQ(Do({"drop", "ivf_scan"}).code, 1);
+  EXPECT_EQ(Do({"use", "scan"}).code, 0);
+  EXPECT_EQ(Do({"drop", "ivf_scan"}).code, 0);
+  EXPECT_THAT(Inspect()["coarse"], ElementsAre("scan"));
+}
+
+TEST_F(Index, RefusesWhatCannotBeBuilt) {
+  BuildIndex({"--codes", "16b8,32b1"});
+  const Finished off = Do({"add", "ivf_scan", "--dims", "17"});
+  EXPECT_EQ(off.code, 65);
+  EXPECT_THAT(off.err, HasSubstr("17 dims are not on the ladder 16,32"));
+  const Finished code = Do({"add", "ivf_scan", "--code", "32b2"});
+  EXPECT_EQ(code.code, 65);
+  EXPECT_THAT(code.err, HasSubstr("the code 32b2 is not stored, these are: 16b8,32b1"));
+  const Finished factory = Do({"add", "faiss", "--dims", "16", "--faiss-factory", "Nothing7"});
+  EXPECT_EQ(factory.code, 65);
+  EXPECT_THAT(factory.err, HasSubstr("Nothing7"));
+  const Finished kind = Do({"use", "ivf_scan"});
+  EXPECT_EQ(kind.code, 74);
+  EXPECT_THAT(kind.err, HasSubstr("these are: scan"));
+  EXPECT_THAT(Inspect()["coarse"], ElementsAre("scan"));
+}
+
+TEST_F(Build, ListsOfCodesAreMadeTheActiveIndex) {
+  BuildIndex({"--codes", "16b8,32b1", "--coarse", "ivf_scan"});
+  EXPECT_THAT(Inspect()["coarse"], ElementsAre("ivf_scan", "scan"));
+  EXPECT_EQ(HitIds("7"), "7");
+}
+
 }  // namespace
 }  // namespace mrl::cli

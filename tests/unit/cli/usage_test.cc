@@ -66,6 +66,9 @@ TEST_F(Usage, OptionsThatExcludeEachOtherAreWrong) {
               "excludes");
   ExpectWrong({"build", "--input", "a", "--output", "b", "--coarse", "faiss"}, "go together");
   ExpectWrong({"build", "--input", "a", "--output", "b", "--coarse-dims", "16"}, "go together");
+  ExpectWrong({"index"}, "subcommand");
+  ExpectWrong({"index", "add", "--index", "a"}, "kind");
+  ExpectWrong({"build", "--input", "a", "--output", "b", "--coarse-dims", "16"}, "go together");
   ExpectWrong({"eval", "--index", "a", "--queries", "b", "--threads", "4", "--in-flight", "3"},
               "--in-flight is 3; at least --threads = 4 is needed");
 }

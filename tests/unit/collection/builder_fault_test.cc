@@ -19,7 +19,7 @@ class FaultyBuild : public ::testing::Test {
  protected:
   FaultyBuild() {
     options_.segment_rows_max = 16;
-    options_.faiss = coarse::FaissOptions{.factory = "Flat", .dims = 10};
+    options_.index = coarse::IndexSpec{.kind = "faiss", .dims = 10, .factory = "Flat"};
   }
 
   absl::Status Run(FileSystem& files) {

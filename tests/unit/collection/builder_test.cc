@@ -102,7 +102,7 @@ TEST_F(Builder, MakesEverySchema) {
 TEST_F(Builder, PutsFaissBeforeTheScan) {
   BuildOptions options;
   options.segment_rows_max = 30;
-  options.faiss = coarse::FaissOptions{.factory = "Flat", .dims = 10};
+  options.index = coarse::IndexSpec{.kind = "faiss", .dims = 10, .factory = "Flat"};
   ASSERT_TRUE(Build(50, options).ok());
   const auto collection = Open();
   EXPECT_THAT(collection->kinds(), ElementsAre("faiss", "scan"));
@@ -194,9 +194,9 @@ TEST_F(Builder, RefusesOptionsOutOfRange) {
   ExpectRefused(Build(1, options).status(), absl::StatusCode::kInvalidArgument,
                 "segment_rows_max is 4000001; 1 to 4000000 is allowed");
   options = {};
-  options.faiss = coarse::FaissOptions{.factory = "Flat", .dims = 11};
+  options.index = coarse::IndexSpec{.kind = "faiss", .dims = 11, .factory = "Flat"};
   ExpectRefused(Build(1, options).status(), absl::StatusCode::kInvalidArgument,
-                "coarse dims 11 are not on the ladder 4,10,24");
+                "faiss: 11 dims are not on the ladder 4,10,24");
   schema_.ladder = {4, 4, 24};
   ExpectRefused(Build(1).status(), absl::StatusCode::kInvalidArgument, "4");
 }

@@ -42,7 +42,7 @@ class Damage : public ::testing::Test {
   Damage() {
     BuildOptions options;
     options.segment_rows_max = 40;
-    options.faiss = coarse::FaissOptions{.factory = "Flat", .dims = 10};
+    options.index = coarse::IndexSpec{.kind = "faiss", .dims = 10, .factory = "Flat"};
     const auto built =
         Build(files_, path_, SmallSchema(Metric::kCosine, StorageType::kF32, Transform::kLayerNorm),
               80, options);

@@ -21,7 +21,7 @@ class SharedCollection : public ::testing::Test {
   SharedCollection() {
     BuildOptions options;
     options.segment_rows_max = 200;
-    options.faiss = coarse::FaissOptions{.factory = "HNSW8", .dims = 10};
+    options.index = coarse::IndexSpec{.kind = "faiss", .dims = 10, .factory = "HNSW8"};
     EXPECT_TRUE(Build(FileSystem::Posix(), path_, schema_, kRows, options).ok());
     auto opened = Collection::Open(FileSystem::Posix(), path_, account_);
     EXPECT_TRUE(opened.ok()) << opened.status();

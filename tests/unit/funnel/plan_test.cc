@@ -83,6 +83,22 @@ TEST_F(Planner, ScansSignsWhereEnoughAreStored) {
   EXPECT_EQ(PlanText(), "scan/256:400,1024:10");
 }
 
+TEST_F(Planner, ScansListsByTheCodesThatTheyHold) {
+  schema_.codes = {{16, 8}, {512, 1}};
+  input_.kinds = {"ivf_scan", "scan"};
+  input_.list_code = {256, 1};
+  EXPECT_EQ(PlanText(), "ivf_scan/256b1:2000,512b1:400,1024:10");
+  Ask("ivf_scan(nprobe=8)/128b1:500,512b1:60,1024");
+  EXPECT_EQ(PlanText(), "ivf_scan(nprobe=8)/128b1:500,512b1:60,1024:10");
+  Ask("512b1:500,1024");
+  EXPECT_THAT(PlanText(), HasSubstr("stage 1: 512b1, the lists of ivf_scan hold 256b1"));
+  Ask("64:500,1024");
+  EXPECT_EQ(PlanText(), "ivf_scan/64:500,1024:10");
+  input_.funnel.reset();
+  input_.list_code = {16, 8};
+  EXPECT_EQ(PlanText(), "ivf_scan/256:400,1024:10");
+}
+
 TEST_F(Planner, LetsSignsGrowIntoMoreSignsAndRefusesWhatIsNotStored) {
   schema_.codes = {{512, 1}};
   Ask("128b1:4000,512b1:200,1024:10");

@@ -1,0 +1,110 @@
+#include "index/coarse/index_spec.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "index/coarse/ivf_file.h"
+
+namespace mrl::coarse {
+namespace {
+
+constexpr uint32_t kClusterDims = 128;
+constexpr uint32_t kSignDimsMax = 256;
+constexpr uint32_t kByteDimsMax = 64;
+
+uint32_t Distance(uint32_t a, uint32_t b) { return a > b ? a - b : b - a; }
+
+// The code that lists hold by default; none where the schema has none that would do.
+Code ListCode(const Schema& schema) {
+  Code signs;
+  Code bytes;
+  for (const uint32_t dims : schema.ladder) {
+    if (dims <= kSignDimsMax && schema.HasCode(dims, 1)) signs = {dims, 1};
+    if ((dims <= kByteDimsMax || bytes.dims == 0) && schema.HasCode(dims, 8)) bytes = {dims, 8};
+  }
+  return signs.dims != 0 ? signs : bytes;
+}
+
+absl::Status ValidateFaiss(const IndexSpec& spec) {
+  if (spec.factory.empty() || spec.factory.size() > IndexSpec::kFactoryBytesMax) {
+    return absl::InvalidArgumentError(absl::StrCat("faiss: the factory string has ",
+                                                   spec.factory.size(), " bytes, it has 1 to ",
+                                                   IndexSpec::kFactoryBytesMax));
+  }
+  if (spec.lists == 0 && spec.code == Code{}) return absl::OkStatus();
+  return absl::InvalidArgumentError("faiss: lists and their code belong to the kind ivf_scan");
+}
+
+absl::Status ValidateIvfScan(const IndexSpec& spec, const Schema& schema) {
+  if (!spec.factory.empty()) {
+    return absl::InvalidArgumentError("ivf_scan: a factory string belongs to the kind faiss");
+  }
+  if (spec.lists > IndexSpec::kListsMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("ivf_scan: ", spec.lists, " lists, the limit is ", IndexSpec::kListsMax));
+  }
+  if (schema.HasCode(spec.code.dims, spec.code.bits)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "ivf_scan: the code ", spec.code.dims == 0 ? "of the lists" : FormatCodes({spec.code}),
+      " is not stored, these are: ", FormatCodes(schema.codes)));
+}
+
+}  // namespace
+
+absl::Status IndexSpec::Validate(const Schema& schema) const {
+  if (kind != "faiss" && kind != "ivf_scan") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the coarse kind `", kind, "` cannot be built, these can: faiss, ivf_scan"));
+  }
+  if (schema.LevelOf(dims) < 0) {
+    return absl::InvalidArgumentError(absl::StrCat(kind, ": ", dims, " dims are not on the ladder ",
+                                                   FormatLadder(schema.ladder)));
+  }
+  return kind == "faiss" ? ValidateFaiss(*this) : ValidateIvfScan(*this, schema);
+}
+
+std::string IndexSpec::ToText() const {
+  if (kind == "faiss") return absl::StrCat("faiss ", factory, " on ", dims, " dims");
+  return absl::StrCat(kind, " on ", dims, " dims, ", FormatCodes({code}), ", ",
+                      lists == 0 ? "a list for 256 rows" : absl::StrCat(lists, " lists"));
+}
+
+IndexSpec WithDefaults(IndexSpec spec, const Schema& schema) {
+  if (spec.kind != "ivf_scan") return spec;
+  if (spec.code == Code{}) spec.code = ListCode(schema);
+  if (spec.dims != 0) return spec;
+  spec.dims = schema.ladder.front();
+  for (const uint32_t dims : schema.ladder) {
+    if (Distance(dims, kClusterDims) < Distance(spec.dims, kClusterDims)) spec.dims = dims;
+  }
+  return spec;
+}
+
+std::vector<std::string> KnownKinds() { return {"scan", "faiss", "ivf_scan"}; }
+
+std::optional<format::FileKind> FileKindOf(absl::string_view kind) {
+  if (kind == "scan") return format::FileKind::kScan;
+  if (kind == "faiss") return format::FileKind::kFaiss;
+  if (kind == "ivf_scan") return format::FileKind::kIvfScan;
+  return std::nullopt;
+}
+
+absl::Status BuildIndex(FileSystem& files, const std::string& path, const store::Segment& segment,
+                        const IndexSpec& spec, uint32_t threads) {
+  if (spec.kind == "faiss") return BuildFaiss(files, path, segment, {spec.factory, spec.dims});
+  return BuildIvfScan(files, path, segment, spec, threads);
+}
+
+absl::StatusOr<std::unique_ptr<CoarseIndex>> OpenIndex(
+    FileSystem& files, const std::string& path, absl::string_view kind,
+    std::shared_ptr<const store::Segment> segment, MemoryAccount& account) {
+  if (kind == "scan") return OpenScan(files, path, std::move(segment), account);
+  if (kind == "faiss") return OpenFaiss(files, path, std::move(segment), account);
+  if (kind == "ivf_scan") return OpenIvfScan(files, path, std::move(segment), account);
+  return absl::FailedPreconditionError(absl::StrCat(
+      path, ": the coarse kind '", kind,
+      "' is not known to this program, these are: ", absl::StrJoin(KnownKinds(), ", ")));
+}
+
+}  // namespace mrl::coarse

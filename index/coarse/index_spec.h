@@ -1,0 +1,55 @@
+// What a coarse index beside the scan codes is built from, and how it is built and opened, whatever
+// its kind.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/file.h"
+#include "base/memory_account.h"
+#include "index/coarse/coarse.h"
+#include "index/format/section_file.h"
+#include "index/schema/schema.h"
+
+namespace mrl::coarse {
+
+// Stored in the manifest, so that segments to come get the same index.
+struct IndexSpec {
+  std::string kind = {};     // "faiss" or "ivf_scan"
+  uint32_t dims = 0;         // a ladder step: what FAISS indexes, what ivf_scan clusters (d_c)
+  std::string factory = {};  // faiss: "HNSW32", "IVF1024,Flat"
+  uint32_t lists = 0;        // ivf_scan: 0 = one for each 256 rows of a segment
+  Code code = {};  // ivf_scan: what its lists hold (d_s x bits); one that the schema's codes serve
+
+  static constexpr uint32_t kListsMax = 1 << 20;
+  static constexpr size_t kFactoryBytesMax = 256;
+
+  // INVALID_ARGUMENT names the field, the value and what is allowed.
+  absl::Status Validate(const Schema& schema) const;
+  // "faiss HNSW32 on 64 dims", "ivf_scan on 128 dims, 256b1, 1024 lists".
+  std::string ToText() const;
+  bool operator==(const IndexSpec&) const = default;
+};
+
+// An ivf_scan with what is left open filled in: dims by the ladder step nearest to 128, code by the
+// longest signs of up to 256 dimensions, else the longest code of 8 bits up to 64.
+IndexSpec WithDefaults(IndexSpec spec, const Schema& schema);
+
+// Every kind that a program of this build can open, `scan` first.
+std::vector<std::string> KnownKinds();
+// Nothing for an unknown kind.
+std::optional<format::FileKind> FileKindOf(absl::string_view kind);
+
+// Writes the side file of one segment, on `threads` threads where the kind can use them.
+absl::Status BuildIndex(FileSystem& files, const std::string& path, const store::Segment& segment,
+                        const IndexSpec& spec, uint32_t threads);
+// Opens a side file of any kind.
+absl::StatusOr<std::unique_ptr<CoarseIndex>> OpenIndex(
+    FileSystem& files, const std::string& path, absl::string_view kind,
+    std::shared_ptr<const store::Segment> segment, MemoryAccount& account);
+
+}  // namespace mrl::coarse
