@@ -6,6 +6,7 @@ import xml.dom.minidom
 
 import numpy as np
 import pytest
+from browser import CHROMIUM, screenshot
 from conftest import EXAMPLE, run_index
 from test_quality import K, QUERIES, run_json
 from truth import top
@@ -69,6 +70,26 @@ def test_report_page_is_whole_and_needs_nothing_else(tmp_path):
         svg = path.read_text()
         xml.dom.minidom.parseString(svg)  # Raises if it is not well formed.
         assert svg in text and "NaN" not in svg.replace("NaN or", "")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+def test_report_page_is_drawn_in_light_and_dark(index, tmp_path):
+    page = tmp_path / "report.html"
+    ran = run_index("report", "--index", index, "--limit", 50, "--html", page)
+    assert ran.returncode == 0, ran.stderr
+    light, dark = (screenshot(page, tmp_path, is_dark).astype(int) for is_dark in (False, True))
+    assert np.median(light) > 200 and np.median(dark) < 60
+    for shot in (light, dark):
+        # Lines of several hues, in every plot that is on the page.
+        vivid = shot.max(axis=2) - shot.min(axis=2) > 100
+        assert vivid.mean() > 0.0005
+        hues = {tuple(pixel // 64) for pixel in shot[vivid]}
+        assert len(hues) >= 4
+        filled = np.flatnonzero(vivid.any(axis=1))
+        assert filled[-1] > 900
+        # Text and grid stand out from what is behind them.
+        grey = shot[~vivid].mean(axis=1)
+        assert np.percentile(grey, 99.5) - np.percentile(grey, 0.5) > 150
 
 
 def test_report_grid_of_layers(tmp_path):
