@@ -36,6 +36,7 @@ struct Entry {
   const char* help;
   std::variant<Text, Number, Switch, Indexes> value;
   bool secret = false;
+  bool reloads = false;
 };
 
 constexpr int64_t kHourMs = 3'600'000;
@@ -43,7 +44,8 @@ constexpr int64_t kBytesMax = int64_t{1} << 62;
 
 const std::vector<Entry>& Table() {
   static const auto& table = *new std::vector<Entry>{
-      {"index", "NAME=DIR: serve the collection in DIR as NAME; may be repeated", Indexes{}},
+      {"index", "NAME=DIR: serve the collection in DIR as NAME; may be repeated", Indexes{},
+       /*secret=*/false, /*reloads=*/true},
       {"data-dir", "Folder of the collections that take writes; made if missing (default none)",
        Text{&Config::data_dir, {}}},
       {"seal-rows", "Written rows that make a segment; 0 = 64 MB of vectors (default 0)",
@@ -62,6 +64,9 @@ const std::vector<Entry>& Table() {
        Text{&Config::tls_client_ca, {}}},
       {"api-keys", "YAML file with the hashes of the keys that may call, see --hash-key",
        Text{&Config::api_keys, {}}},
+      {"quotas",
+       "YAML file with what each collection may take: rate, calls at a time, rows, memory",
+       Text{&Config::quotas, {}}, /*secret=*/false, /*reloads=*/true},
       {"reflection", "gRPC reflection: on, off, or auto = on where no keys are needed (auto)",
        Text{&Config::reflection, {"on", "off", "auto"}}},
       {"workers", "Threads that run searches; 0 = one per core (default 0)",
@@ -75,6 +80,9 @@ const std::vector<Entry>& Table() {
       {"read-stall-timeout-ms",
        "Cancel a stream whose reader takes nothing for this long, in ms (default 30000)",
        Number{&Config::read_stall_ms, 1, kHourMs}},
+      {"warm-up-queries",
+       "Searches of each collection before it is served first or anew; 0 = none (default 16)",
+       Number{&Config::warm_up_queries, 0, 10'000}},
       {"drain-delay-ms",
        "Time between NOT_SERVING and the closing of the port after SIGTERM, in ms (default 0)",
        Number{&Config::drain_delay_ms, 0, kHourMs}},
@@ -83,7 +91,8 @@ const std::vector<Entry>& Table() {
       {"memory-limit-bytes", "Memory for collections; 0 = 80 % of what there is (default 0)",
        Number{&Config::memory_limit_bytes, 0, kBytesMax}},
       {"log-level", "debug, info, warn or error (default info)",
-       Text{&Config::log_level, {"debug", "info", "warn", "error"}}},
+       Text{&Config::log_level, {"debug", "info", "warn", "error"}}, /*secret=*/false,
+       /*reloads=*/true},
       {"log-format", "text or json (default text)", Text{&Config::log_format, {"text", "json"}}},
       {"slow-query-ms", "Log calls that take longer, with their stages; 0 = none (default 1000)",
        Number{&Config::slow_query_ms, 0, kHourMs}},
@@ -198,7 +207,9 @@ std::string Shown(const Entry& entry, const Config& config) {
 absl::Span<const ConfigKey> ConfigKeys() {
   static const auto& keys = *[] {
     auto* made = new std::vector<ConfigKey>;
-    for (const Entry& entry : Table()) made->push_back({entry.name, entry.help, ShapeOf(entry)});
+    for (const Entry& entry : Table()) {
+      made->push_back({entry.name, entry.help, ShapeOf(entry), entry.reloads});
+    }
     return made;
   }();
   return keys;
@@ -238,6 +249,14 @@ std::vector<Setting> DescribeConfig(const Config& config, const ConfigTexts& tex
                         found == texts.end() ? "default" : found->second.source});
   }
   return settings;
+}
+
+std::vector<Setting> AfterReload(std::vector<Setting> now, const std::vector<Setting>& fresh) {
+  if (now.size() != fresh.size()) return now;  // there is one for each key, or none at all
+  for (size_t i = 0; i < now.size(); ++i) {
+    if (ConfigKeys()[i].reloads) now[i] = fresh[i];
+  }
+  return now;
 }
 
 }  // namespace mrl::server

@@ -25,12 +25,14 @@ struct Config {
   std::string tls_key;
   std::string tls_client_ca;                       // set = clients need a certificate
   std::string api_keys;                            // keys file; set = calls need a key
+  std::string quotas;                              // file of quotas per collection; empty = none
   std::string reflection = "auto";                 // on, off, auto = on where calls need no key
   int64_t workers = 0;                             // 0 = one per core
   int64_t queue_max = 1024;                        // calls that may wait for a worker
   int64_t streams_max = 256;                       // calls at a time on one connection
   int64_t grpc_memory_bytes = int64_t{512} << 20;  // for requests and replies on their way
   int64_t read_stall_ms = 30'000;      // a stream whose reader takes nothing this long is cancelled
+  int64_t warm_up_queries = 16;        // searches of each collection before it is served; 0 = none
   int64_t drain_delay_ms = 0;          // between NOT_SERVING and the closing of the port
   int64_t drain_timeout_ms = 10'000;   // running calls are cancelled after it
   int64_t memory_limit_bytes = 0;      // 0 = 80 % of the cgroup's or the machine's memory
@@ -51,6 +53,7 @@ struct ConfigKey {
   const char* name;
   const char* help;
   Shape shape;
+  bool reloads;  // SIGHUP takes what it says then
 };
 // In the order of --help.
 absl::Span<const ConfigKey> ConfigKeys();
@@ -73,5 +76,7 @@ struct Setting {
 };
 // One per key, in their order.
 std::vector<Setting> DescribeConfig(const Config& config, const ConfigTexts& texts);
+// What is in force after SIGHUP: of the keys that reload what `fresh` says, of the others `now`.
+std::vector<Setting> AfterReload(std::vector<Setting> now, const std::vector<Setting>& fresh);
 
 }  // namespace mrl::server

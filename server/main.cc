@@ -42,7 +42,7 @@ void Reload(int argc, char** argv, Server* server) {
     spdlog::error("nothing was reloaded: {}", std::string(line.status().message()));
     return;
   }
-  server->Reload(line->config);
+  server->Reload(line->config, line->settings);
 }
 
 int Serve(const CommandLine& line, int argc, char** argv) {
@@ -60,7 +60,7 @@ int Serve(const CommandLine& line, int argc, char** argv) {
               (*server)->http_address().c_str());
   std::fflush(stdout);
   while (signals.Next() == Signals::Event::kReload) {
-    spdlog::info("SIGHUP: reloading keys, log level and collections");
+    spdlog::info("SIGHUP: reloading keys, quotas, log level and collections");
     Reload(argc, argv, server->get());
   }
   spdlog::info("stopping: running calls have {} ms", config.drain_timeout_ms);

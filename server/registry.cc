@@ -21,6 +21,12 @@ absl::Status NotServed(const Registry::Entry& entry) {
                                            : absl::FailedPreconditionError(message);
 }
 
+Registry::Entry Unopened(const IndexPath& path) {
+  return {.path = path,
+          .collection = nullptr,
+          .last_open = absl::FailedPreconditionError("it is not opened yet")};
+}
+
 // What a collection of the data folder has now.
 Registry::Entry FromData(const DataFolder::Entry& entry) {
   Registry::Entry out;
@@ -36,11 +42,7 @@ Registry::Entry FromData(const DataFolder::Entry& entry) {
 
 Registry::Registry(FileSystem& files, MemoryAccount& account, const std::vector<IndexPath>& paths)
     : files_(files), account_(account) {
-  for (const IndexPath& path : paths) {
-    entries_[path.name] = {.path = path,
-                           .collection = nullptr,
-                           .last_open = absl::FailedPreconditionError("it is not opened yet")};
-  }
+  for (const IndexPath& path : paths) entries_[path.name] = Unopened(path);
 }
 
 void Registry::SetObserver(Observer observer) {
@@ -179,7 +181,9 @@ absl::Status Registry::Reload(const std::string& name) {
     if (entry.collection != nullptr) {
       MRL_RETURN_IF_ERROR(collection::CheckPages(files_, entry.path.directory));
     }
-    return collection::Collection::Open(files_, entry.path.directory, account_);
+    auto fresh = collection::Collection::Open(files_, entry.path.directory, account_);
+    if (fresh.ok() && prepare_) prepare_(name, **fresh);
+    return fresh;
   };
   auto opened = open();
   entry.last_open = opened.status();
@@ -210,6 +214,42 @@ absl::Status Registry::Reload(const std::string& name) {
 void Registry::ReloadAll() {
   for (const Entry& entry : List()) {
     Reload(entry.path.name).IgnoreError();  // logged, and kept in the entry
+  }
+}
+
+void Registry::SetIndexes(const std::vector<IndexPath>& paths) {
+  absl::MutexLock reload_lock(&reload_mutex_);
+  std::map<std::string, Entry> fresh;
+  for (const IndexPath& path : paths) {
+    if (data_ != nullptr && data_->Get(data_->Resolve(path.name)).ok()) {
+      spdlog::error(
+          "index '{}' is left out: a collection or an alias of the data folder has its name",
+          path.name);
+      continue;
+    }
+    fresh[path.name] = Unopened(path);
+  }
+  std::vector<std::string> gone;
+  std::map<std::string, Entry> old;  // freed outside of the lock
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const auto& [name, entry] : entries_) {
+      const auto kept = fresh.find(name);
+      if (kept == fresh.end()) {
+        gone.push_back(name);
+        continue;
+      }
+      // What is served stays so until its new directory has opened.
+      const IndexPath path = kept->second.path;
+      kept->second = entry;
+      kept->second.path = path;
+    }
+    old.swap(entries_);
+    entries_.swap(fresh);
+  }
+  for (const std::string& name : gone) {
+    spdlog::info("collection '{}': no longer served", name);
+    Report(name, false);
   }
 }
 

@@ -41,7 +41,12 @@ class Registry {
   // `files` and `account` outlive the registry. Names are unique. Nothing is opened yet.
   Registry(FileSystem& files, MemoryAccount& account, const std::vector<IndexPath>& paths);
 
+  // Runs on a version that was opened from an --index, before callers get it.
+  using Preparer = std::function<void(const std::string& name, const collection::Collection&)>;
+
   void SetObserver(Observer observer);
+  // Once, before the first Reload.
+  void SetPreparer(Preparer prepare) { prepare_ = std::move(prepare); }
   // Takes over a data folder and opens its collections. Once, before calls come. ALREADY_EXISTS
   // when one has the name of an --index.
   absl::Status OpenDataFolder(const std::string& folder, uint32_t seal_rows = 0);
@@ -68,6 +73,10 @@ class Registry {
   absl::Status Reload(const std::string& name);
   // Every collection; failures are kept in the entries and logged.
   void ReloadAll();
+  // Replaces the list of --index directories: those that are gone are served no more, new ones and
+  // those whose directory changed are opened by the next ReloadAll. One with the name of a
+  // collection or an alias of the data folder is left out, and logged.
+  void SetIndexes(const std::vector<IndexPath>& paths);
 
   const MemoryAccount& account() const { return account_; }
 
@@ -82,6 +91,7 @@ class Registry {
   mutable absl::Mutex mutex_;
   std::map<std::string, Entry> entries_ ABSL_GUARDED_BY(mutex_);
   Observer observer_ ABSL_GUARDED_BY(mutex_);
+  Preparer prepare_;
   std::unique_ptr<DataFolder> data_;  // null without --data-dir; set before calls come
 };
 

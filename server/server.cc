@@ -17,6 +17,7 @@
 #include "server/service/search_service.h"
 #include "server/service/server_service.h"
 #include "server/version.h"
+#include "server/warm_up.h"
 
 namespace mrl::server {
 namespace {
@@ -67,10 +68,11 @@ Server::Server(FileSystem& files, const Config& config, std::vector<Setting> set
       account_(MemoryLimitOf(config)),
       registry_(files, account_, config.indexes),
       gate_(nullptr),
+      quotas_(registry_),
       pool_(workers, PoolQueueMax(config)),
       admission_(pool_, config.queue_max),
       exporter_(MakeExporter(config)),
-      desk_{readiness_, gate_, admission_, metrics_, exporter_.get()},
+      desk_{readiness_, gate_, quotas_, admission_, metrics_, exporter_.get()},
       services_(std::make_unique<Services>(registry_, desk_, workers, std::move(settings))) {
   desk_.trace_ratio = static_cast<double>(config.trace_per_million) * 1e-6;
   if (config.slow_query_ms > 0) desk_.slow_query = absl::Milliseconds(config.slow_query_ms);
@@ -82,6 +84,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(FileSystem& files, const C
   MRL_RETURN_IF_ERROR(config.Validate());
   std::unique_ptr<Server> server(new Server(files, config, std::move(settings), WorkersOf(config)));
   MRL_RETURN_IF_ERROR(server->LoadKeys());
+  MRL_RETURN_IF_ERROR(server->LoadQuotas(config.quotas));
   MRL_RETURN_IF_ERROR(server->ListenHttp());
   MRL_RETURN_IF_ERROR(server->Listen());
   MRL_RETURN_IF_ERROR(server->Open());
@@ -117,9 +120,16 @@ absl::Status Server::Open() {
   grpc::HealthCheckServiceInterface* health = grpc_->GetHealthCheckService();
   registry_.SetObserver(
       [health](const std::string& name, bool serving) { health->SetServingStatus(name, serving); });
+  const auto warm_up = [this](const std::string& name, const collection::Collection& opened) {
+    if (config_.warm_up_queries > 0) WarmUp(name, opened, config_.warm_up_queries);
+  };
+  registry_.SetPreparer(warm_up);
   if (!config_.data_dir.empty()) {
     MRL_RETURN_IF_ERROR(
         registry_.OpenDataFolder(config_.data_dir, static_cast<uint32_t>(config_.seal_rows)));
+    for (const Registry::Entry& entry : registry_.List()) {
+      if (entry.collection != nullptr) warm_up(entry.path.name, *entry.collection);
+    }
   }
   registry_.ReloadAll();
   readiness_.Advance(Readiness::State::kServing);
@@ -160,12 +170,30 @@ absl::Status Server::LoadKeys() {
   return absl::OkStatus();
 }
 
-void Server::Reload(const Config& fresh) {
+absl::Status Server::LoadQuotas(const std::string& path) {
+  if (path.empty()) {
+    quotas_.Replace(nullptr);
+    return absl::OkStatus();
+  }
+  MRL_ASSIGN_OR_RETURN(auto table, QuotaTable::Load(files_, path));
+  spdlog::info("{}: {} quotas", path, table->size());
+  quotas_.Replace(std::move(table));
+  return absl::OkStatus();
+}
+
+void Server::Reload(const Config& fresh, const std::vector<Setting>& settings) {
   spdlog::set_level(spdlog::level::from_str(fresh.log_level));
   if (absl::Status status = LoadKeys(); !status.ok()) {
     spdlog::error("the keys stay as they were: {}", std::string(status.message()));
   }
-  const absl::Status submitted = pool_.Submit([this] { registry_.ReloadAll(); });
+  if (absl::Status status = LoadQuotas(fresh.quotas); !status.ok()) {
+    spdlog::error("the quotas stay as they were: {}", std::string(status.message()));
+  }
+  services_->server.SetSettings(settings);
+  const absl::Status submitted = pool_.Submit([this, indexes = fresh.indexes] {
+    registry_.SetIndexes(indexes);
+    registry_.ReloadAll();
+  });
   if (!submitted.ok()) spdlog::error("reload was not started: {}", submitted.ToString());
 }
 

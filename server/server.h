@@ -13,6 +13,7 @@
 #include "server/config.h"
 #include "server/http/http_server.h"
 #include "server/metrics/call_metrics.h"
+#include "server/quotas.h"
 #include "server/readiness.h"
 #include "server/registry.h"
 #include "server/rpc/desk.h"
@@ -36,9 +37,10 @@ class Server {
   const std::string& address() const { return address_; }
   std::string http_address() const { return http_->address(); }
   Registry& registry() { return registry_; }
-  // Takes the log level of `fresh`, reads the keys file again, and reloads every collection on a
-  // worker. What cannot be read stays as it was, and is logged. Other keys need a new start.
-  void Reload(const Config& fresh);
+  // Takes the log level, the quotas file and the list of indexes of `fresh`, reads the keys file
+  // again, and reloads every collection on a worker. What cannot be read stays as it was, and is
+  // logged. Other keys need a new start. `settings` are what GetConfig shows of `fresh`.
+  void Reload(const Config& fresh, const std::vector<Setting>& settings = {});
   // Health says NOT_SERVING; after the drain delay new calls are refused, running ones end or are
   // cancelled after the drain timeout. Returns when all have ended; later calls do nothing.
   void Drain();
@@ -49,6 +51,7 @@ class Server {
   absl::Status Listen();
   absl::Status ListenHttp();
   absl::Status LoadKeys();
+  absl::Status LoadQuotas(const std::string& path);
   absl::Status Open();
   HttpReply Ready() const;
 
@@ -61,6 +64,7 @@ class Server {
   MemoryAccount account_;
   Registry registry_;
   Gate gate_;
+  Quotas quotas_;
   CallMetrics metrics_;
   schedule::WorkerPool pool_;
   Admission admission_;

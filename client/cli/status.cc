@@ -2,6 +2,9 @@
 #include "base/status.h"
 
 #include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -49,13 +52,35 @@ absl::Status Run(client::Client& client, const Globals& globals) {
   return StatusOf(healthy);
 }
 
+absl::Status RunConfig(client::Client& client, const Globals& globals) {
+  MRL_ASSIGN_OR_RETURN(const std::vector<client::Setting> settings, client.GetConfig());
+  nlohmann::json list = nlohmann::json::array();
+  std::vector<std::vector<std::string>> rows;
+  for (const client::Setting& one : settings) {
+    list.push_back({{"key", one.key}, {"value", one.value}, {"source", one.source}});
+    rows.push_back({one.key, one.value, one.source});
+  }
+  if (globals.json) {
+    PrintJson({{"settings", std::move(list)}});
+  } else {
+    PrintTable(rows);
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 void AddStatus(CLI::App& app, Verb* verb) {
   CLI::App* status = app.add_subcommand("status", "Show health, version and memory of the server");
   auto health_only = std::make_shared<bool>(false);
   status->add_flag("--health", *health_only, "Ask for health only, which needs no API key");
-  status->callback([verb, health_only] { *verb = *health_only ? RunHealth : Run; });
+  auto config = std::make_shared<bool>(false);
+  status->add_flag("--config", *config,
+                   "Show every setting of the server and where it came from, which needs an "
+                   "admin's key");
+  status->callback([verb, health_only, config] {
+    *verb = *config ? RunConfig : *health_only ? RunHealth : Run;
+  });
 }
 
 }  // namespace mrl::cli

@@ -253,6 +253,15 @@ absl::StatusOr<ServerInfo> Client::GetServerInfo() {
   return out;
 }
 
+absl::StatusOr<std::vector<Setting>> Client::GetConfig() {
+  MRL_ASSIGN_OR_RETURN(const v1::ServerConfig response, connection_->GetConfig({}));
+  std::vector<Setting> out;
+  for (const auto& setting : response.settings()) {
+    out.push_back({setting.key(), setting.value(), setting.source()});
+  }
+  return out;
+}
+
 absl::StatusOr<bool> Client::CheckHealth(const std::string& service) {
   return connection_->CheckHealth(service);
 }

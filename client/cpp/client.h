@@ -39,6 +39,8 @@ class Client {
   absl::StatusOr<CollectionStats> GetCollectionStats(const std::string& name);
   absl::StatusOr<Collection> ReloadCollection(const std::string& name);
   absl::StatusOr<ServerInfo> GetServerInfo();
+  // Every setting that is in force, in the order of --help. Needs the role admin.
+  absl::StatusOr<std::vector<Setting>> GetConfig();
   // The server's own health, or a collection's.
   absl::StatusOr<bool> CheckHealth(const std::string& service = "");
 

@@ -97,6 +97,9 @@ class GrpcConnection final : public Connection {
   absl::StatusOr<v1::ServerInfo> GetServerInfo(const v1::GetServerInfoRequest& request) override {
     return Unary<v1::ServerInfo>(*server_, &v1::ServerService::Stub::GetServerInfo, request);
   }
+  absl::StatusOr<v1::ServerConfig> GetConfig(const v1::GetConfigRequest& request) override {
+    return Unary<v1::ServerConfig>(*server_, &v1::ServerService::Stub::GetConfig, request);
+  }
   absl::StatusOr<bool> CheckHealth(const std::string& service) override {
     grpc::ClientContext context;
     Prepare(&context);

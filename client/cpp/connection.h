@@ -42,6 +42,7 @@ class Connection {
   virtual absl::StatusOr<v1::Collection> ReloadCollection(
       const v1::ReloadCollectionRequest& request) = 0;
   virtual absl::StatusOr<v1::ServerInfo> GetServerInfo(const v1::GetServerInfoRequest& request) = 0;
+  virtual absl::StatusOr<v1::ServerConfig> GetConfig(const v1::GetConfigRequest& request) = 0;
   // grpc.health.v1 Check: true for SERVING. NOT_FOUND for a service that has no health.
   virtual absl::StatusOr<bool> CheckHealth(const std::string& service) = 0;
 };

@@ -105,6 +105,13 @@ struct CollectionStats {
   std::map<std::string, uint64_t> file_bytes;  // by name
 };
 
+// One key of the server's configuration.
+struct Setting {
+  std::string key;
+  std::string value;   // "***" for a secret that is set
+  std::string source;  // "flag --bind", "environment MRL_BIND", "file x.yaml", "default"
+};
+
 struct ServerInfo {
   std::string version;
   std::string commit;

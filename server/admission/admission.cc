@@ -18,6 +18,37 @@ absl::Status Exhausted(absl::string_view message, absl::string_view reason, absl
   return WithRetryAfter(WithReason(absl::ResourceExhaustedError(message), reason), wait);
 }
 
+// Who is held to an allowance, and by which words that is said.
+struct Limited {
+  const char* kind;
+  absl::string_view name;
+  const char* reason_in_flight;
+  const char* reason_rate;
+  std::string subject() const { return absl::StrCat(kind, ":", name); }
+};
+
+absl::Status CheckInFlight(const Limited& who, const Admission::Allowance& allowed,
+                           int64_t in_flight, absl::Duration turn) {
+  if (allowed.in_flight_max <= 0 || in_flight < allowed.in_flight_max) return absl::OkStatus();
+  return WithQuota(Exhausted(absl::StrCat(who.kind, " '", who.name, "' has ", in_flight,
+                                          " calls at a time; the limit is ", allowed.in_flight_max),
+                             who.reason_in_flight, turn),
+                   who.subject());
+}
+
+absl::Status TakeToken(const Limited& who, const Admission::Allowance& allowed, absl::Time now,
+                       TokenBucket* bucket) {
+  if (allowed.requests_per_s <= 0) return absl::OkStatus();
+  const double burst = allowed.burst > 0 ? static_cast<double>(allowed.burst)
+                                         : std::max(1.0, allowed.requests_per_s);
+  const absl::Duration wait = bucket->Take(allowed.requests_per_s, burst, now);
+  if (wait <= absl::ZeroDuration()) return absl::OkStatus();
+  return WithQuota(Exhausted(absl::StrCat(who.kind, " '", who.name, "' is above its limit of ",
+                                          allowed.requests_per_s, " calls a second"),
+                             who.reason_rate, wait),
+                   who.subject());
+}
+
 }  // namespace
 
 Admission::Admission(schedule::WorkerPool& pool, size_t queue_max, Clock now)
@@ -29,11 +60,13 @@ absl::Status Admission::Admit(const Claim& claim, Task* task) {
   {
     absl::MutexLock lock(&mutex_);
     const absl::Time now = now_();
-    Account& account = AccountOf(claim.owner);
+    Account& owner = AccountOf(claim.owner, &owners_);
+    Account* quota = claim.quota.empty() ? nullptr : &AccountOf(claim.quota, &collections_);
     MRL_RETURN_IF_ERROR(CheckDeadline(claim, now));
-    MRL_RETURN_IF_ERROR(CheckOwner(claim, now, &account));
+    MRL_RETURN_IF_ERROR(CheckAllowances(claim, now, &owner, quota));
     MRL_RETURN_IF_ERROR(Enqueue(claim, task, &displaced));
-    ++account.in_flight;
+    ++owner.in_flight;
+    if (quota != nullptr) ++quota->in_flight;
     if (displaced != nullptr) why = QueueFull();
   }
   if (displaced != nullptr) displaced->Refuse(std::move(why));
@@ -47,9 +80,10 @@ absl::Status Admission::Resume(const Claim& claim, Task* task) {
   return absl::OkStatus();
 }
 
-void Admission::End(absl::string_view owner) {
+void Admission::End(absl::string_view owner, absl::string_view quota) {
   absl::MutexLock lock(&mutex_);
-  --AccountOf(owner).in_flight;
+  --AccountOf(owner, &owners_).in_flight;
+  if (!quota.empty()) --AccountOf(quota, &collections_).in_flight;
 }
 
 size_t Admission::waiting() const {
@@ -57,28 +91,23 @@ size_t Admission::waiting() const {
   return queue_.size();
 }
 
-Admission::Account& Admission::AccountOf(absl::string_view owner) {
-  const auto found = accounts_.find(owner);
-  return found != accounts_.end() ? found->second : accounts_[std::string(owner)];
+Admission::Account& Admission::AccountOf(absl::string_view name, Accounts* accounts) {
+  const auto found = accounts->find(name);
+  return found != accounts->end() ? found->second : (*accounts)[std::string(name)];
 }
 
-absl::Status Admission::CheckOwner(const Claim& claim, absl::Time now, Account* account) {
-  const auto subject = [&claim] { return absl::StrCat("key:", claim.owner); };
-  if (claim.in_flight_max > 0 && account->in_flight >= claim.in_flight_max) {
-    return WithQuota(Exhausted(absl::StrCat("key '", claim.owner, "' has ", account->in_flight,
-                                            " calls at a time; the limit is ", claim.in_flight_max),
-                               kReasonInFlight, WaitBehind(1)),
-                     subject());
+absl::Status Admission::CheckAllowances(const Claim& claim, absl::Time now, Account* owner,
+                                        Account* quota) {
+  const Limited key = {"key", claim.owner, kReasonInFlight, kReasonRate};
+  const Limited collection = {"collection", claim.quota, kReasonQuotaInFlight, kReasonQuotaRate};
+  // A token is taken by who passes all the rest.
+  const absl::Duration turn = WaitBehind(1);
+  MRL_RETURN_IF_ERROR(CheckInFlight(key, claim.of_owner, owner->in_flight, turn));
+  if (quota != nullptr) {
+    MRL_RETURN_IF_ERROR(CheckInFlight(collection, claim.of_collection, quota->in_flight, turn));
+    MRL_RETURN_IF_ERROR(TakeToken(collection, claim.of_collection, now, &quota->bucket));
   }
-  if (claim.requests_per_s <= 0) return absl::OkStatus();
-  const double burst =
-      claim.burst > 0 ? static_cast<double>(claim.burst) : std::max(1.0, claim.requests_per_s);
-  const absl::Duration wait = account->bucket.Take(claim.requests_per_s, burst, now);
-  if (wait <= absl::ZeroDuration()) return absl::OkStatus();
-  return WithQuota(Exhausted(absl::StrCat("key '", claim.owner, "' is above its limit of ",
-                                          claim.requests_per_s, " calls a second"),
-                             kReasonRate, wait),
-                   subject());
+  return TakeToken(key, claim.of_owner, now, &owner->bucket);
 }
 
 absl::Status Admission::CheckDeadline(const Claim& claim, absl::Time now) const {

@@ -45,14 +45,20 @@ class Admission {
     }
   };
 
-  // Whose call it is, and what that owner may use.
+  // What somebody may use.
+  struct Allowance {
+    double requests_per_s = 0;  // 0 = no limit
+    int64_t burst = 0;          // 0 = what comes in one second, and 1 at least
+    int64_t in_flight_max = 0;  // 0 = no limit
+  };
+  // Whose call it is, and what that owner and that collection may use.
   struct Claim {
     absl::string_view owner;       // the key's id; empty without keys
     absl::string_view collection;  // may be empty
     absl::Time deadline = absl::InfiniteFuture();
-    double requests_per_s = 0;  // 0 = no limit
-    int64_t burst = 0;          // 0 = what comes in one second, and 1 at least
-    int64_t in_flight_max = 0;  // 0 = no limit
+    Allowance of_owner = {};
+    absl::string_view quota = {};  // the collection's own name; empty = it has no quota
+    Allowance of_collection = {};  // what the quota allows
   };
 
   using Clock = std::function<absl::Time()>;
@@ -65,24 +71,28 @@ class Admission {
 
   // OK: exactly one of Run and Refuse is called, perhaps before this returns, and End must be
   // called when the call has ended. Otherwise RESOURCE_EXHAUSTED with reason, RetryInfo and, where
-  // it is the owner's own limit, QuotaFailure; UNAVAILABLE when the pool is shutting down.
+  // it is a limit of the owner or the collection, QuotaFailure; UNAVAILABLE when the pool is
+  // shutting down.
   absl::Status Admit(const Claim& claim, Task* task);
   // The next step of a call that was admitted: it waits its turn, but no limit refuses it.
   // UNAVAILABLE or RESOURCE_EXHAUSTED when the pool does not take it.
   absl::Status Resume(const Claim& claim, Task* task);
-  void End(absl::string_view owner);
+  // With the owner and the quota of the claim.
+  void End(absl::string_view owner, absl::string_view quota);
 
   size_t waiting() const;
   size_t queue_max() const { return queue_max_; }
 
  private:
-  // What is remembered of an owner between its calls.
+  // What is remembered of an owner or a collection between its calls.
   struct Account {
     TokenBucket bucket;
     int64_t in_flight = 0;
   };
+  using Accounts = std::map<std::string, Account, std::less<>>;
 
-  absl::Status CheckOwner(const Claim& claim, absl::Time now, Account* account)
+  // Against the owner's and the collection's allowance; the account of a quota may be null.
+  absl::Status CheckAllowances(const Claim& claim, absl::Time now, Account* owner, Account* quota)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckDeadline(const Claim& claim, absl::Time now) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -91,7 +101,7 @@ class Admission {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status QueueFull() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Duration WaitBehind(size_t tasks) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Account& AccountOf(absl::string_view owner) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  static Account& AccountOf(absl::string_view name, Accounts* accounts);
   // One for each waiting task is in the pool; where tasks were joined, some find nothing to do.
   void RunNext();
   // The task whose turn it is, and those that join it: a fair share of the queue for one worker, so
@@ -103,7 +113,8 @@ class Admission {
   const Clock now_;
   mutable absl::Mutex mutex_;
   FairQueue<Task*> queue_ ABSL_GUARDED_BY(mutex_);
-  std::map<std::string, Account, std::less<>> accounts_ ABSL_GUARDED_BY(mutex_);
+  Accounts owners_ ABSL_GUARDED_BY(mutex_);
+  Accounts collections_ ABSL_GUARDED_BY(mutex_);   // those with a quota
   double mean_run_s_ ABSL_GUARDED_BY(mutex_) = 0;  // moving, over the last few dozen runs
 };
 

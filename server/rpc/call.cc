@@ -97,6 +97,8 @@ absl::Status Call::CheckEntry() {
   const absl::string_view authorization =
       desk_.gate.needs_key() ? Metadata("authorization") : absl::string_view();
   MRL_ASSIGN_OR_RETURN(caller_, desk_.gate.Check(method_, authorization, collection_));
+  // An operator's call is not held up by what the collection's users do.
+  if (method_->role != Role::kAdmin) held_ = desk_.quotas.Of(collection_);
   return absl::OkStatus();
 }
 
@@ -108,9 +110,12 @@ Admission::Claim Call::MakeClaim() const {
     claim.deadline = absl::FromChrono(deadline_);
   }
   if (const Key* key = caller_.key(); key != nullptr) {
-    claim.requests_per_s = key->requests_per_s;
-    claim.burst = key->burst;
-    claim.in_flight_max = key->in_flight_max;
+    claim.of_owner = {key->requests_per_s, key->burst, key->in_flight_max};
+  }
+  if (!held_.collection.empty()) {
+    claim.quota = held_.collection;
+    claim.of_collection = {held_.quota.requests_per_s, held_.quota.burst,
+                           held_.quota.in_flight_max};
   }
   return claim;
 }
@@ -158,7 +163,7 @@ grpc::Status Call::End(absl::Status status) {
     if (absl::Status cause = CheckStopped(); !cause.ok()) status = std::move(cause);
   }
   if (absl::IsNotFound(status)) status = ForCaller(std::move(status));
-  if (admitted_) desk_.admission.End(caller_.id());
+  if (admitted_) desk_.admission.End(caller_.id(), held_.collection);
   desk_.metrics.Ended(method_, status, elapsed_micros());
   const bool logged = !status.ok() || slow() || spdlog::should_log(spdlog::level::debug);
   if (!logged && desk_.exporter == nullptr) return grpc::Status::OK;

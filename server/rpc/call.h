@@ -43,6 +43,8 @@ class Call {
   double queue_micros() const { return queue_micros_; }
   double elapsed_micros() const;
   const Caller& caller() const { return caller_; }
+  // The quota of the collection that the call names; empty where there is none.
+  const Quotas::Held& held() const { return held_; }
   // Tells how a search went; the slowest of a batch is kept for the log. On the handler's thread.
   void Report(const funnel::Trace& trace, const funnel::Plan& plan);
 
@@ -79,6 +81,7 @@ class Call {
   const std::chrono::steady_clock::time_point arrival_;
   const std::chrono::system_clock::time_point deadline_;
   Caller caller_;
+  Quotas::Held held_;
   bool admitted_ = false;
   double queue_micros_ = 0;
   double search_micros_ = 0;  // of the search that stages_ and plan_ are of

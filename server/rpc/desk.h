@@ -4,6 +4,7 @@
 #include "absl/time/time.h"
 #include "server/admission/admission.h"
 #include "server/metrics/call_metrics.h"
+#include "server/quotas.h"
 #include "server/readiness.h"
 #include "server/security/gate.h"
 #include "server/trace/exporter.h"
@@ -14,6 +15,7 @@ namespace mrl::server {
 struct Desk {
   const Readiness& readiness;
   const Gate& gate;
+  const Quotas& quotas;
   Admission& admission;
   CallMetrics& metrics;
   Exporter* exporter = nullptr;                          // null = no traces

@@ -15,10 +15,15 @@ inline constexpr char kReasonQueueFull[] = "QUEUE_FULL";
 inline constexpr char kReasonTooLate[] = "DEADLINE_BEFORE_TURN";
 inline constexpr char kReasonRate[] = "RATE_LIMIT";
 inline constexpr char kReasonInFlight[] = "IN_FLIGHT_LIMIT";
+inline constexpr char kReasonQuotaRate[] = "COLLECTION_RATE_LIMIT";
+inline constexpr char kReasonQuotaInFlight[] = "COLLECTION_IN_FLIGHT_LIMIT";
+inline constexpr char kReasonQuotaRows[] = "COLLECTION_ROWS_LIMIT";
+inline constexpr char kReasonQuotaMemory[] = "COLLECTION_MEMORY_LIMIT";
 
-inline constexpr const char* kReasons[] = {kReasonStarting,   kReasonStopping,  kReasonNoKey,
-                                           kReasonUnknownKey, kReasonRole,      kReasonCollection,
-                                           kReasonNoRule,     kReasonQueueFull, kReasonTooLate,
-                                           kReasonRate,       kReasonInFlight};
+inline constexpr const char* kReasons[] = {
+    kReasonStarting,      kReasonStopping,   kReasonNoKey,      kReasonUnknownKey,
+    kReasonRole,          kReasonCollection, kReasonNoRule,     kReasonQueueFull,
+    kReasonTooLate,       kReasonRate,       kReasonInFlight,   kReasonQuotaRate,
+    kReasonQuotaInFlight, kReasonQuotaRows,  kReasonQuotaMemory};
 
 }  // namespace mrl::server

@@ -9,15 +9,16 @@
 #include <yaml-cpp/yaml.h>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/status.h"
+#include "server/yaml_limit.h"
 
 namespace mrl::server {
 namespace {
 
 constexpr uint64_t kFileBytesMax = 1 << 20;
+constexpr double kLimitMax = 1e9;
 
 bool IsId(const std::string& id) {
   return !id.empty() && id.size() <= 64 && std::all_of(id.begin(), id.end(), [](char c) {
@@ -36,18 +37,6 @@ absl::Status SetRole(const std::string& text, Key* key) {
       absl::StrCat("role is '", text, "'; one of read, write, admin is needed"));
 }
 
-template <typename Number>
-absl::Status SetLimit(const std::string& name, const std::string& text, Number* out) {
-  double value = 0;
-  if (!absl::SimpleAtod(text, &value) || !(value > 0) || value > 1e9) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(name, " is '", text, "'; a number above 0 and up to 1e9 is needed"));
-  }
-  *out = static_cast<Number>(value);
-  if (*out > 0) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(name, " is '", text, "'; 1 is the least"));
-}
-
 absl::Status SetCollections(const YAML::Node& node, Key* key) {
   if (!node.IsSequence() || node.size() == 0) {
     return absl::InvalidArgumentError(
@@ -64,9 +53,9 @@ absl::Status SetField(const std::string& name, const YAML::Node& node, Key* key)
   }
   const auto text = node.as<std::string>();
   if (name == "role") return SetRole(text, key);
-  if (name == "requests-per-s") return SetLimit(name, text, &key->requests_per_s);
-  if (name == "burst") return SetLimit(name, text, &key->burst);
-  if (name == "in-flight-max") return SetLimit(name, text, &key->in_flight_max);
+  if (name == "requests-per-s") return ReadLimit(name, text, kLimitMax, &key->requests_per_s);
+  if (name == "burst") return ReadLimit(name, text, kLimitMax, &key->burst);
+  if (name == "in-flight-max") return ReadLimit(name, text, kLimitMax, &key->in_flight_max);
   if (name == "hash") {
     MRL_ASSIGN_OR_RETURN(key->hash, ParseKeyHash(text));
     return absl::OkStatus();

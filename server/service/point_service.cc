@@ -1,5 +1,6 @@
 #include "server/service/point_service.h"
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -8,15 +9,32 @@
 #include "base/status.h"
 #include "server/rpc/call.h"
 #include "server/rpc/exchange_call.h"
+#include "server/service/convert.h"
 #include "server/service/points.h"
 
 namespace mrl::server {
 namespace {
 
-// One stream of writes: the collection is looked up once.
+// Holds what is to be written against the collection's quota, where it has one.
+template <typename Points>
+absl::Status CheckQuota(const Quotas::Held& held, const collection::LiveCollection& live,
+                        const Points& points) {
+  if (held.quota.rows_max == 0 && held.quota.memory_bytes_max == 0) return absl::OkStatus();
+  const auto version = live.Read();
+  const Schema& schema = version->schema();
+  const auto is_new = [&version](const v1::PointWrite& point) {
+    const auto id = FromProto(point.id(), "id");
+    return !id.ok() || !funnel::Find(version->view(), *id).has_value();
+  };
+  const auto rows = std::count_if(points.begin(), points.end(), is_new);
+  const uint64_t row_bytes = uint64_t{schema.dim} * ElementBytes(schema.storage);
+  return CheckRoom(held, *version, static_cast<uint64_t>(rows), points.size() * row_bytes);
+}
+
+// One stream of writes: the collection is looked up once, its quota each time.
 class Writes final : public Exchange<v1::WritePointsRequest, v1::WritePointsResponse> {
  public:
-  explicit Writes(const Registry& registry) : registry_(registry) {}
+  Writes(const Registry& registry, const Quotas& quotas) : registry_(registry), quotas_(quotas) {}
 
   absl::Status Answer(const v1::WritePointsRequest& request,
                       v1::WritePointsResponse* response) override {
@@ -28,11 +46,13 @@ class Writes final : public Exchange<v1::WritePointsRequest, v1::WritePointsResp
       return InvalidField("collection", absl::StrCat("collection is '", request.collection(),
                                                      "'; this stream writes to '", name_, "'"));
     }
+    MRL_RETURN_IF_ERROR(CheckQuota(quotas_.Of(name_), *live_, request.upserts()));
     return WriteItems(*live_, request, response);
   }
 
  private:
   const Registry& registry_;
+  const Quotas& quotas_;
   std::string name_;
   std::shared_ptr<collection::LiveCollection> live_;
 };
@@ -44,7 +64,9 @@ grpc::ServerUnaryReactor* PointService::UpsertPoints(grpc::CallbackServerContext
                                                      v1::UpsertPointsResponse* response) {
   return UnaryCall<v1::UpsertPointsRequest, v1::UpsertPointsResponse>::Start(
       desk_, "UpsertPoints", context, request, response,
-      [this](Call&, const v1::UpsertPointsRequest& in, v1::UpsertPointsResponse* out) {
+      [this](Call& call, const v1::UpsertPointsRequest& in, v1::UpsertPointsResponse* out) {
+        MRL_ASSIGN_OR_RETURN(const auto live, registry_.FindLive(in.collection()));
+        MRL_RETURN_IF_ERROR(CheckQuota(call.held(), *live, in.points()));
         return Upsert(registry_, in, out);
       });
 }
@@ -102,7 +124,7 @@ grpc::ServerUnaryReactor* PointService::CountPoints(grpc::CallbackServerContext*
 grpc::ServerBidiReactor<v1::WritePointsRequest, v1::WritePointsResponse>* PointService::WritePoints(
     grpc::CallbackServerContext* context) {
   return ExchangeCall<v1::WritePointsRequest, v1::WritePointsResponse>::Start(
-      desk_, "WritePoints", context, std::make_unique<Writes>(registry_));
+      desk_, "WritePoints", context, std::make_unique<Writes>(registry_, desk_.quotas));
 }
 
 }  // namespace mrl::server

@@ -42,7 +42,7 @@ grpc::ServerUnaryReactor* ServerService::GetConfig(grpc::CallbackServerContext* 
   return UnaryCall<v1::GetConfigRequest, v1::ServerConfig>::Start(
       desk_, "GetConfig", context, request, response,
       [this](Call&, const v1::GetConfigRequest&, v1::ServerConfig* out) {
-        for (const Setting& setting : settings_) {
+        for (const Setting& setting : settings()) {
           v1::ServerConfig::Setting* added = out->add_settings();
           added->set_key(setting.key);
           added->set_value(setting.value);
@@ -50,6 +50,16 @@ grpc::ServerUnaryReactor* ServerService::GetConfig(grpc::CallbackServerContext* 
         }
         return absl::OkStatus();
       });
+}
+
+void ServerService::SetSettings(const std::vector<Setting>& fresh) {
+  absl::MutexLock lock(&mutex_);
+  settings_ = AfterReload(std::move(settings_), fresh);
+}
+
+std::vector<Setting> ServerService::settings() const {
+  absl::MutexLock lock(&mutex_);
+  return settings_;
 }
 
 }  // namespace mrl::server

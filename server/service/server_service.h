@@ -1,5 +1,11 @@
 #pragma once
 
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "mrl/v1/server.grpc.pb.h"
 #include "server/config.h"
 #include "server/registry.h"
@@ -20,11 +26,17 @@ class ServerService final : public v1::ServerService::CallbackService {
                                       const v1::GetConfigRequest* request,
                                       v1::ServerConfig* response) override;
 
+  // After a reload: what GetConfig shows of the keys that reload.
+  void SetSettings(const std::vector<Setting>& fresh);
+
  private:
+  std::vector<Setting> settings() const;
+
   const Registry& registry_;
   Desk& desk_;
   const int workers_;
-  const std::vector<Setting> settings_;
+  mutable absl::Mutex mutex_;
+  std::vector<Setting> settings_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace mrl::server

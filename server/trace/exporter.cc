@@ -78,6 +78,11 @@ absl::Status Exporter::Validate(const Options& options) {
     return absl::InvalidArgumentError(
         absl::StrCat("otlp-endpoint is '", options.endpoint, "'; http://HOST:PORT is needed"));
   }
+  // It is shown in logs and by --print-config.
+  if (absl::StrContains(options.endpoint, "@")) {
+    return absl::InvalidArgumentError(
+        "otlp-endpoint holds a user or a password; give them as a header, by otlp-headers");
+  }
   for (const absl::string_view header :
        absl::StrSplit(options.headers, ',', absl::SkipWhitespace())) {
     const size_t equals = header.find('=');

@@ -116,6 +116,11 @@ class AsyncClient(LiveCalls):
         reply = await self._call(self._stubs.server.GetServerInfo, request, timeout_s)
         return messages.server_info(reply)
 
+    async def config(self, *, timeout_s: float | None = None) -> list[model.Setting]:
+        """Every setting that is in force; needs a key with the role admin."""
+        request = server_pb2.GetConfigRequest()
+        return messages.settings(await self._call(self._stubs.server.GetConfig, request, timeout_s))
+
     async def health(self, *, timeout_s: float | None = None) -> bool:
         return is_serving(await self._call(self._stubs.health, b"", timeout_s))
 

@@ -110,6 +110,11 @@ class Client(LiveCalls):
         request = server_pb2.GetServerInfoRequest()
         return messages.server_info(self._call(self._stubs.server.GetServerInfo, request, timeout_s))
 
+    def config(self, *, timeout_s: float | None = None) -> list[model.Setting]:
+        """Every setting that is in force; needs a key with the role admin."""
+        request = server_pb2.GetConfigRequest()
+        return messages.settings(self._call(self._stubs.server.GetConfig, request, timeout_s))
+
     def health(self, *, timeout_s: float | None = None) -> bool:
         return is_serving(self._call(self._stubs.health, b"", timeout_s))
 

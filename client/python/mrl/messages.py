@@ -194,6 +194,10 @@ def server_info(message) -> model.ServerInfo:
     )
 
 
+def settings(message) -> list[model.Setting]:
+    return [_plain(model.Setting, one) for one in message.settings]
+
+
 def _why_not(message) -> model.WhyNot:
     return model.WhyNot(
         id=id_value(message.id),

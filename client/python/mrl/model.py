@@ -143,6 +143,15 @@ class CollectionStats:
 
 
 @dataclasses.dataclass(frozen=True)
+class Setting:
+    """One key of the server's configuration; `value` is `***` for a secret that is set."""
+
+    key: str
+    value: str
+    source: str
+
+
+@dataclasses.dataclass(frozen=True)
 class ServerInfo:
     version: str
     commit: str

@@ -190,8 +190,8 @@ TEST_F(Admissions, WhoIsTooLateForItsTurnIsRefusedAtOnce) {
 
 TEST_F(Admissions, ARateIsHeldPerOwner) {
   Admission::Claim claim = Of("a");
-  claim.requests_per_s = 2;
-  claim.burst = 2;
+  claim.of_owner.requests_per_s = 2;
+  claim.of_owner.burst = 2;
   EXPECT_TRUE(Admit("1", claim).ok());
   EXPECT_TRUE(Admit("2", claim).ok());
   const absl::Status refused = Admit("3", claim);
@@ -214,12 +214,47 @@ TEST_F(Admissions, ARateIsHeldPerOwner) {
 
 TEST_F(Admissions, CallsAtATimeAreHeldPerOwner) {
   Admission::Claim claim = Of("a");
-  claim.in_flight_max = 2;
+  claim.of_owner.in_flight_max = 2;
   EXPECT_TRUE(Admit("1", claim).ok());
   EXPECT_TRUE(Admit("2", claim).ok());
   ExpectRefused(Admit("3", claim), "IN_FLIGHT_LIMIT", "key 'a' has 2 calls at a time; the limit");
-  admission_.End("a");
+  admission_.End("a", "");
   EXPECT_TRUE(Admit("4", claim).ok());
+}
+
+TEST_F(Admissions, ACollectionIsHeldToItsQuotaWhoeverAsks) {
+  Admission::Claim claim = Of("a");
+  claim.quota = "products";
+  claim.of_collection.in_flight_max = 2;
+  EXPECT_TRUE(Admit("1", claim).ok());
+  claim.owner = "b";
+  EXPECT_TRUE(Admit("2", claim).ok());
+  claim.owner = "c";
+  const absl::Status refused = Admit("3", claim);
+  ExpectRefused(refused, "COLLECTION_IN_FLIGHT_LIMIT",
+                "collection 'products' has 2 calls at a time; the limit is 2");
+  google::rpc::Status details;
+  google::rpc::QuotaFailure quota;
+  ASSERT_TRUE(details.ParseFromString(ToGrpc(refused).error_details()));
+  ASSERT_EQ(details.details_size(), 3);
+  ASSERT_TRUE(details.details(2).UnpackTo(&quota));
+  EXPECT_EQ(quota.violations(0).subject(), "collection:products");
+  admission_.End("a", "products");
+  EXPECT_TRUE(Admit("4", claim).ok());
+  EXPECT_TRUE(Admit("5", Of("c")).ok());  // of another collection
+}
+
+TEST_F(Admissions, ACollectionsRateIsHeldAndCostsTheOwnerNothing) {
+  Admission::Claim claim = Of("a");
+  claim.of_owner = {.requests_per_s = 1, .burst = 2};
+  claim.quota = "products";
+  claim.of_collection = {.requests_per_s = 1, .burst = 1};
+  EXPECT_TRUE(Admit("1", claim).ok());
+  ExpectRefused(Admit("2", claim), "COLLECTION_RATE_LIMIT",
+                "collection 'products' is above its limit of 1 calls a second");
+  claim.quota = "";
+  EXPECT_TRUE(Admit("3", claim).ok());
+  ExpectRefused(Admit("4", claim), "RATE_LIMIT", "key 'a'");
 }
 
 TEST_F(Admissions, ANextStepIsNotRefused) {
