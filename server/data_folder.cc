@@ -142,6 +142,10 @@ absl::Status DataFolder::Reopen(const std::string& name) {
 }
 
 std::string DataFolder::Resolve(const std::string& name) const {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (entries_.count(name) > 0) return name;  // most calls; no alias has a collection's name
+  }
   const auto aliases = catalog_->aliases();
   const auto found = aliases.find(name);
   return found == aliases.end() ? name : found->second;

@@ -5,6 +5,8 @@
 #include <grpcpp/impl/server_builder_option.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -78,6 +80,10 @@ void SetLimits(const Config& config, grpc::ServerBuilder* builder) {
 }
 
 }  // namespace
+
+size_t CallbackThreads() {
+  return std::clamp<size_t>(std::thread::hardware_concurrency() / 2, 2, 16);
+}
 
 absl::StatusOr<GrpcPort> OpenGrpcPort(FileSystem& files, const Config& config,
                                       const std::vector<grpc::Service*>& services) {

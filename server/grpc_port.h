@@ -3,6 +3,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,6 +18,10 @@ struct GrpcPort {
   std::unique_ptr<grpc::Server> server;
   std::string address;  // ADDRESS:PORT, with the port that was given out
 };
+
+// Threads by which gRPC brings calls in; while one runs a call itself, the others go on. gRPC 1.51
+// fixes their number: half the cores, 2 to 16.
+size_t CallbackThreads();
 
 // Listens and serves. The services outlive the server. An error names the file that TLS cannot be
 // set up with; UNAVAILABLE names the address that cannot be listened on.

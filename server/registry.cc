@@ -83,6 +83,13 @@ absl::StatusOr<Registry::Entry> Registry::Get(const std::string& name) const {
 
 absl::StatusOr<std::shared_ptr<const collection::Collection>> Registry::Find(
     const std::string& name) const {
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto found = entries_.find(name);
+    if (found != entries_.end() && found->second.collection != nullptr) {
+      return found->second.collection;
+    }
+  }
   MRL_ASSIGN_OR_RETURN(Entry entry, Get(name));
   if (entry.collection == nullptr) return NotServed(entry);
   return std::move(entry.collection);

@@ -70,9 +70,9 @@ Server::Server(FileSystem& files, const Config& config, std::vector<Setting> set
       gate_(nullptr),
       quotas_(registry_),
       pool_(workers, PoolQueueMax(config)),
-      admission_(pool_, config.queue_max),
+      admission_(pool_, config.queue_max, CallbackThreads() - 1),
       exporter_(MakeExporter(config)),
-      desk_{readiness_, gate_, quotas_, admission_, metrics_, exporter_.get()},
+      desk_{readiness_, gate_, quotas_, admission_, metrics_, refusals_, exporter_.get()},
       services_(std::make_unique<Services>(registry_, desk_, workers, std::move(settings))) {
   desk_.trace_ratio = static_cast<double>(config.trace_per_million) * 1e-6;
   if (config.slow_query_ms > 0) desk_.slow_query = absl::Milliseconds(config.slow_query_ms);

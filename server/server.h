@@ -66,6 +66,7 @@ class Server {
   Gate gate_;
   Quotas quotas_;
   CallMetrics metrics_;
+  RefusalLog refusals_;
   schedule::WorkerPool pool_;
   Admission admission_;
   const std::unique_ptr<Exporter> exporter_;  // null = no traces

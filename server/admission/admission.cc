@@ -13,6 +13,8 @@ namespace {
 
 // Weight of the newest run in the mean.
 constexpr double kNewest = 1.0 / 32;
+// How much longer than estimated a wait may turn out.
+constexpr double kWaitMargin = 1.25;
 
 absl::Status Exhausted(absl::string_view message, absl::string_view reason, absl::Duration wait) {
   return WithRetryAfter(WithReason(absl::ResourceExhaustedError(message), reason), wait);
@@ -51,32 +53,40 @@ absl::Status TakeToken(const Limited& who, const Admission::Allowance& allowed, 
 
 }  // namespace
 
-Admission::Admission(schedule::WorkerPool& pool, size_t queue_max, Clock now)
-    : pool_(pool), queue_max_(queue_max), now_(std::move(now)) {}
+Admission::Admission(schedule::WorkerPool& pool, size_t queue_max, size_t here_max, Clock now)
+    : pool_(pool), queue_max_(queue_max), here_max_(here_max), now_(std::move(now)) {}
 
 absl::Status Admission::Admit(const Claim& claim, Task* task) {
   Task* displaced = nullptr;
+  bool here = false;
   absl::Status why;
   {
     absl::MutexLock lock(&mutex_);
     const absl::Time now = now_();
     Account& owner = AccountOf(claim.owner, &owners_);
     Account* quota = claim.quota.empty() ? nullptr : &AccountOf(claim.quota, &collections_);
-    MRL_RETURN_IF_ERROR(CheckDeadline(claim, now));
+    MRL_RETURN_IF_ERROR(CheckDeadline(claim, *task, now));
     MRL_RETURN_IF_ERROR(CheckAllowances(claim, now, &owner, quota));
-    MRL_RETURN_IF_ERROR(Enqueue(claim, task, &displaced));
+    here = MayRunHere(*task);
+    if (here) {
+      ++here_;
+      ++running_;
+    } else {
+      MRL_RETURN_IF_ERROR(Enqueue(claim, task, &displaced));
+    }
     ++owner.in_flight;
     if (quota != nullptr) ++quota->in_flight;
     if (displaced != nullptr) why = QueueFull();
   }
   if (displaced != nullptr) displaced->Refuse(std::move(why));
+  if (here) RunHere(task);
   return absl::OkStatus();
 }
 
 absl::Status Admission::Resume(const Claim& claim, Task* task) {
   absl::MutexLock lock(&mutex_);
   MRL_RETURN_IF_ERROR(pool_.Submit([this] { RunNext(); }));
-  queue_.Push(claim.owner, claim.collection, task);
+  queue_.Push(claim.owner, claim.collection, {task, claim.deadline});
   return absl::OkStatus();
 }
 
@@ -110,29 +120,40 @@ absl::Status Admission::CheckAllowances(const Claim& claim, absl::Time now, Acco
   return TakeToken(key, claim.of_owner, now, &owner->bucket);
 }
 
-absl::Status Admission::CheckDeadline(const Claim& claim, absl::Time now) const {
+absl::Status Admission::CheckDeadline(const Claim& claim, const Task& task, absl::Time now) const {
   const size_t ahead = queue_.Ahead(claim.owner);
   if (ahead == 0 || claim.deadline == absl::InfiniteFuture()) return absl::OkStatus();
+  // Those that run as one end together.
+  const size_t tile = task.joins_as() == nullptr ? 1 : std::min(Share(ahead + 1), kJoinedMax);
   const absl::Duration wait = WaitBehind(ahead);
+  const absl::Duration needed = wait * kWaitMargin + absl::Seconds(mean_run_s_) * tile;
   const absl::Duration left = claim.deadline - now;
-  if (wait <= left) return absl::OkStatus();
+  if (needed <= left) return absl::OkStatus();
   return Exhausted(
       absl::StrCat("about ", absl::ToInt64Milliseconds(wait), " ms until this call's turn (", ahead,
                    " wait before it), and its deadline is in ", absl::ToInt64Milliseconds(left),
                    " ms"),
-      kReasonTooLate, wait - left);
+      kReasonTooLate, needed - left);
+}
+
+bool Admission::MayRunHere(const Task& task) const {
+  return task.may_run_here() && here_ < here_max_ && queue_.size() == 0 &&
+         running_ < pool_.threads();
 }
 
 absl::Status Admission::Enqueue(const Claim& claim, Task* task, Task** displaced) {
+  const Waiting waiting = {task, claim.deadline};
   if (queue_.size() < queue_max_) {
     // The pool's task may begin now: it waits for this lock before it takes from the queue.
     MRL_RETURN_IF_ERROR(pool_.Submit([this] { RunNext(); }));
-    queue_.Push(claim.owner, claim.collection, task);
+    queue_.Push(claim.owner, claim.collection, waiting);
     return absl::OkStatus();
   }
   // Who is displaced leaves its place in the pool to this one.
-  if (queue_.Displace(claim.owner, claim.collection, task, displaced)) return absl::OkStatus();
-  return QueueFull();
+  Waiting left;
+  if (!queue_.Displace(claim.owner, claim.collection, waiting, &left)) return QueueFull();
+  *displaced = left.task;
+  return absl::OkStatus();
 }
 
 absl::Status Admission::QueueFull() const {
@@ -146,34 +167,74 @@ absl::Duration Admission::WaitBehind(size_t tasks) const {
                        static_cast<double>(pool_.threads()));
 }
 
-std::vector<Admission::Task*> Admission::TakeTasks() {
-  std::vector<Task*> tasks;
+size_t Admission::Share(size_t tasks) const {
+  return (tasks + pool_.threads() - 1) / pool_.threads();
+}
+
+std::vector<Admission::Waiting> Admission::TakeTasks() {
+  std::vector<Waiting> tasks;
   if (queue_.size() == 0) return tasks;
-  const size_t share = (queue_.size() + pool_.threads() - 1) / pool_.threads();
+  const size_t share = Share(queue_.size());
   std::string collection;
   tasks.push_back(queue_.Pop(&collection));
-  const void* const alike = tasks.front()->joins_as();
+  const void* const alike = tasks.front().task->joins_as();
   if (alike == nullptr) return tasks;
   queue_.PopAlso(collection, std::min(share, kJoinedMax) - 1, &tasks,
-                 [alike](const Task* task) { return task->joins_as() == alike; });
+                 [alike](const Waiting& one) { return one.task->joins_as() == alike; });
   return tasks;
 }
 
+std::vector<Admission::Task*> Admission::TakeHopeless(absl::Time now, std::vector<Waiting>* tasks) {
+  std::vector<Task*> hopeless;
+  if (queue_.size() == 0) return hopeless;
+  const absl::Duration needed = absl::Seconds(mean_run_s_) * tasks->size();
+  std::erase_if(*tasks, [&](const Waiting& one) {
+    // One whose deadline is past does no work and says so itself.
+    const bool gone = one.deadline > now && one.deadline - now < needed;
+    if (gone) hopeless.push_back(one.task);
+    return gone;
+  });
+  return hopeless;
+}
+
 void Admission::RunNext() {
-  std::vector<Task*> tasks;
+  std::vector<Waiting> tasks;
+  std::vector<Task*> hopeless;
+  absl::Time begin;
   {
     absl::MutexLock lock(&mutex_);
+    begin = now_();
     tasks = TakeTasks();
+    hopeless = TakeHopeless(begin, &tasks);
+    if (!tasks.empty()) ++running_;
+  }
+  for (Task* task : hopeless) {
+    task->Refuse(Exhausted("the deadline leaves no time for this call's work", kReasonTooLate,
+                           absl::Milliseconds(1)));
   }
   if (tasks.empty()) return;
-  const absl::Time begin = now_();
   if (tasks.size() == 1) {
-    tasks.front()->Run();
+    tasks.front().task->Run();
   } else {
-    tasks.front()->RunWith(absl::MakeConstSpan(tasks).subspan(1));
+    std::vector<Task*> others;
+    for (size_t i = 1; i < tasks.size(); ++i) others.push_back(tasks[i].task);
+    tasks.front().task->RunWith(others);
   }
-  const double took_s = absl::ToDoubleSeconds(now_() - begin) / static_cast<double>(tasks.size());
   absl::MutexLock lock(&mutex_);
+  Ran(now_() - begin, tasks.size());
+}
+
+void Admission::RunHere(Task* task) {
+  const absl::Time begin = now_();
+  task->RunHere();
+  absl::MutexLock lock(&mutex_);
+  --here_;
+  Ran(now_() - begin, 1);
+}
+
+void Admission::Ran(absl::Duration took, size_t tasks) {
+  --running_;
+  const double took_s = absl::ToDoubleSeconds(took) / static_cast<double>(tasks);
   mean_run_s_ += (std::max(took_s, 0.0) - mean_run_s_) * kNewest;
 }
 

@@ -36,6 +36,10 @@ class Admission {
     virtual void Run() = 0;
     // On any thread; the task may be gone when this returns. RESOURCE_EXHAUSTED.
     virtual void Refuse(absl::Status why) = 0;
+    // Whether RunHere may be called.
+    virtual bool may_run_here() const { return false; }
+    // Instead of Run: inside Admit, on the caller's thread.
+    virtual void RunHere() { Run(); }
     // Tasks of one collection that answer alike, and not with null, may run as one.
     virtual const void* joins_as() const { return nullptr; }
     // Instead of Run of each: this task and `others`, which have left the queue too.
@@ -66,8 +70,10 @@ class Admission {
   // At most this many tasks run as one.
   static constexpr size_t kJoinedMax = 16;
 
-  // `pool` outlives this and takes `queue_max` tasks at least.
-  Admission(schedule::WorkerPool& pool, size_t queue_max, Clock now = absl::Now);
+  // `pool` outlives this and takes `queue_max` tasks at least. Up to `here_max` tasks at a time run
+  // inside Admit: callers that may be held up for the length of a task.
+  Admission(schedule::WorkerPool& pool, size_t queue_max, size_t here_max = 0,
+            Clock now = absl::Now);
 
   // OK: exactly one of Run and Refuse is called, perhaps before this returns, and End must be
   // called when the call has ended. Otherwise RESOURCE_EXHAUSTED with reason, RetryInfo and, where
@@ -89,30 +95,47 @@ class Admission {
     TokenBucket bucket;
     int64_t in_flight = 0;
   };
+  struct Waiting {
+    Task* task = nullptr;
+    absl::Time deadline;
+  };
   using Accounts = std::map<std::string, Account, std::less<>>;
 
   // Against the owner's and the collection's allowance; the account of a quota may be null.
   absl::Status CheckAllowances(const Claim& claim, absl::Time now, Account* owner, Account* quota)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status CheckDeadline(const Claim& claim, absl::Time now) const
+  absl::Status CheckDeadline(const Claim& claim, const Task& task, absl::Time now) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool MayRunHere(const Task& task) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Sets `displaced` to a task that has to go for this one, if any.
   absl::Status Enqueue(const Claim& claim, Task* task, Task** displaced)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status QueueFull() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Of `tasks` waiting ones, those that one worker will run.
+  size_t Share(size_t tasks) const;
   absl::Duration WaitBehind(size_t tasks) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static Account& AccountOf(absl::string_view name, Accounts* accounts);
   // One for each waiting task is in the pool; where tasks were joined, some find nothing to do.
   void RunNext();
+  void RunHere(Task* task);
   // The task whose turn it is, and those that join it: a fair share of the queue for one worker, so
   // that nobody waits for company and no worker idles for want of a task.
-  std::vector<Task*> TakeTasks() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::vector<Waiting> TakeTasks() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Takes out of `tasks` those that would end after their deadline, as long as others wait that may
+  // not: work for nobody is what lets an overloaded server answer less than it can.
+  std::vector<Task*> TakeHopeless(absl::Time now, std::vector<Waiting>* tasks)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Learns of `tasks` tasks that ran in `took`.
+  void Ran(absl::Duration took, size_t tasks) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   schedule::WorkerPool& pool_;
   const size_t queue_max_;
+  const size_t here_max_;
   const Clock now_;
   mutable absl::Mutex mutex_;
-  FairQueue<Task*> queue_ ABSL_GUARDED_BY(mutex_);
+  FairQueue<Waiting> queue_ ABSL_GUARDED_BY(mutex_);
+  size_t running_ ABSL_GUARDED_BY(mutex_) = 0;  // lots of tasks, those of callers counted
+  size_t here_ ABSL_GUARDED_BY(mutex_) = 0;     // tasks that callers run
   Accounts owners_ ABSL_GUARDED_BY(mutex_);
   Accounts collections_ ABSL_GUARDED_BY(mutex_);   // those with a quota
   double mean_run_s_ ABSL_GUARDED_BY(mutex_) = 0;  // moving, over the last few dozen runs

@@ -22,6 +22,11 @@ std::string PrefixText(const funnel::StageTrace& stage) {
   return stage.bits == 0 ? absl::StrCat(stage.dims) : absl::StrCat(stage.dims, "b", stage.bits);
 }
 
+// A line for each such call would cost an overloaded server what it has least of.
+bool IsWantOfRoom(const absl::Status& status) {
+  return absl::IsResourceExhausted(status) && !ReasonOf(status).empty();
+}
+
 std::string StagesText(const std::vector<funnel::StageTrace>& stages) {
   std::string text;
   for (const funnel::StageTrace& stage : stages) {
@@ -48,16 +53,17 @@ Call::Call(Desk& desk, absl::string_view method, const grpc::CallbackServerConte
 
 Call::~Call() = default;
 
-bool Call::stopped() const {
-  return cancelled_.load(std::memory_order_relaxed) ||
-         std::chrono::system_clock::now() >= deadline_;
+bool Call::cancelled() const {
+  return cancelled_.load(std::memory_order_relaxed) || (here_ && context_.IsCancelled());
 }
+
+bool Call::stopped() const { return cancelled() || std::chrono::system_clock::now() >= deadline_; }
 
 absl::Status Call::CheckStopped() const {
   if (std::chrono::system_clock::now() >= deadline_) {
     return absl::DeadlineExceededError("the call's deadline has passed");
   }
-  if (cancelled_.load(std::memory_order_relaxed)) {
+  if (cancelled()) {
     return absl::CancelledError("the caller cancelled the call");
   }
   return absl::OkStatus();
@@ -165,13 +171,16 @@ grpc::Status Call::End(absl::Status status) {
   if (absl::IsNotFound(status)) status = ForCaller(std::move(status));
   if (admitted_) desk_.admission.End(caller_.id(), held_.collection);
   desk_.metrics.Ended(method_, status, elapsed_micros());
-  const bool logged = !status.ok() || slow() || spdlog::should_log(spdlog::level::debug);
-  if (!logged && desk_.exporter == nullptr) return grpc::Status::OK;
+  const bool crowded = IsWantOfRoom(status);
+  if (crowded) desk_.refusals.Note(ReasonOf(status));
+  const bool logged =
+      (!status.ok() && !crowded) || slow() || spdlog::should_log(spdlog::level::debug);
+  if (!logged && !crowded && desk_.exporter == nullptr) return grpc::Status::OK;
   const std::optional<TraceParent> parent = ParseTraceParent(Metadata("traceparent"));
   WriteTrace(status, parent);
-  if (!logged) return grpc::Status::OK;
+  if (!logged && !crowded) return grpc::Status::OK;
   const std::string request_id = RequestId();
-  WriteLog(status, request_id, parent ? parent->trace_id : "");
+  if (logged) WriteLog(status, request_id, parent ? parent->trace_id : "");
   return ToGrpc(status, request_id);
 }
 

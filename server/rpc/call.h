@@ -1,6 +1,6 @@
 // The one wrapper around every call: gate, admission to the bounded worker pool, deadline,
-// cancellation, error mapping, metrics, log. Handlers run on workers and never on gRPC's own
-// threads.
+// cancellation, error mapping, metrics, log. Handlers run on workers; a JoinedCall may run on the
+// thread of gRPC's that it came by while workers are idle (docs/adr/0013).
 #pragma once
 
 #include <grpcpp/alarm.h>
@@ -58,6 +58,8 @@ class Call {
   absl::Status Resume(Admission::Task* task);
   absl::Duration read_stall() const { return desk_.read_stall; }
   void Cancel() { cancelled_.store(true, std::memory_order_relaxed); }
+  // It runs before gRPC knows its reactor, which therefore hears of no cancellation.
+  void BeginHere() { here_ = true; }
   void LeaveQueue();
   // The status that the caller gets, which is also counted and logged. Once a call.
   grpc::Status End(absl::Status status);
@@ -72,6 +74,7 @@ class Call {
   // Sends the call's spans, where it is traced.
   void WriteTrace(const absl::Status& status, const std::optional<TraceParent>& parent) const;
   bool slow() const;
+  bool cancelled() const;
 
   Desk& desk_;
   const absl::string_view name_;
@@ -88,6 +91,7 @@ class Call {
   std::vector<funnel::StageTrace> stages_;
   std::string plan_;
   std::atomic<bool> cancelled_{false};
+  bool here_ = false;
 };
 
 template <typename Request, typename Response>

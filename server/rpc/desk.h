@@ -6,6 +6,7 @@
 #include "server/metrics/call_metrics.h"
 #include "server/quotas.h"
 #include "server/readiness.h"
+#include "server/rpc/refusal_log.h"
 #include "server/security/gate.h"
 #include "server/trace/exporter.h"
 
@@ -18,6 +19,7 @@ struct Desk {
   const Quotas& quotas;
   Admission& admission;
   CallMetrics& metrics;
+  RefusalLog& refusals;
   Exporter* exporter = nullptr;                          // null = no traces
   double trace_ratio = 0;                                // of calls whose caller does not say
   absl::Duration slow_query = absl::InfiniteDuration();  // calls that take longer are logged

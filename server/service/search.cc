@@ -31,20 +31,20 @@ class HitWriter {
                                                        : hit.score <= options_.score_threshold();
   }
 
-  absl::StatusOr<v1::Hit> Write(const funnel::Hit& hit) const {
+  // Fills the empty `out`, where it is: a message that moves between arenas is copied.
+  absl::Status Write(const funnel::Hit& hit, v1::Hit* out) const {
     const store::Segment& segment = *collection_.view().parts[hit.at.part].segment;
-    v1::Hit out;
-    ToProto(segment.Id(hit.at.row), out.mutable_id());
-    out.set_score(hit.score);
+    ToProto(segment.Id(hit.at.row), out->mutable_id());
+    out->set_score(hit.score);
     if (options_.with_payload()) {
-      MRL_ASSIGN_OR_RETURN(*out.mutable_payload_json(), segment.Payload(hit.at.row));
+      MRL_ASSIGN_OR_RETURN(*out->mutable_payload_json(), segment.Payload(hit.at.row));
     }
     if (options_.with_vector()) {
       std::vector<float> vector(collection_.schema().dim);
       segment.Vector(hit.at.row, vector.data());
-      ToProto(vector, out.mutable_vector());
+      ToProto(vector, out->mutable_vector());
     }
-    return out;
+    return absl::OkStatus();
   }
 
  private:
@@ -161,7 +161,8 @@ class BatchSource final : public ChunkSource<v1::BatchSearchResponse> {
     result->set_row(row_);
     for (; next_hit_ < output_.hits.size(); ++next_hit_) {
       if (!writer_.Wanted(output_.hits[next_hit_])) continue;
-      MRL_ASSIGN_OR_RETURN(v1::Hit hit, writer_.Write(output_.hits[next_hit_]));
+      v1::Hit hit;
+      MRL_RETURN_IF_ERROR(writer_.Write(output_.hits[next_hit_], &hit));
       const uint64_t hit_bytes = hit.ByteSizeLong() + kMessageOverhead;
       const bool first = chunk->results_size() == 1 && result->hits_size() == 0;
       if (!first && *bytes + hit_bytes > Limits::kBatchChunkBytes) return false;
@@ -220,16 +221,23 @@ absl::Status Reply(Call& call, const v1::SearchRequest& request, const Asked& as
   uint64_t bytes = kStatsRoom;
   for (const funnel::Hit& found : output->hits) {
     if (!writer.Wanted(found)) continue;
-    MRL_ASSIGN_OR_RETURN(v1::Hit hit, writer.Write(found));
-    bytes += hit.ByteSizeLong() + kMessageOverhead;
+    v1::Hit* hit = response->add_hits();
+    MRL_RETURN_IF_ERROR(writer.Write(found, hit));
+    bytes += hit->ByteSizeLong() + kMessageOverhead;
     if (bytes > Limits::kReplyBytes) return ReplyTooLarge(output->hits.size());
-    *response->add_hits() = std::move(hit);
   }
   v1::SearchStats* stats = response->mutable_stats();
   ToProto(output->trace, asked.plan, *asked.collection, stats);
   stats->set_queue_micros(call.queue_micros());
   stats->set_total_micros(call.elapsed_micros());
   return absl::OkStatus();
+}
+
+absl::Status RunAlone(const Registry& registry, const JoinedSearch& one) {
+  MRL_ASSIGN_OR_RETURN(const Asked asked, Ask(registry, one.request));
+  const funnel::TileQuery query = ToTile(one.call, asked.query);
+  const auto output = funnel::Run(asked.collection->view(), asked.plan, query.query, query.options);
+  return Reply(one.call, one.request, asked, output, one.response);
 }
 
 }  // namespace
@@ -247,6 +255,10 @@ absl::Status RunExplain(const Registry& registry, Call& call, const v1::SearchRe
 }
 
 void RunSearches(const Registry& registry, absl::Span<JoinedSearch> calls) {
+  if (calls.size() == 1) {
+    calls[0].status = RunAlone(registry, calls[0]);
+    return;
+  }
   std::vector<absl::StatusOr<Asked>> asked;
   std::vector<bool> done(calls.size());
   for (size_t i = 0; i < calls.size(); ++i) {

@@ -2,6 +2,7 @@
 
 #include "mrl/v1/search.grpc.pb.h"
 #include "server/registry.h"
+#include "server/rpc/arena_messages.h"
 #include "server/rpc/desk.h"
 #include "server/service/search.h"
 
@@ -13,7 +14,9 @@ class SearchService final : public v1::SearchService::CallbackService {
   SearchService(const Registry& registry, Desk& desk)
       : registry_(registry),
         desk_(desk),
-        search_([&registry](absl::Span<JoinedSearch> calls) { RunSearches(registry, calls); }) {}
+        search_([&registry](absl::Span<JoinedSearch> calls) { RunSearches(registry, calls); }) {
+    SetMessageAllocatorFor_Search(&messages_);
+  }
 
   grpc::ServerUnaryReactor* Search(grpc::CallbackServerContext* context,
                                    const v1::SearchRequest* request,
@@ -28,6 +31,7 @@ class SearchService final : public v1::SearchService::CallbackService {
   const Registry& registry_;
   Desk& desk_;
   const JoinedHandler<v1::SearchRequest, v1::SearchResponse> search_;
+  ArenaMessages<v1::SearchRequest, v1::SearchResponse> messages_;
 };
 
 }  // namespace mrl::server

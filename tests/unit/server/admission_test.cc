@@ -94,7 +94,7 @@ class Admissions : public ::testing::Test {
   std::vector<std::unique_ptr<Recorded>> tasks_;
   Blocking blocking_;
   schedule::WorkerPool pool_{1, 100};
-  Admission admission_{pool_, 6, [this] { return now_; }};
+  Admission admission_{pool_, 6, 0, [this] { return now_; }};
 };
 
 TEST_F(Admissions, OwnersTakeTurns) {
@@ -131,7 +131,7 @@ TEST_F(Admissions, TasksThatAreAlikeInOneCollectionRunAsOne) {
 
 TEST_F(Admissions, AWorkerTakesItsShareOfWhatCanBeJoined) {
   schedule::WorkerPool pool(2, 100);
-  Admission admission(pool, 100, [this] { return now_; });
+  Admission admission(pool, 100, 0, [this] { return now_; });
   Blocking first, second;
   for (Blocking* one : {&first, &second}) {
     ASSERT_TRUE(admission.Admit({}, one).ok());
@@ -179,13 +179,81 @@ TEST_F(Admissions, WhoIsTooLateForItsTurnIsRefusedAtOnce) {
   ASSERT_TRUE(Admit("a1", Of("a")).ok());
   ASSERT_TRUE(Admit("a2", Of("a")).ok());
   Admission::Claim late = Of("a");
-  late.deadline = now_ + absl::Milliseconds(1500);
+  late.deadline = now_ + absl::Milliseconds(2500);  // a turn after 2 s, by guess, and 1 s of work
   ExpectRefused(Admit("late", late), "DEADLINE_BEFORE_TURN", "2 wait before it");
   late.owner = "b";  // another owner's turn is next
   EXPECT_TRUE(Admit("in time", late).ok());
   again.go.Notify();
   Finish();
   EXPECT_THAT(ran_, ElementsAre("slow", "a1", "in time", "a2"));
+}
+
+TEST_F(Admissions, WhoCannotEndInTimeGivesWayToThoseWhoCan) {
+  run_time_ = absl::Seconds(32);  // the mean becomes 1 s
+  ASSERT_TRUE(Admit("slow", Of("a")).ok());
+  blocking_.go.Notify();
+  while (admission_.waiting() > 0) {
+  }
+  Blocking again;
+  ASSERT_TRUE(admission_.Admit({}, &again).ok());
+  again.begun.WaitForNotification();
+  run_time_ = absl::ZeroDuration();
+  Admission::Claim late = Of("a");
+  late.deadline = now_ + absl::Seconds(10);
+  Admission::Claim past = Of("b");
+  past.deadline = now_ + absl::Seconds(9);
+  ASSERT_TRUE(Admit("half a second short", late).ok());
+  ASSERT_TRUE(Admit("past its deadline", past).ok());
+  ASSERT_TRUE(Admit("patient", Of("c")).ok());
+  ASSERT_TRUE(Admit("last", late).ok());
+  now_ += absl::Milliseconds(9500);
+  again.go.Notify();
+  Finish();
+  EXPECT_THAT(refused_, ElementsAre("half a second short"));
+  ExpectRefused(why_, "DEADLINE_BEFORE_TURN", "no time for this call's work");
+  // With nobody behind it even a late one is tried: the guess of its time may be wrong.
+  EXPECT_THAT(ran_, ElementsAre("slow", "past its deadline", "patient", "last"));
+}
+
+TEST_F(Admissions, ACallerRunsItsTaskItselfWhileWorkersAreIdle) {
+  class Here final : public Admission::Task {
+   public:
+    bool may_run_here() const override { return true; }
+    void Run() override { ran = "by a worker"; }
+    void RunHere() override {
+      ran = "here";
+      if (inside) inside();
+    }
+    void Refuse(absl::Status) override {}
+    std::function<void()> inside;
+    std::string ran;
+  };
+  schedule::WorkerPool pool(2, 100);
+  Admission admission(pool, 100, 1, [this] { return now_; });
+  Here outer, inner, later;
+  outer.inside = [&] {
+    // One caller's thread is taken, so this one is for a worker.
+    ASSERT_TRUE(admission.Admit(Of("a"), &inner).ok());
+  };
+  ASSERT_TRUE(admission.Admit(Of("a"), &outer).ok());
+  EXPECT_EQ(outer.ran, "here");
+  pool.Shutdown();
+  EXPECT_EQ(inner.ran, "by a worker");
+  EXPECT_EQ(admission.waiting(), 0u);
+  ASSERT_TRUE(admission.Admit(Of("a"), &later).ok());
+  EXPECT_EQ(later.ran, "here");
+  // A busy pool of one worker leaves no room.
+  Here queued;
+  Admission full(pool_, 6, 1, [this] { return now_; });
+  Blocking busy;
+  blocking_.go.Notify();
+  ASSERT_TRUE(full.Admit({}, &busy).ok());
+  busy.begun.WaitForNotification();
+  ASSERT_TRUE(full.Admit(Of("a"), &queued).ok());
+  EXPECT_EQ(queued.ran, "");
+  busy.go.Notify();
+  Finish();
+  EXPECT_EQ(queued.ran, "by a worker");
 }
 
 TEST_F(Admissions, ARateIsHeldPerOwner) {
