@@ -416,6 +416,7 @@ absl::Status LiveCollection::AddIndex(const coarse::IndexSpec& spec, const AddOp
 absl::Status LiveCollection::UseIndex(const std::string& kind) { return impl_->UseIndex(kind); }
 absl::Status LiveCollection::DropIndex(const std::string& kind) { return impl_->DropIndex(kind); }
 std::vector<coarse::IndexSpec> LiveCollection::indexes() const { return impl_->indexes(); }
+CompactionStats LiveCollection::compactions() const { return impl_->compactions(); }
 absl::Status LiveCollection::Close() { return impl_->Close(); }
 
 }  // namespace mrl::collection

@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/memory_account.h"
 #include "index/collection/collection.h"
+#include "index/collection/compaction.h"
 #include "index/schema/point_id.h"
 #include "index/schema/schema.h"
 
@@ -113,6 +114,7 @@ class LiveCollection {
   absl::Status Seal();
   // Rows that no segment holds yet.
   uint64_t tail_rows() const;
+  CompactionStats compactions() const;
 
   struct AddOptions {
     bool activate = false;  // searches that name no kind use it from now on

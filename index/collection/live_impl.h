@@ -10,6 +10,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "index/collection/compaction.h"
 #include "index/collection/live_collection.h"
 #include "index/collection/loader.h"
 #include "index/collection/log_sync.h"
@@ -46,6 +47,7 @@ class LiveCollection::Impl {
   std::shared_ptr<const Collection> Read();
   uint64_t sequence() const;
   uint64_t tail_rows() const;
+  CompactionStats compactions() const { return compactions_.stats(); }
 
   absl::Status Maintain();
   absl::Status Seal();
@@ -102,6 +104,7 @@ class LiveCollection::Impl {
     std::optional<BuiltSegment> built;
     std::unique_ptr<LivePart> opened;  // null when nothing was built
     std::vector<Manifest::SideFile> side_files;
+    uint64_t rows() const { return built.has_value() ? built->info.rows : 0; }
   };
   absl::Status Build(Replacement& replacement);
   absl::Status CommitReplacement(Replacement& replacement);
@@ -142,6 +145,7 @@ class LiveCollection::Impl {
   // Segments whose commit failed: their files stay until it is known that no manifest names them.
   std::vector<uint32_t> doubtful_segments_ ABSL_GUARDED_BY(write_mutex_);
   LogSync log_sync_;
+  Compactions compactions_;
 
   mutable absl::Mutex state_mutex_;
   PartList parts_;

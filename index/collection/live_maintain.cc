@@ -124,6 +124,7 @@ bool LiveCollection::Impl::HasFullEpoch() const {
 }
 
 absl::Status LiveCollection::Impl::SealEpoch(uint32_t epoch) {
+  Compactions::Run run(&compactions_);
   Replacement replacement;
   replacement.epoch = epoch;
   {
@@ -135,6 +136,7 @@ absl::Status LiveCollection::Impl::SealEpoch(uint32_t epoch) {
   }
   MRL_RETURN_IF_ERROR(Build(replacement));
   MRL_RETURN_IF_ERROR(CommitReplacement(replacement));
+  run.Sealed(replacement.rows());
   return database_->ReclaimEpochsBefore(epoch + 1);
 }
 
@@ -183,6 +185,7 @@ absl::StatusOr<bool> LiveCollection::Impl::MergeOnce() {
   Replacement replacement;
   replacement.segments = ChooseSegments();
   if (replacement.segments.empty()) return false;
+  Compactions::Run run(&compactions_);
   std::shared_ptr<const Manifest> before;
   {
     absl::MutexLock lock(&state_mutex_);
@@ -194,6 +197,7 @@ absl::StatusOr<bool> LiveCollection::Impl::MergeOnce() {
   }
   MRL_RETURN_IF_ERROR(Build(replacement));
   MRL_RETURN_IF_ERROR(CommitReplacement(replacement));
+  run.Merged(replacement.rows());
   RemoveSegmentFiles(*before, replacement.segments);
   return true;
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "index/kernels/kernels.h"
+#include "server/metrics/write_exposition.h"
 #include "server/version.h"
 
 namespace mrl::server {
@@ -50,19 +51,36 @@ void CollectServer(const Exposed& exposed, std::vector<MetricFamily>* families) 
                           static_cast<double>(exposed.admission.queue_max())));
 }
 
+// Of the files as they lie there now: the server takes new ones within a second.
+void CollectCertificates(const Exposed& exposed, std::vector<MetricFamily>* families) {
+  MetricFamily expiry =
+      Gauge("mrl_tls_certificate_expiry_timestamp_seconds",
+            "When the first certificate of a file expires; 0 where the file cannot be read.");
+  const std::pair<const char*, const std::string&> files[] = {
+      {"tls-cert", exposed.tls.cert}, {"tls-client-ca", exposed.tls.client_ca}};
+  for (const auto& [key, path] : files) {
+    if (exposed.files == nullptr || path.empty()) continue;
+    const auto end = CertificateExpiry(*exposed.files, path);
+    AddValue(end.ok() ? static_cast<double>(absl::ToUnixSeconds(*end)) : 0, {{"file", key}},
+             &expiry);
+  }
+  families->push_back(std::move(expiry));
+}
+
 // The memory of a collection by part, so that an operator sees what a rebuild could save.
 void AddParts(const collection::Collection& collection, const std::string& name,
               MetricFamily* parts) {
-  uint64_t levels = 0, norms = 0, ids = 0, indexes = 0;
+  uint64_t levels = 0, norms = 0, ids = 0, indexes = 0, other = 0;
   for (const funnel::View::Part& part : collection.view().parts) {
     const store::Segment::Memory memory = part.segment->memory();
     levels += memory.levels;
     norms += memory.norms;
     ids += memory.ids;
+    other += memory.other;
     for (const auto& index : part.indexes) indexes += index->memory_bytes();
   }
   const std::pair<const char*, uint64_t> all[] = {
-      {"levels", levels}, {"norms", norms}, {"ids", ids}, {"indexes", indexes}};
+      {"levels", levels}, {"norms", norms}, {"ids", ids}, {"indexes", indexes}, {"other", other}};
   for (const auto& [part, bytes] : all) {
     AddValue(static_cast<double>(bytes), {{"collection", name}, {"part", part}}, parts);
   }
@@ -107,6 +125,8 @@ std::string Expose(const Exposed& exposed) {
   CollectServer(exposed, &families);
   exposed.calls.Collect(&families);
   CollectCollections(exposed.registry, &families);
+  CollectWrites(exposed.registry, &families);
+  CollectCertificates(exposed, &families);
   std::ostringstream text;
   prometheus::TextSerializer().Serialize(text, families);
   return text.str();

@@ -7,6 +7,7 @@
 #include "server/metrics/call_metrics.h"
 #include "server/readiness.h"
 #include "server/registry.h"
+#include "server/security/tls.h"
 #include "server/trace/exporter.h"
 
 namespace mrl::server {
@@ -19,6 +20,8 @@ struct Exposed {
   const Readiness& readiness;
   const Exporter* exporter = nullptr;  // null = no traces
   int workers = 0;
+  FileSystem* files = nullptr;  // that the certificates are read by; null = no TLS
+  TlsFiles tls = {};
 };
 
 std::string Expose(const Exposed& exposed);

@@ -2,7 +2,11 @@
 
 #include <grpcpp/security/tls_certificate_provider.h>
 #include <grpcpp/security/tls_credentials_options.h>
+#include <openssl/err.h>
 #include <openssl/pem.h>
+
+#include <algorithm>
+#include <ctime>
 
 #include <openssl/x509.h>
 
@@ -61,6 +65,24 @@ absl::Status CheckTlsFiles(FileSystem& files, const TlsFiles& tls) {
   }
   if (tls.client_ca.empty()) return absl::OkStatus();
   return ReadCertificate(files, tls.client_ca).status();
+}
+
+absl::StatusOr<absl::Time> CertificateExpiry(FileSystem& files, const std::string& path) {
+  MRL_ASSIGN_OR_RETURN(const std::string text, ReadFile(files, path, kFileBytesMax));
+  const Bio bio = OverText(text);
+  absl::Time first = absl::InfiniteFuture();
+  while (true) {
+    const Certificate one(PEM_read_bio_X509(bio.get(), nullptr, NoPassphrase, nullptr), X509_free);
+    if (one == nullptr) break;
+    std::tm end = {};
+    if (ASN1_TIME_to_tm(X509_get0_notAfter(one.get()), &end) != 1) {
+      return absl::InvalidArgumentError(absl::StrCat(path, ": a certificate has no valid end"));
+    }
+    first = std::min(first, absl::FromTM(end, absl::UTCTimeZone()));
+  }
+  ERR_clear_error();  // of the end of the file
+  if (first != absl::InfiniteFuture()) return first;
+  return absl::InvalidArgumentError(absl::StrCat(path, ": no PEM certificate is in it"));
 }
 
 std::shared_ptr<grpc::ServerCredentials> MakeTlsCredentials(const TlsFiles& tls) {

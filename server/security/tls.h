@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "base/file.h"
 
 namespace mrl::server {
@@ -21,6 +22,9 @@ struct TlsFiles {
 // certificates for clients. INVALID_ARGUMENT or the file's error names the file, and never what a
 // key file holds.
 absl::Status CheckTlsFiles(FileSystem& files, const TlsFiles& tls);
+
+// When the first of the certificates in a PEM file expires. INVALID_ARGUMENT or the file's error.
+absl::StatusOr<absl::Time> CertificateExpiry(FileSystem& files, const std::string& path);
 
 // Serves with these files from then on. They are looked at every second; new ones count for new
 // connections. A certificate and its key should change in one step (a symbolic link to their folder

@@ -144,6 +144,30 @@ TEST_F(QuotaLimits, ABrokenFileChangesNothingAndStopsAStart) {
               StatusCode::kInvalidArgument, "quotas.yaml");
 }
 
+TEST_F(QuotaLimits, MetricsShowTheLogTheTailAndCompaction) {
+  const auto of_notes = [this](const std::string& name) {
+    return Metric(name + "{collection=\"notes\"}");
+  };
+  EXPECT_EQ(of_notes("mrl_tail_rows"), 0);
+  const double log_before = of_notes("mrl_wal_bytes");
+  ASSERT_TRUE(Upsert("notes", 0, 100).ok());
+  EXPECT_EQ(of_notes("mrl_tail_rows"), 100);
+  EXPECT_EQ(of_notes("mrl_wal_unsynced"), 0);
+  EXPECT_GE(of_notes("mrl_wal_bytes"), log_before + 100.0 * kSampleDim * 4);
+  EXPECT_GE(of_notes("mrl_collection_disk_bytes"), of_notes("mrl_wal_bytes"));
+  const std::string seals = "mrl_compactions_total{collection=\"notes\",kind=\"seal\"}";
+  EXPECT_EQ(Metric(seals), 0);
+  const auto live = server_->registry().FindLive("notes");
+  ASSERT_TRUE(live.ok()) << live.status();
+  ASSERT_TRUE((*live)->Seal().ok());
+  EXPECT_EQ(Metric(seals), 1);
+  EXPECT_EQ(of_notes("mrl_compaction_rows_total"), 100);
+  EXPECT_GT(of_notes("mrl_compaction_seconds_total"), 0);
+  EXPECT_EQ(of_notes("mrl_compactions_running"), 0);
+  EXPECT_EQ(of_notes("mrl_tail_rows"), 0);
+  EXPECT_EQ(of_notes("mrl_segments"), 1);
+}
+
 class Reloaded : public Operated {
  protected:
   // Waits until health says so of a collection.
