@@ -1,17 +1,21 @@
-// mrl-load: an open-loop load of searches over gRPC, at one rate after another.
+// mrl-load: an open-loop load of searches and writes over gRPC, at one rate after another or up to
+// the rate that the server just sustains.
 #include <grpcpp/grpcpp.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "base/status.h"
+#include "bench/load/knee.h"
 #include "bench/load/open_loop.h"
 #include "index/io/embeddings.h"
 
@@ -26,6 +30,10 @@ struct Flags {
   int connections = 4, pid = 0;
   double warmup_s = 2;
   bool json = false;
+  bool sweep = false;
+  double knee_p99_ms = 50;
+  uint64_t write_ids = 100'000;
+  int write_points = 1;
   OpenLoopOptions loop;
 };
 
@@ -35,10 +43,24 @@ void Declare(CLI::App* app, Flags* flags) {
   app->add_option("--queries", flags->queries, "npy, fvecs or fbin file of queries")->required();
   app->add_option("--queries-max", flags->queries_max, "Queries to take from it")
       ->capture_default_str();
-  app->add_option("--funnel", flags->funnel, "Funnel (default: the server's rule)");
+  app->add_option("--funnel", flags->funnel, "Funnel, or `exact` (default: the server's rule)");
   app->add_option("-k", flags->k, "Hits")->capture_default_str();
   app->add_option("--rates", flags->rates, "Calls per second, one run each, in this order")
       ->delimiter(',')
+      ->capture_default_str();
+  app->add_flag(
+      "--sweep", flags->sweep,
+      "Begin at the first rate and go up or down to the largest that the server sustains: "
+      "99 % answered, p99 within --knee-p99-ms");
+  app->add_option("--knee-p99-ms", flags->knee_p99_ms, "See --sweep")->capture_default_str();
+  app->add_option("--writes", flags->loop.writes, "Share of calls that are UpsertPoints, 0 to 1")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  app->add_option("--write-ids", flags->write_ids, "Writes go to ids 0 to this, in a fixed mix")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app->add_option("--write-points", flags->write_points, "Points of one write")
+      ->check(CLI::Range(1, 10'000))
       ->capture_default_str();
   app->add_option("--seconds", flags->loop.seconds, "Length of a run")->capture_default_str();
   app->add_option("--warmup", flags->warmup_s, "Seconds before the first run, at its rate")
@@ -51,99 +73,190 @@ void Declare(CLI::App* app, Flags* flags) {
   app->add_flag("--json", flags->json, "One JSON object a run");
 }
 
-absl::StatusOr<std::vector<v1::SearchRequest>> MakeRequests(const Flags& flags) {
+// Points of the queries' vectors, in an order that spreads over the ids.
+void AddWrites(const Flags& flags, Requests* requests) {
+  constexpr uint64_t kStride = 0x9E3779B97F4A7C15;  // odd and large
+  uint64_t number = 0;
+  for (size_t i = 0; i < requests->searches.size(); ++i) {
+    v1::UpsertPointsRequest& write = requests->writes.emplace_back();
+    write.set_collection(flags.collection);
+    for (int point = 0; point < flags.write_points; ++point, ++number) {
+      v1::PointWrite* added = write.add_points();
+      added->mutable_id()->set_number(number * kStride % flags.write_ids);
+      *added->mutable_vector() = requests->searches[number % requests->searches.size()].vector();
+    }
+  }
+}
+
+absl::StatusOr<Requests> MakeRequests(const Flags& flags) {
   MRL_ASSIGN_OR_RETURN(const auto reader, io::OpenEmbeddings(FileSystem::Posix(), flags.queries));
   const uint64_t rows = std::min(reader->rows(), flags.queries_max);
   if (rows == 0) return absl::InvalidArgumentError(absl::StrCat(flags.queries, ": no rows"));
   std::vector<float> vector(reader->dims());
-  std::vector<v1::SearchRequest> requests;
+  Requests requests;
   for (uint64_t row = 0; row < rows; ++row) {
     MRL_RETURN_IF_ERROR(reader->Read(row, absl::MakeSpan(vector)));
-    v1::SearchRequest& request = requests.emplace_back();
+    v1::SearchRequest& request = requests.searches.emplace_back();
     request.set_collection(flags.collection);
     request.mutable_vector()->set_dtype(v1::DTYPE_F32);
     request.mutable_vector()->set_data(vector.data(), vector.size() * sizeof(float));
     request.mutable_options()->set_k(flags.k);
-    if (!flags.funnel.empty()) request.mutable_options()->set_funnel_text(flags.funnel);
+    if (flags.funnel == "exact") {
+      request.mutable_options()->set_exact(true);
+    } else if (!flags.funnel.empty()) {
+      request.mutable_options()->set_funnel_text(flags.funnel);
+    }
   }
+  if (flags.loop.writes > 0) AddWrites(flags, &requests);
   return requests;
 }
 
-std::vector<std::unique_ptr<v1::SearchService::Stub>> Connect(const Flags& flags) {
-  std::vector<std::unique_ptr<v1::SearchService::Stub>> stubs;
+std::vector<Stubs> Connect(const Flags& flags) {
+  std::vector<Stubs> connections;
   for (int i = 0; i < flags.connections; ++i) {
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // else all share one connection
-    stubs.push_back(v1::SearchService::NewStub(
-        grpc::CreateCustomChannel(flags.server, grpc::InsecureChannelCredentials(), arguments)));
+    const auto channel =
+        grpc::CreateCustomChannel(flags.server, grpc::InsecureChannelCredentials(), arguments);
+    connections.push_back(
+        {v1::SearchService::NewStub(channel), v1::PointService::NewStub(channel)});
   }
-  return stubs;
+  return connections;
 }
 
 double Micros(uint64_t nanos) { return static_cast<double>(nanos) * 1e-3; }
 
-void Print(const Flags& flags, double rate, const OpenLoopResult& result, double cpu_s) {
-  const double per_call_us =
-      cpu_s < 0 || result.due == 0 ? -1 : cpu_s * 1e6 / static_cast<double>(result.due);
-  const double qps = static_cast<double>(result.answered()) / result.seconds;
-  nlohmann::json line = {{"rate", rate},
-                         {"answered_per_s", qps},
-                         {"due", result.due},
-                         {"unsent", result.unsent},
-                         {"ended", result.ended},
-                         {"mean_us", result.latency_ns.mean() * 1e-3},
-                         {"max_us", Micros(result.latency_ns.max())},
-                         {"late_p99_us", Micros(result.late_ns.Quantile(0.99))},
-                         {"server_cpu_us_per_call", per_call_us}};
+nlohmann::json ToJson(const Answers& answers) {
+  nlohmann::json out = {{"ended", answers.ended},
+                        {"mean_us", answers.latency_ns.mean() * 1e-3},
+                        {"max_us", Micros(answers.latency_ns.max())},
+                        {"refused_p99_us", Micros(answers.refused_ns.Quantile(0.99))}};
   for (const auto& [name, q] : {std::pair{"p50_us", 0.5}, std::pair{"p90_us", 0.9},
                                 std::pair{"p99_us", 0.99}, std::pair{"p999_us", 0.999}}) {
-    line[name] = Micros(result.latency_ns.Quantile(q));
+    out[name] = Micros(answers.latency_ns.Quantile(q));
   }
+  return out;
+}
+
+nlohmann::json ToJson(const Flags& flags, double rate, const OpenLoopResult& result, double cpu_s) {
+  const auto searches = static_cast<double>(result.searches.latency_ns.count());
+  nlohmann::json line = ToJson(result.searches);
+  line["rate"] = rate;
+  line["answered_per_s"] = static_cast<double>(result.answered()) / result.seconds;
+  line["due"] = result.due;
+  line["unsent"] = result.unsent;
+  line["late_p99_us"] = Micros(result.late_ns.Quantile(0.99));
+  line["server_cpu_us_per_call"] =
+      cpu_s < 0 || result.due == 0 ? -1 : cpu_s * 1e6 / static_cast<double>(result.due);
+  line["engine_us_per_search"] = searches == 0 ? 0 : result.engine_micros / searches;
+  if (flags.loop.writes > 0) line["writes"] = ToJson(result.writes);
+  return line;
+}
+
+std::string Failures(const std::map<std::string, uint64_t>& ended, absl::string_view kind) {
+  std::string text;
+  for (const auto& [code, count] : ended) {
+    if (code != "OK") absl::StrAppend(&text, " ", kind, code, "=", count);
+  }
+  return text;
+}
+
+void PrintHeading(const Flags& flags) {
+  if (flags.json) return;
+  std::printf("%8s %9s %9s %9s %9s %9s %9s %8s %9s%s\n", "rate/s", "answers/s", "p50 us", "p99 us",
+              "p99.9 us", "max us", "late p99", "CPU us", "engine us",
+              flags.loop.writes > 0 ? "  write p50 us, p99 us" : "");
+}
+
+void Print(const Flags& flags, double rate, const OpenLoopResult& result, double cpu_s) {
+  const nlohmann::json line = ToJson(flags, rate, result, cpu_s);
   if (flags.json) {
     std::printf("%s\n", line.dump().c_str());
   } else {
-    std::string other;
-    for (const auto& [code, count] : result.ended) {
-      if (code != "OK") absl::StrAppend(&other, " ", code, "=", count);
+    const Histogram& searches = result.searches.latency_ns;
+    std::string rest;
+    if (flags.loop.writes > 0) {
+      const Histogram& writes = result.writes.latency_ns;
+      absl::StrAppend(&rest, "  ", Micros(writes.Quantile(0.5)), " ",
+                      Micros(writes.Quantile(0.99)));
     }
-    std::printf("%8.0f %9.1f %9.0f %9.0f %9.0f %9.0f %9.0f %8.1f %s\n", rate, qps,
-                Micros(result.latency_ns.Quantile(0.5)), Micros(result.latency_ns.Quantile(0.99)),
-                Micros(result.latency_ns.Quantile(0.999)), Micros(result.latency_ns.max()),
-                Micros(result.late_ns.Quantile(0.99)), per_call_us, other.c_str());
+    absl::StrAppend(&rest, Failures(result.searches.ended, ""),
+                    Failures(result.writes.ended, "write "));
+    std::printf("%8.0f %9.1f %9.0f %9.0f %9.0f %9.0f %9.0f %8.1f %9.1f%s\n", rate,
+                line["answered_per_s"].get<double>(), Micros(searches.Quantile(0.5)),
+                Micros(searches.Quantile(0.99)), Micros(searches.Quantile(0.999)),
+                Micros(searches.max()), Micros(result.late_ns.Quantile(0.99)),
+                line["server_cpu_us_per_call"].get<double>(),
+                line["engine_us_per_search"].get<double>(), rest.c_str());
   }
   std::fflush(stdout);
 }
 
+// Runs one rate after another, and prints each.
+class Runner {
+ public:
+  Runner(const Flags& flags, Requests requests)
+      : flags_(flags), requests_(std::move(requests)), connections_(Connect(flags)) {}
+
+  OpenLoopResult RunQuietly(double rate, double seconds) const {
+    OpenLoopOptions options = flags_.loop;
+    options.calls_per_s = rate;
+    options.seconds = seconds;
+    return RunOpenLoop(connections_, requests_, options);
+  }
+  OpenLoopResult Run(double rate) {
+    const double before = CpuSecondsOf(flags_.pid);
+    OpenLoopResult result = RunQuietly(rate, flags_.loop.seconds);
+    const double cpu_s = flags_.pid > 0 ? CpuSecondsOf(flags_.pid) - before : -1;
+    Print(flags_, rate, result, cpu_s);
+    peak_ = std::max(peak_, static_cast<double>(result.answered()) / result.seconds);
+    return result;
+  }
+  void Sweep() {
+    const double knee = FindKnee(flags_.rates.front(), 0.05, [this](double rate) {
+      const OpenLoopResult result = Run(rate);
+      const double p99_ms = Micros(result.searches.latency_ns.Quantile(0.99)) * 1e-3;
+      return static_cast<double>(result.answered()) >= 0.99 * static_cast<double>(result.due) &&
+             p99_ms <= flags_.knee_p99_ms;
+    });
+    if (flags_.json) {
+      std::printf(
+          "%s\n",
+          nlohmann::json({{"knee_per_s", knee}, {"peak_answered_per_s", peak_}}).dump().c_str());
+    } else {
+      std::printf("knee %.0f calls/s, at most %.0f answers/s\n", knee, peak_);
+    }
+  }
+
+ private:
+  const Flags& flags_;
+  const Requests requests_;
+  const std::vector<Stubs> connections_;
+  double peak_ = 0;
+};
+
 int Run(int argc, char** argv) {
   CLI::App app(
-      "Open-loop load of searches: calls go out when they are due, and their time counts from "
-      "then.",
+      "Open-loop load of searches and writes: calls go out when they are due, and their time "
+      "counts "
+      "from then.",
       "mrl-load");
   Flags flags;
   Declare(&app, &flags);
   CLI11_PARSE(app, argc, argv);
   if (const char* key = std::getenv("MRL_API_KEY"); key != nullptr) flags.loop.api_key = key;
-  const auto requests = MakeRequests(flags);
+  auto requests = MakeRequests(flags);
   if (!requests.ok()) {
     std::fprintf(stderr, "mrl-load: %s\n", std::string(requests.status().message()).c_str());
     return 1;
   }
-  const auto stubs = Connect(flags);
-  if (!flags.json) {
-    std::printf("%8s %9s %9s %9s %9s %9s %9s %8s\n", "rate/s", "answers/s", "p50 us", "p99 us",
-                "p99.9 us", "max us", "late p99", "CPU us");
-  }
-  OpenLoopOptions options = flags.loop;
-  options.calls_per_s = flags.rates.front();
-  options.seconds = flags.warmup_s;
-  RunOpenLoop(stubs, *requests, options);
-  options.seconds = flags.loop.seconds;
-  for (const double rate : flags.rates) {
-    options.calls_per_s = rate;
-    const double before = CpuSecondsOf(flags.pid);
-    const OpenLoopResult result = RunOpenLoop(stubs, *requests, options);
-    const double cpu_s = flags.pid > 0 ? CpuSecondsOf(flags.pid) - before : -1;
-    Print(flags, rate, result, cpu_s);
+  Runner runner(flags, *std::move(requests));
+  PrintHeading(flags);
+  runner.RunQuietly(flags.rates.front(), flags.warmup_s);
+  if (flags.sweep) {
+    runner.Sweep();
+  } else {
+    for (const double rate : flags.rates) runner.Run(rate);
   }
   return 0;
 }

@@ -3,8 +3,10 @@
 #include <grpcpp/grpcpp.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <fstream>
+#include <memory>
 #include <random>
 #include <sstream>
 #include <thread>
@@ -30,24 +32,24 @@ struct Tally {
   uint64_t outstanding ABSL_GUARDED_BY(mutex) = 0;
 };
 
+template <typename Response>
 struct Pending {
   Clock::time_point due;
   grpc::ClientContext context;
-  v1::SearchResponse response;
+  Response response;
 };
 
-void End(std::unique_ptr<Pending> call, const grpc::Status& status, Tally* tally) {
-  const uint64_t nanos = NanosSince(call->due);
-  absl::MutexLock lock(&tally->mutex);
-  ++tally->result
-        .ended[absl::StatusCodeToString(static_cast<absl::StatusCode>(status.error_code()))];
-  if (status.ok()) tally->result.latency_ns.Add(nanos);
-  --tally->outstanding;
+// Counts a call that has ended; the lock is held.
+template <typename Response>
+void Count(const Pending<Response>& call, const grpc::Status& status, Answers* answers) {
+  const uint64_t nanos = NanosSince(call.due);
+  ++answers->ended[absl::StatusCodeToString(static_cast<absl::StatusCode>(status.error_code()))];
+  (status.ok() ? answers->latency_ns : answers->refused_ns).Add(nanos);
 }
 
-void Send(v1::SearchService::Stub* stub, const v1::SearchRequest& request,
-          const OpenLoopOptions& options, Clock::time_point due, Tally* tally) {
-  auto call = std::make_unique<Pending>();
+template <typename Response>
+Pending<Response>* Prepare(const OpenLoopOptions& options, Clock::time_point due) {
+  auto* call = new Pending<Response>;
   call->due = due;
   call->context.set_deadline(
       std::chrono::system_clock::now() +
@@ -55,14 +57,38 @@ void Send(v1::SearchService::Stub* stub, const v1::SearchRequest& request,
   if (!options.api_key.empty()) {
     call->context.AddMetadata("authorization", absl::StrCat("Bearer ", options.api_key));
   }
-  Pending* raw = call.release();
-  stub->async()->Search(&raw->context, &request, &raw->response, [raw, tally](grpc::Status status) {
-    End(std::unique_ptr<Pending>(raw), status, tally);
-  });
+  return call;
+}
+
+void Search(v1::SearchService::Stub* stub, const v1::SearchRequest& request,
+            const OpenLoopOptions& options, Clock::time_point due, Tally* tally) {
+  auto* call = Prepare<v1::SearchResponse>(options, due);
+  stub->async()->Search(&call->context, &request, &call->response,
+                        [call, tally](const grpc::Status& status) {
+                          const std::unique_ptr<Pending<v1::SearchResponse>> owned(call);
+                          absl::MutexLock lock(&tally->mutex);
+                          Count(*call, status, &tally->result.searches);
+                          for (const auto& stage : call->response.stats().stages()) {
+                            tally->result.engine_micros += stage.micros();
+                          }
+                          --tally->outstanding;
+                        });
+}
+
+void Write(v1::PointService::Stub* stub, const v1::UpsertPointsRequest& request,
+           const OpenLoopOptions& options, Clock::time_point due, Tally* tally) {
+  auto* call = Prepare<v1::UpsertPointsResponse>(options, due);
+  stub->async()->UpsertPoints(
+      &call->context, &request, &call->response, [call, tally](const grpc::Status& status) {
+        const std::unique_ptr<Pending<v1::UpsertPointsResponse>> owned(call);
+        absl::MutexLock lock(&tally->mutex);
+        Count(*call, status, &tally->result.writes);
+        --tally->outstanding;
+      });
 }
 
 // False when too many are out.
-bool Count(const OpenLoopOptions& options, Clock::time_point due, Tally* tally) {
+bool Begin(const OpenLoopOptions& options, Clock::time_point due, Tally* tally) {
   absl::MutexLock lock(&tally->mutex);
   ++tally->result.due;
   tally->result.late_ns.Add(NanosSince(due));
@@ -76,21 +102,28 @@ bool Count(const OpenLoopOptions& options, Clock::time_point due, Tally* tally) 
 
 }  // namespace
 
-OpenLoopResult RunOpenLoop(const std::vector<std::unique_ptr<v1::SearchService::Stub>>& stubs,
-                           const std::vector<v1::SearchRequest>& requests,
+OpenLoopResult RunOpenLoop(const std::vector<Stubs>& connections, const Requests& requests,
                            const OpenLoopOptions& options) {
   Tally tally;
   std::mt19937_64 random(options.seed);
   std::exponential_distribution<double> gap(options.calls_per_s);
+  std::bernoulli_distribution writes(options.writes);
   const Clock::time_point begin = Clock::now();
   double due_s = 0;
   for (uint64_t number = 0; due_s < options.seconds; ++number, due_s += gap(random)) {
     const Clock::time_point due =
         begin + std::chrono::nanoseconds(static_cast<int64_t>(due_s * 1e9));
     std::this_thread::sleep_until(due);
-    if (!Count(options, due, &tally)) continue;
-    Send(stubs[number % stubs.size()].get(), requests[number % requests.size()], options, due,
-         &tally);
+    const bool write = writes(random);
+    if (!Begin(options, due, &tally)) continue;
+    const Stubs& stubs = connections[number % connections.size()];
+    if (write) {
+      Write(stubs.points.get(), requests.writes[number % requests.writes.size()], options, due,
+            &tally);
+    } else {
+      Search(stubs.search.get(), requests.searches[number % requests.searches.size()], options, due,
+             &tally);
+    }
   }
   absl::MutexLock lock(&tally.mutex);
   const auto all_ended = [&tally]() ABSL_SHARED_LOCKS_REQUIRED(tally.mutex) {
