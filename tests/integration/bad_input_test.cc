@@ -37,6 +37,19 @@ std::string BytesOf(const std::vector<float>& vector) {
   return {reinterpret_cast<const char*>(vector.data()), vector.size() * sizeof(float)};
 }
 
+int all_cases = 0;
+
+// That the tables hold what they promise, where all of them ran.
+class CountsCases : public ::testing::Environment {
+ public:
+  void TearDown() override {
+    if (all_cases == 0 || ::testing::GTEST_FLAG(filter) != "*") return;
+    std::printf("%d cases of bad input\n", all_cases);
+    EXPECT_GE(all_cases, 600);
+  }
+};
+const auto* const counts_cases = ::testing::AddGlobalTestEnvironment(new CountsCases);
+
 class BadInput : public Served {
  protected:
   void SetUp() override {
@@ -51,8 +64,8 @@ class BadInput : public Served {
                                               grpc::InsecureChannelCredentials(), arguments);
   }
   ~BadInput() override {
-    if (cases_ > 0) std::printf("%d cases\n", cases_);
     RecordProperty("cases", cases_);
+    all_cases += cases_;
   }
 
   static Query Good() {

@@ -2,84 +2,15 @@
 //
 // gRPC 1.51 has no defence of its own against rapid resets; this shows that they cost it no calls,
 // not that they are cheap.
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include <cstdlib>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "tests/integration/operated.h"
+#include "tests/integration/raw_peer.h"
 
 namespace mrl {
 namespace {
-
-// A connection that writes frames by hand.
-class RawPeer {
- public:
-  explicit RawPeer(const std::string& address) {
-    socket_ = socket(AF_INET, SOCK_STREAM, 0);
-    sockaddr_in peer = {};
-    peer.sin_family = AF_INET;
-    peer.sin_port =
-        htons(static_cast<uint16_t>(std::atoi(address.substr(address.find(':') + 1).c_str())));
-    peer.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    connected_ = connect(socket_, reinterpret_cast<sockaddr*>(&peer), sizeof peer) == 0;
-    const timeval limit = {10, 0};
-    setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    setsockopt(socket_, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-  }
-  ~RawPeer() { close(socket_); }
-  RawPeer(const RawPeer&) = delete;
-  RawPeer& operator=(const RawPeer&) = delete;
-
-  bool connected() const { return connected_; }
-  void Greet() { Write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + Frame(4, 0, 0, "")); }
-  // False once the server has closed.
-  bool Write(const std::string& bytes) {
-    return send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL) ==
-           static_cast<ssize_t>(bytes.size());
-  }
-  // Reads until the server closes; false when it does not within 10 s of silence.
-  bool ReadToEnd() {
-    char buffer[65536];
-    ssize_t bytes = 1;
-    while (bytes > 0) bytes = recv(socket_, buffer, sizeof buffer, 0);
-    return bytes == 0 || errno == ECONNRESET;
-  }
-
-  static std::string Frame(uint8_t type, uint8_t flags, uint32_t stream, const std::string& body) {
-    std::string frame;
-    for (const int shift : {16, 8, 0}) frame.push_back(static_cast<char>(body.size() >> shift));
-    frame.push_back(static_cast<char>(type));
-    frame.push_back(static_cast<char>(flags));
-    for (const int shift : {24, 16, 8, 0}) frame.push_back(static_cast<char>(stream >> shift));
-    return frame + body;
-  }
-  // HEADERS of a call, without its end.
-  static std::string Call(uint32_t stream) {
-    std::string headers = "\x83\x86";  // :method POST, :scheme http
-    Literal(":path", "/mrl.v1.SearchService/Search", &headers);
-    Literal(":authority", "a", &headers);
-    Literal("content-type", "application/grpc", &headers);
-    Literal("te", "trailers", &headers);
-    return Frame(1, 4, stream, headers);
-  }
-
- private:
-  static void Literal(const std::string& name, const std::string& value, std::string* out) {
-    out->push_back('\0');
-    out->push_back(static_cast<char>(name.size()));
-    *out += name;
-    out->push_back(static_cast<char>(value.size()));
-    *out += value;
-  }
-
-  int socket_ = -1;
-  bool connected_ = false;
-};
 
 class Http2 : public Operated {
  protected:
@@ -99,7 +30,7 @@ TEST_F(Http2, RapidResets) {
   for (int round = 0; round < 100; ++round) {
     burst.clear();
     for (int i = 0; i < 100; ++i, stream += 2) {
-      burst += RawPeer::Call(stream) + RawPeer::Frame(3, 0, stream, std::string("\0\0\0\x08", 4));
+      burst += RawPeer::Call(stream) + RawPeer::Reset(stream);
     }
     if (!peer.Write(burst)) break;
   }

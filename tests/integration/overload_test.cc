@@ -174,6 +174,28 @@ TEST_F(Overload, CancelledCallsDoNoWork) {
   EXPECT_EQ(Metric("mrl_funnel_stage_duration_seconds_count{stage=\"1\"}"), 1);
 }
 
+// Searches that take longer than their deadline, one at a time, so that each has begun.
+TEST_F(Overload, RunningCallsEndWithTheirDeadline) {
+  BuildSample(folder_ / "sample", 1, 100'000);
+  ASSERT_TRUE(client().ReloadCollection("sample").ok());
+  v1::SearchRequest request;
+  request.set_collection("sample");
+  SetVector(1, request.mutable_vector());
+  request.mutable_options()->set_exact(true);
+  constexpr int kCalls = 50;
+  for (int i = 0; i < kCalls; ++i) {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(1));
+    v1::SearchResponse response;
+    EXPECT_EQ(stub_->Search(&context, request, &response).error_code(),
+              grpc::StatusCode::DEADLINE_EXCEEDED);
+  }
+  Await("mrl_rpc_in_flight{method=\"Search\"}", 0);
+  EXPECT_EQ(Ended("Search", "OK"), 0);
+  EXPECT_EQ(Metric("mrl_rows_scanned_total"), 0) << "no search went on to its end";
+  ExpectIdle();
+}
+
 TEST_F(Overload, TwiceOfWhatItCanDoLosesNothing) {
   // More callers than the queue and the worker hold, each asking again at once.
   constexpr int kCallers = 2 * (kQueueMax + 1), kEach = 100;
