@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+"""Server CPU of a Search beside the cheapest Search that gRPC can serve (mrl-floor).
+
+    floor.py --bin build/release/bin --index DIR --queries FILE [--funnel F] [--rate 300] [--rounds 5]
+    floor.py ... --callgrind        instructions instead of time: the same on a loaded machine
+
+Rounds go mrl-floor with an empty reply, mrl-floor with a reply of ten hits, mrl-server, and again; medians
+are printed. `above` is the server's CPU less the floor's (empty reply) and less what the stages of the funnel
+took; the aim is 8 us. With --callgrind (needs valgrind) each program answers two counts of calls under it, and
+the difference counts; `engine` is what mrl::funnel::Run took with all that it calls.
+"""
+import argparse
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from process import load, machine, served  # noqa: E402
+
+CALLS = (300, 1300)
+
+
+def commands(args):
+    floor = [f"{args.bin}/mrl-floor", "--hits"]
+    server = [f"{args.bin}/mrl-server", "--index", f"x={args.index}", "--grpc-port", 0, "--http-port", 0,
+              "--log-level", "error", "--warm-up-queries", 0]
+    return {"floor": floor + [0], "floor, 10 hits": floor + [10], "server": server}
+
+
+def flags(args, address):
+    funnel = ["--funnel", args.funnel] if args.funnel else []
+    return ["--server", address, "--collection", "x", "--queries", args.queries, "--connections", 1,
+            *funnel]
+
+
+def timed(args):
+    spent = {}
+    for _ in range(args.rounds):
+        for name, command in commands(args).items():
+            with served(command) as (process, at):
+                line = load(f"{args.bin}/mrl-load", *flags(args, at["grpc"]), "--rates", args.rate,
+                            "--seconds", args.seconds, "--pid", process.pid)[0]
+            if set(line["ended"]) != {"OK"}:
+                raise SystemExit(f"{name}: {line['ended']}")
+            spent.setdefault(name, []).append((line["server_cpu_us_per_call"], line["engine_us_per_search"]))
+    medians = {name: statistics.median(cpu for cpu, _ in rounds) for name, rounds in spent.items()}
+    engine = statistics.median(engine for _, engine in spent["server"])
+    return {"unit": "us of CPU a call", **medians, "engine": engine,
+            "above": medians["server"] - medians["floor"] - engine, "rounds": spent}
+
+
+def instructions(args, command, calls):
+    """All instructions of a run with so many calls, and those below the engine's entry."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = f"{folder}/out"
+        with served(["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", *command]) as (_, at):
+            load(f"{args.bin}/mrl-load", *flags(args, at["grpc"]), "--rates", 50, "--warmup", 0.1, "--timeout", 60,
+                 "--seconds", calls / 50)
+        printed = subprocess.run(["callgrind_annotate", "--inclusive=yes", "--threshold=100", out], check=True,
+                                 capture_output=True, text=True).stdout
+        if args.keep:
+            os.replace(out, f"{args.keep}/{os.path.basename(str(command[0]))}.{calls}.callgrind")
+    total = int(re.search(r"([\d,]+) \([\d.]+%\)\s+PROGRAM TOTALS", printed)[1].replace(",", ""))
+    engine = [int(found.replace(",", "")) for found in
+              re.findall(r"^\s*([\d,]+) .*mrl::funnel::Run\(", printed, re.MULTILINE)]
+    return total, max(engine, default=0)
+
+
+def counted(args):
+    found = {"unit": "instructions a call"}
+    for name, command in commands(args).items():
+        (few, few_engine), (many, many_engine) = (instructions(args, command, calls) for calls in CALLS)
+        found[name] = (many - few) / (CALLS[1] - CALLS[0])
+        if name == "server":
+            found["engine"] = (many_engine - few_engine) / (CALLS[1] - CALLS[0])
+    found["above"] = found["server"] - found["floor"] - found["engine"]
+    return found
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bin", default="build/release/bin")
+    parser.add_argument("--index", required=True)
+    parser.add_argument("--queries", required=True)
+    parser.add_argument("--funnel", default="")
+    parser.add_argument("--rate", type=float, default=300)
+    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--callgrind", action="store_true")
+    parser.add_argument("--keep", help="folder for callgrind's files")
+    args = parser.parse_args()
+    found = counted(args) if args.callgrind else timed(args)
+    print(json.dumps({**found, "machine": machine()}))
+
+
+if __name__ == "__main__":
+    main()
