@@ -107,10 +107,15 @@ absl::Status Server::ListenHttp() {
   pages["/readyz"] = [this] { return Ready(); };
   pages["/version"] = [] { return HttpReply{200, "application/json", VersionJson()}; };
   pages["/metrics"] = [this] {
-    return HttpReply{
-        200, "text/plain; version=0.0.4; charset=utf-8",
-        Expose({metrics_, registry_, admission_, readiness_, exporter_.get(), workers_, &files_,
-                {config_.tls_cert, config_.tls_key, config_.tls_client_ca}})};
+    return HttpReply{200, "text/plain; version=0.0.4; charset=utf-8",
+                     Expose({metrics_,
+                             registry_,
+                             admission_,
+                             readiness_,
+                             exporter_.get(),
+                             workers_,
+                             &files_,
+                             {config_.tls_cert, config_.tls_key, config_.tls_client_ca}})};
   };
   MRL_ASSIGN_OR_RETURN(http_, HttpServer::Start(config_.bind, static_cast<int>(config_.http_port),
                                                 std::move(pages)));

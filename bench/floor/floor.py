@@ -21,7 +21,8 @@ import tempfile
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from process import load, machine, served  # noqa: E402
 
-CALLS = (300, 1300)
+CALLS = (150, 900)
+SLOW_RATE = 15  # under valgrind: low enough that no call waits for another
 
 
 def commands(args):
@@ -37,6 +38,11 @@ def flags(args, address):
             *funnel]
 
 
+def check(name, line):
+    if set(line["ended"]) != {"OK"}:
+        raise SystemExit(f"{name}: {line['ended']}")
+
+
 def timed(args):
     spent = {}
     for _ in range(args.rounds):
@@ -44,8 +50,7 @@ def timed(args):
             with served(command) as (process, at):
                 line = load(f"{args.bin}/mrl-load", *flags(args, at["grpc"]), "--rates", args.rate,
                             "--seconds", args.seconds, "--pid", process.pid)[0]
-            if set(line["ended"]) != {"OK"}:
-                raise SystemExit(f"{name}: {line['ended']}")
+            check(name, line)
             spent.setdefault(name, []).append((line["server_cpu_us_per_call"], line["engine_us_per_search"]))
     medians = {name: statistics.median(cpu for cpu, _ in rounds) for name, rounds in spent.items()}
     engine = statistics.median(engine for _, engine in spent["server"])
@@ -58,15 +63,15 @@ def instructions(args, command, calls):
     with tempfile.TemporaryDirectory() as folder:
         out = f"{folder}/out"
         with served(["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", *command]) as (_, at):
-            load(f"{args.bin}/mrl-load", *flags(args, at["grpc"]), "--rates", 50, "--warmup", 0.1, "--timeout", 60,
-                 "--seconds", calls / 50)
+            check(command[0], load(f"{args.bin}/mrl-load", *flags(args, at["grpc"]), "--rates", SLOW_RATE, "--warmup",
+                                   0.1, "--timeout", 60, "--seconds", calls / SLOW_RATE)[0])
         printed = subprocess.run(["callgrind_annotate", "--inclusive=yes", "--threshold=100", out], check=True,
                                  capture_output=True, text=True).stdout
         if args.keep:
             os.replace(out, f"{args.keep}/{os.path.basename(str(command[0]))}.{calls}.callgrind")
     total = int(re.search(r"([\d,]+) \([\d.]+%\)\s+PROGRAM TOTALS", printed)[1].replace(",", ""))
     engine = [int(found.replace(",", "")) for found in
-              re.findall(r"^\s*([\d,]+) .*mrl::funnel::Run\(", printed, re.MULTILINE)]
+              re.findall(r"^\s*([\d,]+) .*mrl::funnel::(?:Run|RunTile)\(", printed, re.MULTILINE)]
     return total, max(engine, default=0)
 
 

@@ -10,7 +10,6 @@ namespace mrl::server {
 template <typename Request, typename Response>
 class ArenaMessages final : public grpc::MessageAllocator<Request, Response> {
  public:
-  // Deleted by gRPC at the end of the call.
   grpc::MessageHolder<Request, Response>* AllocateMessages() override { return new Holder; }
 
  private:
@@ -20,6 +19,8 @@ class ArenaMessages final : public grpc::MessageAllocator<Request, Response> {
       this->set_request(google::protobuf::Arena::CreateMessage<Request>(&arena_));
       this->set_response(google::protobuf::Arena::CreateMessage<Response>(&arena_));
     }
+    // By gRPC, at the end of the call.
+    void Release() override { delete this; }
 
    private:
     // What ten hits with their stats take; more comes from the heap.

@@ -40,3 +40,14 @@ def test_the_papers_experiments_run_on_made_up_images(tmp_path):
     plans = {row[0]: row for row in tables["Plans, MRL"]}
     assert plans["single shot, 64 dims"][4] == f"{300 * 64:,}"
     assert plans["AR 8 → 64, K = 200"][4] == f"{300 * 8 + 200 * 64:,}"
+
+
+def test_serving_bench_runs_on_made_up_rows(tmp_path):
+    program = [sys.executable, BENCH / "serving.py", "--smoke", "--bin", BIN]
+    ran = subprocess.run(program + ["--results", tmp_path / "results.jsonl"],
+                         capture_output=True, text=True, timeout=300, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert "| of the knee |" in ran.stdout
+    lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    assert [line["share"] for line in lines if line["bench"] == "serving"] == [0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.2]
+    assert {line["engine"] for line in lines if line["bench"] == "databases"} == {"mrl"}

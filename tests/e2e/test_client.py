@@ -156,10 +156,11 @@ def test_async_client_answers_like_the_blocking_one(address, client, data):
                 remote.get_collection("wordnet"),
                 remote.stats("wordnet"),
                 remote.server_info(),
+                remote.config(),
                 remote.health(),
             )
 
-    single, batch, explained, listed, one, stats, info, healthy = asyncio.run(ask())
+    single, batch, explained, listed, one, stats, info, config, healthy = asyncio.run(ask())
     assert single.hits == client.search("wordnet", query, funnel=FUNNEL).hits
     ids, scores = client.batch_search("wordnet", matrix)
     assert batch[0] == ids
@@ -168,6 +169,7 @@ def test_async_client_answers_like_the_blocking_one(address, client, data):
     assert listed == [one] == client.list_collections()
     assert stats == client.stats("wordnet")
     assert info == client.server_info()
+    assert config == client.config()
     assert healthy is True
 
 

@@ -11,7 +11,7 @@ import mrl, mrl._proto.mrl.v1.search_pb2_grpc
 print(mrl.__file__)
 for client in (mrl.Client, mrl.AsyncClient):
     for method in ("search", "batch_search", "explain", "get_collection", "list_collections",
-                   "stats", "server_info", "health"):
+                   "stats", "server_info", "config", "health"):
         getattr(client, method)
 """
 

@@ -117,3 +117,55 @@ def test_command_line_client_names_a_missing_file(guarded, folder):
     ran = run_client(guarded, "--tls-ca", folder / "none.pem", "status")
     assert ran.returncode == 2
     assert "none.pem" in ran.stderr
+
+
+@pytest.fixture(scope="module")
+def mutual(index, folder):
+    """A server that asks for certificates; the one there is signed itself."""
+    server, address = start_server(
+        index, "--tls-cert", folder / "tls.crt", "--tls-key", folder / "tls.key",
+        "--tls-client-ca", folder / "tls.crt",
+    )  # fmt: skip
+    yield address
+    assert stop_server(server) == 0
+
+
+def test_clients_show_their_certificate(mutual, folder):
+    roots = ("--tls-ca", folder / "tls.crt")
+    own = ("--tls-cert", folder / "tls.crt", "--tls-key", folder / "tls.key")
+    shown = run_client(mutual, *roots, *own, "status")
+    assert shown.returncode == 0, shown.stderr
+    by_variable = run_client(mutual, "status", MRL_TLS_CA=str(folder / "tls.crt"),
+                             MRL_TLS_CERT=str(folder / "tls.crt"), MRL_TLS_KEY=str(folder / "tls.key"))  # fmt: skip
+    assert by_variable.returncode == 0, by_variable.stderr
+    assert run_client(mutual, *roots, "--timeout", "5", "status").returncode == 69
+    alone = run_client(mutual, *roots, "--tls-cert", folder / "tls.crt", "status")
+    assert alone.returncode == 2
+    assert "--tls-cert and --tls-key are needed together" in alone.stderr
+    tls = mrl.Tls(ca=folder / "tls.crt", cert=folder / "tls.crt", key=folder / "tls.key")
+    with mrl.Client(mutual, tls=tls) as client:
+        assert client.search("wordnet", id=ID, k=3).hits
+    with mrl.Client(mutual, tls=mrl.Tls(ca=folder / "tls.crt")) as client:
+        with pytest.raises(mrl.MrlError) as raised:
+            client.search("wordnet", id=ID, timeout_s=5)
+    assert raised.value.code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+
+
+def test_every_setting_is_shown_with_its_source(mutual, folder):
+    tls = mrl.Tls(ca=folder / "tls.crt", cert=folder / "tls.crt", key=folder / "tls.key")
+    with mrl.Client(mutual, tls=tls) as client:
+        settings = {one.key: one for one in client.config()}
+    assert settings["tls-cert"].source == "flag --tls-cert"
+    assert settings["queue-max"].source == "default"
+    own = ("--tls-ca", folder / "tls.crt", "--tls-cert", folder / "tls.crt",
+           "--tls-key", folder / "tls.key")  # fmt: skip
+    shown = run_client(mutual, *own, "--json", "status", "--config")
+    assert shown.returncode == 0, shown.stderr
+    assert {one["key"] for one in json.loads(shown.stdout)["settings"]} == set(settings)
+
+
+def test_the_configuration_is_for_admins(guarded, folder, key):
+    with mrl.Client(guarded, api_key=key, tls=mrl.Tls(ca=folder / "tls.crt")) as client:
+        with pytest.raises(mrl.MrlError) as raised:
+            client.config()
+    assert raised.value.code == grpc.StatusCode.PERMISSION_DENIED

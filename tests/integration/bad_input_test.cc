@@ -48,7 +48,8 @@ class CountsCases : public ::testing::Environment {
     EXPECT_GE(all_cases, 600);
   }
 };
-const auto* const counts_cases = ::testing::AddGlobalTestEnvironment(new CountsCases);
+[[maybe_unused]] const auto* const counts_cases =
+    ::testing::AddGlobalTestEnvironment(new CountsCases);
 
 class BadInput : public Served {
  protected:
