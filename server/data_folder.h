@@ -51,6 +51,8 @@ class DataFolder {
   std::string Resolve(const std::string& name) const;
   std::map<std::string, std::string> aliases() const { return catalog_->aliases(); }
   absl::Status ChangeAliases(const std::vector<collection::Catalog::AliasChange>& changes);
+  // For what the server keeps beside the collections.
+  collection::Catalog& catalog() { return *catalog_; }
 
  private:
   DataFolder(FileSystem& files, MemoryAccount& account, uint32_t seal_rows,

@@ -79,6 +79,8 @@ class Registry {
   void SetIndexes(const std::vector<IndexPath>& paths);
 
   const MemoryAccount& account() const { return account_; }
+  // Null without a data folder.
+  collection::Catalog* catalog() { return data_ == nullptr ? nullptr : &data_->catalog(); }
 
  private:
   void Report(const std::string& name, bool serving);

@@ -7,12 +7,15 @@
 #include <chrono>
 #include <thread>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/status.h"
 #include "server/grpc_port.h"
 #include "server/metrics/exposition.h"
 #include "server/service/collection_service.h"
+#include "server/service/index_service.h"
+#include "server/service/operation_service.h"
 #include "server/service/point_service.h"
 #include "server/service/search_service.h"
 #include "server/service/server_service.h"
@@ -22,6 +25,7 @@
 namespace mrl::server {
 namespace {
 
+constexpr char kOperationKey[] = "operations/";  // of the catalog's records
 constexpr absl::Duration kClosing = absl::Milliseconds(100);
 
 int WorkersOf(const Config& config) {
@@ -50,15 +54,20 @@ std::string VersionJson() {
 }  // namespace
 
 struct Server::Services {
-  Services(Registry& registry, Desk& desk, int workers, std::vector<Setting> settings)
+  Services(Registry& registry, Operations& operations, Desk& desk, int workers,
+           std::vector<Setting> settings)
       : search(registry, desk),
         collection(registry, desk),
         server(registry, desk, workers, std::move(settings)),
-        point(registry, desk) {}
+        point(registry, desk),
+        index(registry, operations, desk),
+        operation(operations, desk) {}
   SearchService search;
   CollectionService collection;
   ServerService server;
   PointService point;
+  IndexService index;
+  OperationService operation;
 };
 
 Server::Server(FileSystem& files, const Config& config, std::vector<Setting> settings, int workers)
@@ -67,13 +76,15 @@ Server::Server(FileSystem& files, const Config& config, std::vector<Setting> set
       workers_(workers),
       account_(MemoryLimitOf(config)),
       registry_(files, account_, config.indexes),
+      operations_({{"BuildIndex", MakeIndexBuilder(registry_)}}),
       gate_(nullptr),
       quotas_(registry_),
       pool_(workers, PoolQueueMax(config)),
       admission_(pool_, config.queue_max, CallbackThreads() - 1),
       exporter_(MakeExporter(config)),
       desk_{readiness_, gate_, quotas_, admission_, metrics_, refusals_, exporter_.get()},
-      services_(std::make_unique<Services>(registry_, desk_, workers, std::move(settings))) {
+      services_(
+          std::make_unique<Services>(registry_, operations_, desk_, workers, std::move(settings))) {
   desk_.trace_ratio = static_cast<double>(config.trace_per_million) * 1e-6;
   if (config.slow_query_ms > 0) desk_.slow_query = absl::Milliseconds(config.slow_query_ms);
   desk_.read_stall = absl::Milliseconds(config.read_stall_ms);
@@ -92,9 +103,10 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(FileSystem& files, const C
 }
 
 absl::Status Server::Listen() {
-  MRL_ASSIGN_OR_RETURN(GrpcPort port, OpenGrpcPort(files_, config_,
-                                                   {&services_->search, &services_->collection,
-                                                    &services_->server, &services_->point}));
+  MRL_ASSIGN_OR_RETURN(GrpcPort port,
+                       OpenGrpcPort(files_, config_,
+                                    {&services_->search, &services_->collection, &services_->server,
+                                     &services_->point, &services_->index, &services_->operation}));
   grpc_ = std::move(port.server);
   address_ = std::move(port.address);
   grpc_->GetHealthCheckService()->SetServingStatus(false);
@@ -138,9 +150,29 @@ absl::Status Server::Open() {
     }
   }
   registry_.ReloadAll();
+  RecoverOperations();
   readiness_.Advance(Readiness::State::kServing);
   health->SetServingStatus("", true);
   return absl::OkStatus();
+}
+
+void Server::RecoverOperations() {
+  collection::Catalog* catalog = registry_.catalog();
+  if (catalog == nullptr) return;
+  std::map<std::string, std::string> records;
+  for (auto& [key, bytes] : catalog->records()) {
+    if (absl::StartsWith(key, kOperationKey)) {
+      records[key.substr(sizeof(kOperationKey) - 1)] = bytes;
+    }
+  }
+  operations_.Recover(
+      {.put =
+           [catalog](const std::string& id, const std::string& bytes) {
+             return catalog->PutRecord(kOperationKey + id, bytes);
+           },
+       .remove =
+           [catalog](const std::string& id) { return catalog->RemoveRecord(kOperationKey + id); }},
+      records);
 }
 
 // One damaged collection does not take the others away; when none is left, traffic should go to

@@ -13,6 +13,7 @@
 #include "server/config.h"
 #include "server/http/http_server.h"
 #include "server/metrics/call_metrics.h"
+#include "server/operations/operations.h"
 #include "server/quotas.h"
 #include "server/readiness.h"
 #include "server/registry.h"
@@ -53,6 +54,8 @@ class Server {
   absl::Status LoadKeys();
   absl::Status LoadQuotas(const std::string& path);
   absl::Status Open();
+  // Takes up what the data folder says was under way.
+  void RecoverOperations();
   HttpReply Ready() const;
 
   // In the order in which they are needed: the pool is emptied before what its calls use goes.
@@ -63,6 +66,7 @@ class Server {
   Readiness readiness_;
   MemoryAccount account_;
   Registry registry_;
+  Operations operations_;  // stops before the registry goes
   Gate gate_;
   Quotas quotas_;
   CallMetrics metrics_;

@@ -3,6 +3,7 @@
 import pathlib
 import re
 
+import google.longrunning
 import grpc_tools
 from grpc_tools import protoc
 
@@ -21,11 +22,13 @@ def generate(package_dir):
     if not protos:
         raise FileNotFoundError(f"{PROTO_ROOT} holds no mrl/v1/*.proto; build in a full checkout")
     include = pathlib.Path(grpc_tools.__file__).parent / "_proto"
+    google_apis = pathlib.Path(next(iter(google.longrunning.__path__))).parents[1]
     status = protoc.main(
         [
             "protoc",
             f"-I{PROTO_ROOT}",
             f"-I{include}",
+            f"-I{google_apis}",
             f"--python_out={output}",
             f"--grpc_python_out={output}",
             *map(str, protos),

@@ -49,10 +49,8 @@ absl::Status Add(const IndexArgs& args) {
       args.threads != 0 ? args.threads : std::max(1u, std::thread::hardware_concurrency());
   return With(args, [&](collection::LiveCollection& live) -> absl::Status {
     Progress progress("indexing", "rows", live.Read()->rows());
-    options.progress = [&](uint64_t done, uint64_t) {
-      progress.Set(done);
-      return !Interrupted();
-    };
+    options.progress = [&](uint64_t done, uint64_t) { progress.Set(done); };
+    options.stopped = Interrupted;
     MRL_RETURN_IF_ERROR(live.AddIndex(spec, options));
     std::printf("%s: %s%s\n", args.index.c_str(), live.indexes().back().ToText().c_str(),
                 args.use ? ", active" : "");

@@ -114,10 +114,12 @@ void Centroids::AssignTile(absl::Span<const float* const> vectors, uint32_t* nea
   }
 }
 
-std::vector<uint32_t> AssignAll(const Centroids& centroids, uint32_t rows, uint32_t threads,
-                                const std::function<void(uint32_t, float*)>& read) {
+absl::StatusOr<std::vector<uint32_t>> AssignAll(const Centroids& centroids, uint32_t rows,
+                                                const BuildContext& context,
+                                                const std::function<void(uint32_t, float*)>& read) {
   std::vector<uint32_t> nearest(rows);
   std::atomic<uint32_t> next_tile = 0;
+  std::atomic<bool> stopped = false;
   const auto tiles = static_cast<uint32_t>((rows + kernels::kTileMax - 1) / kernels::kTileMax);
   const auto work = [&] {
     const size_t dims = centroids.dims();
@@ -125,6 +127,10 @@ std::vector<uint32_t> AssignAll(const Centroids& centroids, uint32_t rows, uint3
     std::vector<const float*> vectors;
     for (size_t i = 0; i < kernels::kTileMax; ++i) vectors.push_back(values.data() + i * dims);
     for (uint32_t tile = next_tile++; tile < tiles; tile = next_tile++) {
+      if (stopped || (context.stopped && context.stopped())) {
+        stopped = true;
+        return;
+      }
       const auto first = static_cast<uint32_t>(tile * kernels::kTileMax);
       const auto count = std::min<uint32_t>(rows - first, kernels::kTileMax);
       for (uint32_t i = 0; i < count; ++i) read(first + i, values.data() + i * dims);
@@ -132,9 +138,10 @@ std::vector<uint32_t> AssignAll(const Centroids& centroids, uint32_t rows, uint3
     }
   };
   std::vector<std::thread> others;
-  for (uint32_t i = 1; i < threads; ++i) others.emplace_back(work);
+  for (uint32_t i = 1; i < context.threads; ++i) others.emplace_back(work);
   work();
   for (std::thread& other : others) other.join();
+  if (stopped) return absl::CancelledError("ivf_scan: the build was stopped");
   return nearest;
 }
 

@@ -11,6 +11,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "index/coarse/index_spec.h"
 #include "index/coarse/int8_search.h"
 #include "index/schema/schema.h"
 
@@ -49,17 +50,18 @@ inline Metric MetricOfLists(Metric metric) {
   return metric == Metric::kCosine ? Metric::kCosine : Metric::kL2;
 }
 
-// The nearest centre of rows [0, rows), shared by `threads` threads. `read(row, out)` writes the
-// first dims() floats of a row and is called from all of them.
-std::vector<uint32_t> AssignAll(const Centroids& centroids, uint32_t rows, uint32_t threads,
-                                const std::function<void(uint32_t, float*)>& read);
+// The nearest centre of rows [0, rows). `read(row, out)` writes the first dims() floats of a row
+// and is called from all threads. CANCELLED when it was stopped.
+absl::StatusOr<std::vector<uint32_t>> AssignAll(const Centroids& centroids, uint32_t rows,
+                                                const BuildContext& context,
+                                                const std::function<void(uint32_t, float*)>& read);
 
 // k-means (Lloyd's algorithm as faiss::Clustering runs it; under COSINE spherical) on
 // `vectors`, count x dims floats, as they are stored. Returns lists x dims floats.
-// INVALID_ARGUMENT for fewer vectors than lists; RESOURCE_EXHAUSTED out of memory. The
-// same vectors give the same centres, whatever `threads` is.
+// INVALID_ARGUMENT for fewer vectors than lists; RESOURCE_EXHAUSTED out of memory; CANCELLED when
+// it was stopped. The same vectors give the same centres on any number of threads.
 absl::StatusOr<std::vector<float>> TrainCentroids(const Schema& schema, uint32_t dims,
-                                                  uint32_t lists, uint32_t threads,
+                                                  uint32_t lists, const BuildContext& context,
                                                   std::vector<float> vectors);
 
 }  // namespace mrl::coarse

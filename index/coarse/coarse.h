@@ -88,9 +88,11 @@ absl::StatusOr<std::unique_ptr<CoarseIndex>> OpenScan(FileSystem& files, const s
 // Kind `faiss`: any factory string on the first `dims` dimensions; saved inside our checksummed
 // container (NNNNNN.faiss.idx) and handed to FAISS only after every page's checksum passed.
 struct FaissOptions {
-  std::string factory;  // "HNSW32", "IVF1024,Flat"
-  uint32_t dims = 0;    // on the ladder
+  std::string factory;                 // "HNSW32", "IVF1024,Flat"
+  uint32_t dims = 0;                   // on the ladder
+  std::function<bool()> stopped = {};  // asked between chunks of rows; may be empty
 };
+// CANCELLED, with no file left, when it was stopped.
 absl::Status BuildFaiss(FileSystem& files, const std::string& path, const store::Segment& segment,
                         const FaissOptions& options);
 absl::StatusOr<std::unique_ptr<CoarseIndex>> OpenFaiss(

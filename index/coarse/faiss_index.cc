@@ -44,7 +44,8 @@ std::vector<float> Gather(const store::Segment& segment, size_t level, uint64_t 
   return vectors;
 }
 
-absl::Status TrainAndAdd(const store::Segment& segment, size_t level, FaissLibrary& library) {
+absl::Status TrainAndAdd(const store::Segment& segment, size_t level,
+                         const std::function<bool()>& stopped, FaissLibrary& library) {
   const uint64_t rows = segment.rows();
   if (library.needs_training()) {
     const uint64_t row_bytes = segment.schema().ladder[level] * sizeof(float);
@@ -53,6 +54,7 @@ absl::Status TrainAndAdd(const store::Segment& segment, size_t level, FaissLibra
     MRL_RETURN_IF_ERROR(library.Train(Gather(segment, level, 0, stride, wanted)));
   }
   for (uint64_t first = 0; first < rows; first += kAddRows) {
+    if (IsStopped(stopped)) return absl::CancelledError("faiss: the build was stopped");
     const uint64_t count = std::min<uint64_t>(kAddRows, rows - first);
     MRL_RETURN_IF_ERROR(library.Add(Gather(segment, level, first, 1, count)));
   }
@@ -188,7 +190,7 @@ absl::Status BuildFaiss(FileSystem& files, const std::string& path, const store:
   }
   MRL_ASSIGN_OR_RETURN(auto library, FaissLibrary::Make(options.factory, options.dims,
                                                         LargerIsNearer(schema.metric)));
-  MRL_RETURN_IF_ERROR(TrainAndAdd(segment, static_cast<size_t>(level), *library));
+  MRL_RETURN_IF_ERROR(TrainAndAdd(segment, static_cast<size_t>(level), options.stopped, *library));
   MRL_ASSIGN_OR_RETURN(const std::vector<uint8_t> bytes, library->Serialise());
   const std::vector<uint8_t> about =
       Encode({.dims = options.dims, .rows = segment.rows(), .factory = options.factory});

@@ -91,9 +91,13 @@ std::optional<format::FileKind> FileKindOf(absl::string_view kind) {
 }
 
 absl::Status BuildIndex(FileSystem& files, const std::string& path, const store::Segment& segment,
-                        const IndexSpec& spec, uint32_t threads) {
-  if (spec.kind == "faiss") return BuildFaiss(files, path, segment, {spec.factory, spec.dims});
-  return BuildIvfScan(files, path, segment, spec, threads);
+                        const IndexSpec& spec, const BuildContext& context) {
+  if (spec.kind == "ivf_scan") return BuildIvfScan(files, path, segment, spec, context);
+  return BuildFaiss(files, path, segment, {spec.factory, spec.dims, context.stopped});
+}
+
+uint64_t ExpectedMemoryBytes(const Schema& schema, const IndexSpec& spec, uint64_t rows) {
+  return spec.kind == "ivf_scan" ? IvfScanMemoryBytes(schema, spec, rows) : 0;
 }
 
 absl::StatusOr<std::unique_ptr<CoarseIndex>> OpenIndex(

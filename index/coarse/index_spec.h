@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -44,9 +45,17 @@ std::vector<std::string> KnownKinds();
 // Nothing for an unknown kind.
 std::optional<format::FileKind> FileKindOf(absl::string_view kind);
 
-// Writes the side file of one segment, on `threads` threads where the kind can use them.
+// How a build is done.
+struct BuildContext {
+  uint32_t threads = 1;                // at most, where the kind can use them
+  std::function<bool()> stopped = {};  // asked now and then, by any of them; may be empty
+};
+
+// Writes the side file of one segment. CANCELLED, with no file left, when it was stopped.
 absl::Status BuildIndex(FileSystem& files, const std::string& path, const store::Segment& segment,
-                        const IndexSpec& spec, uint32_t threads);
+                        const IndexSpec& spec, const BuildContext& context);
+// What an index of `rows` rows will take in memory; 0 where that is not known before (faiss).
+uint64_t ExpectedMemoryBytes(const Schema& schema, const IndexSpec& spec, uint64_t rows);
 // Opens a side file of any kind.
 absl::StatusOr<std::unique_ptr<CoarseIndex>> OpenIndex(
     FileSystem& files, const std::string& path, absl::string_view kind,

@@ -40,9 +40,10 @@ struct About {
   Code code() const { return {code_dims, code_bits}; }
 };
 
-uint32_t ListCount(const IndexSpec& spec, uint32_t rows) {
-  const uint32_t wanted = spec.lists != 0 ? spec.lists : rows / kRowsPerList;
-  return std::clamp(wanted, 1u, std::max(1u, rows / kRowsPerListMin));
+uint32_t ListCount(const IndexSpec& spec, uint64_t rows) {
+  const uint64_t wanted = spec.lists != 0 ? spec.lists : rows / kRowsPerList;
+  const uint64_t most = std::clamp<uint64_t>(rows / kRowsPerListMin, 1, IndexSpec::kListsMax);
+  return static_cast<uint32_t>(std::clamp<uint64_t>(wanted, 1, most));
 }
 
 // Every n-th row of the segment: rows that came together are often alike.
@@ -217,8 +218,18 @@ uint64_t MemoryBytes(const Schema& schema, const About& about) {
 
 }  // namespace
 
+uint64_t IvfScanMemoryBytes(const Schema& schema, const IndexSpec& spec, uint64_t rows) {
+  About about = {.lists = ListCount(spec, rows),
+                 .cluster_dims = spec.dims,
+                 .code_dims = spec.code.dims,
+                 .code_bits = spec.code.bits};
+  // Each list is filled up to whole blocks, by half a block on average.
+  about.places = static_cast<uint32_t>(rows + uint64_t{about.lists} * kernels::kBlockRows / 2);
+  return MemoryBytes(schema, about);
+}
+
 absl::Status BuildIvfScan(FileSystem& files, const std::string& path, const store::Segment& segment,
-                          const IndexSpec& spec, uint32_t threads) {
+                          const IndexSpec& spec, const BuildContext& context) {
   const Schema& schema = segment.schema();
   MRL_RETURN_IF_ERROR(spec.Validate(schema));
   About about = {.rows = segment.rows(),
@@ -228,12 +239,14 @@ absl::Status BuildIvfScan(FileSystem& files, const std::string& path, const stor
                  .code_bits = spec.code.bits};
   const auto level = static_cast<size_t>(schema.LevelOf(spec.dims));
   MRL_ASSIGN_OR_RETURN(const std::vector<float> centres,
-                       TrainCentroids(schema, spec.dims, about.lists, threads,
+                       TrainCentroids(schema, spec.dims, about.lists, context,
                                       TrainingRows(segment, level, about.lists)));
   MRL_ASSIGN_OR_RETURN(const Centroids centroids,
                        Centroids::Make(schema, MetricOfLists(schema.metric), spec.dims, centres));
   const auto read = [&](uint32_t row, float* out) { segment.Prefix(row, level, out); };
-  const Dealt dealt = Deal(AssignAll(centroids, segment.rows(), threads, read), about.lists);
+  MRL_ASSIGN_OR_RETURN(const std::vector<uint32_t> list_of_row,
+                       AssignAll(centroids, segment.rows(), context, read));
+  const Dealt dealt = Deal(list_of_row, about.lists);
   about.places = static_cast<uint32_t>(dealt.rows.size());
   MRL_ASSIGN_OR_RETURN(const auto file,
                        format::SectionFileWriter::Create(files, path, Sections(schema, about)));

@@ -19,14 +19,17 @@ using FaissId = decltype(faiss::Index::ntotal);
 
 constexpr int kIterations = 10;
 
+// Leaves faiss::Clustering from within.
+struct Stopped : std::exception {};
+
 // What faiss::Clustering assigns vectors with. Only what it calls is there.
 class NearestCentroid final : public faiss::Index {
  public:
-  NearestCentroid(const Schema& schema, uint32_t dims, uint32_t threads)
+  NearestCentroid(const Schema& schema, uint32_t dims, const BuildContext& context)
       : faiss::Index(dims, schema.metric == Metric::kCosine ? faiss::METRIC_INNER_PRODUCT
                                                             : faiss::METRIC_L2),
         schema_(schema),
-        threads_(threads) {}
+        context_(context) {}
 
   void add(FaissId n, const float* x) override {
     centres_.assign(x, x + n * d);
@@ -43,11 +46,11 @@ class NearestCentroid final : public faiss::Index {
     const auto read = [&](uint32_t row, float* out) {
       std::copy_n(x + static_cast<size_t>(row) * d, d, out);
     };
-    const std::vector<uint32_t> nearest =
-        AssignAll(centroids_, static_cast<uint32_t>(n), threads_, read);
+    const auto nearest = AssignAll(centroids_, static_cast<uint32_t>(n), context_, read);
+    if (!nearest.ok()) throw Stopped();
     for (FaissId i = 0; i < n; ++i) {
-      labels[i] = nearest[i];
-      distances[i] = Distance(x + i * d, centres_.data() + nearest[i] * d);
+      labels[i] = (*nearest)[i];
+      distances[i] = Distance(x + i * d, centres_.data() + (*nearest)[i] * d);
     }
   }
 
@@ -58,7 +61,7 @@ class NearestCentroid final : public faiss::Index {
   }
 
   const Schema& schema_;
-  const uint32_t threads_;
+  const BuildContext& context_;
   std::vector<float> centres_;
   Centroids centroids_;
 };
@@ -78,7 +81,7 @@ void Normalise(std::vector<float>& vectors, size_t dims) {
 }  // namespace
 
 absl::StatusOr<std::vector<float>> TrainCentroids(const Schema& schema, uint32_t dims,
-                                                  uint32_t lists, uint32_t threads,
+                                                  uint32_t lists, const BuildContext& context,
                                                   std::vector<float> vectors) {
   const size_t count = vectors.size() / dims;
   if (count < lists) {
@@ -93,10 +96,12 @@ absl::StatusOr<std::vector<float>> TrainCentroids(const Schema& schema, uint32_t
   parameters.max_points_per_centroid = static_cast<int>(count / lists + 1);  // all that are given
   parameters.seed = 1234;
   try {
-    NearestCentroid nearest(schema, dims, threads);
+    NearestCentroid nearest(schema, dims, context);
     faiss::Clustering clustering(static_cast<int>(dims), static_cast<int>(lists), parameters);
     clustering.train(static_cast<FaissId>(count), vectors.data(), nearest);
     return std::move(clustering.centroids);
+  } catch (const Stopped&) {
+    return absl::CancelledError("ivf_scan: the build was stopped");
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError("ivf_scan: k-means: out of memory");
   } catch (const std::exception& error) {

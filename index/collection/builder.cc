@@ -251,7 +251,7 @@ absl::Status CollectionBuilder::Impl::BuildIndexes() {
                          store::Segment::Open(files_, SegmentPath(temporary_path_, info.number),
                                               info, schema_, account));
     MRL_RETURN_IF_ERROR(
-        coarse::BuildIndex(files_, path, *segment, *options_.index, options_.threads));
+        coarse::BuildIndex(files_, path, *segment, *options_.index, {.threads = options_.threads}));
     MRL_ASSIGN_OR_RETURN(const uint64_t file_bytes, FileBytes(files_, path));
     manifest_.side_files.push_back({info.number, options_.index->kind, file_bytes});
   }

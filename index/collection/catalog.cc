@@ -15,6 +15,7 @@ namespace {
 constexpr size_t kNameBytesMax = 63;
 constexpr char kCollectionPrefix[] = "c/";
 constexpr char kAliasPrefix[] = "a/";
+constexpr char kRecordPrefix[] = "r/";
 
 bool IsNameByte(char byte, bool first) {
   const bool is_plain = absl::ascii_islower(byte) || absl::ascii_isdigit(byte);
@@ -53,13 +54,16 @@ class Catalog::Store {
   }
   explicit Store(rocksdb::DB* db) : db_(db) {}
 
-  absl::Status Read(std::map<std::string, std::string>* collections,
-                    std::map<std::string, std::string>* aliases) {
+  // What each prefix stands for is added to its map, without the prefix.
+  absl::Status Read(const std::map<std::string, std::map<std::string, std::string>*>& maps) {
     const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(rocksdb::ReadOptions()));
     for (at->SeekToFirst(); at->Valid(); at->Next()) {
       const std::string key = at->key().ToString();
-      auto* into = key.rfind(kCollectionPrefix, 0) == 0 ? collections : aliases;
-      (*into)[key.substr(2)] = at->value().ToString();
+      const auto into = maps.find(key.substr(0, 2));
+      if (into == maps.end()) {
+        return absl::DataLossError(absl::StrCat("catalog: unknown key '", key, "'"));
+      }
+      (*into->second)[key.substr(2)] = at->value().ToString();
     }
     return FromDamaged(at->status(), "catalog");
   }
@@ -109,7 +113,9 @@ absl::Status Catalog::Load() {
   MRL_RETURN_IF_ERROR(files_.SyncDirectory(folder_));
   {
     absl::MutexLock lock(&mutex_);
-    MRL_RETURN_IF_ERROR(store_->Read(&collections_, &aliases_));
+    MRL_RETURN_IF_ERROR(store_->Read({{kCollectionPrefix, &collections_},
+                                      {kAliasPrefix, &aliases_},
+                                      {kRecordPrefix, &records_}}));
   }
   return RemoveNamelessFolders();
 }
@@ -191,6 +197,29 @@ absl::Status Catalog::ChangeAliases(const std::vector<AliasChange>& changes) {
   }
   MRL_RETURN_IF_ERROR(store_->Commit(batch));
   aliases_ = std::move(aliases);
+  return absl::OkStatus();
+}
+
+std::map<std::string, std::string> Catalog::records() const {
+  absl::MutexLock lock(&mutex_);
+  return records_;
+}
+
+absl::Status Catalog::PutRecord(const std::string& key, const std::string& bytes) {
+  absl::MutexLock lock(&mutex_);
+  rocksdb::WriteBatch batch;
+  MRL_RETURN_IF_ERROR(FromRocks(batch.Put(absl::StrCat(kRecordPrefix, key), bytes), "catalog"));
+  MRL_RETURN_IF_ERROR(store_->Commit(batch));
+  records_[key] = bytes;
+  return absl::OkStatus();
+}
+
+absl::Status Catalog::RemoveRecord(const std::string& key) {
+  absl::MutexLock lock(&mutex_);
+  rocksdb::WriteBatch batch;
+  MRL_RETURN_IF_ERROR(FromRocks(batch.Delete(absl::StrCat(kRecordPrefix, key)), "catalog"));
+  MRL_RETURN_IF_ERROR(store_->Commit(batch));
+  records_.erase(key);
   return absl::OkStatus();
 }
 

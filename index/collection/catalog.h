@@ -51,6 +51,12 @@ class Catalog {
   // alias that is a collection's name.
   absl::Status ChangeAliases(const std::vector<AliasChange>& changes);
 
+  // What the server keeps about itself beside the collections; keys of 1 to 128 bytes.
+  std::map<std::string, std::string> records() const;
+  absl::Status PutRecord(const std::string& key, const std::string& bytes);
+  // OK where there is none.
+  absl::Status RemoveRecord(const std::string& key);
+
  private:
   class Store;
   Catalog(FileSystem& files, std::string folder);
@@ -64,6 +70,7 @@ class Catalog {
   mutable absl::Mutex mutex_;
   std::map<std::string, std::string> collections_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::string> aliases_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, std::string> records_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace mrl::collection

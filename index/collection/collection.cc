@@ -50,6 +50,9 @@ int64_t Collection::created_unix_s() const { return impl_->manifest_->created_un
 const funnel::View& Collection::view() const { return impl_->view_; }
 std::vector<Collection::File> Collection::files() const { return impl_->ListFiles(); }
 std::vector<std::string> Collection::kinds() const { return impl_->manifest_->kinds(); }
+const std::vector<coarse::IndexSpec>& Collection::indexes() const {
+  return impl_->manifest_->indexes;
+}
 
 funnel::PlanInput Collection::plan_input() const {
   funnel::PlanInput input;

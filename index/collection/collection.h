@@ -85,6 +85,8 @@ class Collection {
   uint64_t rows() const { return view().rows(); }
   // Coarse kinds, the active one first.
   std::vector<std::string> kinds() const;
+  // What those beside `scan` were built from.
+  const std::vector<coarse::IndexSpec>& indexes() const;
   // The planner's input for this collection; the caller fills in k, query_dims, exact and funnel.
   funnel::PlanInput plan_input() const;
 

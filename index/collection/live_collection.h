@@ -119,12 +119,13 @@ class LiveCollection {
   struct AddOptions {
     bool activate = false;  // searches that name no kind use it from now on
     uint32_t threads = 1;
-    // (rows done, rows in all), after each segment; false stops the build. May be empty.
-    std::function<bool(uint64_t, uint64_t)> progress = {};
+    // (rows done, rows in all), before the first segment and after each; may be empty.
+    std::function<void(uint64_t, uint64_t)> progress = {};
+    std::function<bool()> stopped = {};  // asked now and then, by any thread; may be empty
   };
   // Builds a coarse index beside `scan`, for the segments that are there and those to come; writes
   // and searches go on, merging waits. The tail is scanned. ALREADY_EXISTS when there is one of the
-  // kind; CANCELLED when `progress` stopped it: nothing has changed then.
+  // kind; CANCELLED when it was stopped: nothing has changed then.
   absl::Status AddIndex(const coarse::IndexSpec& spec, const AddOptions& options);
   // Makes a kind the active one. NOT_FOUND names those that are built.
   absl::Status UseIndex(const std::string& kind);

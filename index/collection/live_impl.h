@@ -116,7 +116,8 @@ class LiveCollection::Impl {
     std::shared_ptr<const coarse::CoarseIndex> index;
   };
   absl::StatusOr<BuiltIndex> BuildOne(std::shared_ptr<const store::Segment> segment,
-                                      const coarse::IndexSpec& spec, uint32_t threads);
+                                      const coarse::IndexSpec& spec,
+                                      const coarse::BuildContext& context);
   // Builds for the segments that are not in `built`.
   absl::Status BuildMissing(const coarse::IndexSpec& spec, const AddOptions& options,
                             std::vector<BuiltIndex>& built);

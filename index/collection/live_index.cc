@@ -13,10 +13,10 @@ namespace mrl::collection {
 
 absl::StatusOr<LiveCollection::Impl::BuiltIndex> LiveCollection::Impl::BuildOne(
     std::shared_ptr<const store::Segment> segment, const coarse::IndexSpec& spec,
-    uint32_t threads) {
+    const coarse::BuildContext& context) {
   const uint32_t number = segment->info().number;
   const std::string path = SideFilePath(path_, number, spec.kind);
-  MRL_RETURN_IF_ERROR(coarse::BuildIndex(files_, path, *segment, spec, threads));
+  MRL_RETURN_IF_ERROR(coarse::BuildIndex(files_, path, *segment, spec, context));
   const auto open = [&]() -> absl::StatusOr<BuiltIndex> {
     MRL_ASSIGN_OR_RETURN(const auto file, files_.Open(path));
     MRL_ASSIGN_OR_RETURN(auto index, coarse::OpenIndex(files_, path, spec.kind, segment, account_));
@@ -48,11 +48,10 @@ absl::Status LiveCollection::Impl::BuildMissing(const coarse::IndexSpec& spec,
       }
     }
   }
+  const coarse::BuildContext context = {.threads = options.threads, .stopped = options.stopped};
   for (const auto& segment : missing) {
-    if (options.progress && !options.progress(done, rows)) {
-      return absl::CancelledError(absl::StrCat("the build of ", spec.kind, " was stopped"));
-    }
-    MRL_ASSIGN_OR_RETURN(BuiltIndex index, BuildOne(segment, spec, options.threads));
+    if (options.progress) options.progress(done, rows);
+    MRL_ASSIGN_OR_RETURN(BuiltIndex index, BuildOne(segment, spec, context));
     built.push_back(std::move(index));
     done += segment->rows();
   }

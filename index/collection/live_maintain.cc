@@ -34,8 +34,7 @@ absl::Status LiveCollection::Impl::Build(Replacement& replacement) {
                          OpenSegment(files_, path_, alone, replacement.built->info, account_));
     for (const coarse::IndexSpec& spec : alone.indexes) {
       alone.side_files.push_back({number, spec.kind});
-      MRL_ASSIGN_OR_RETURN(BuiltIndex built,
-                           BuildOne(replacement.opened->segment(), spec, /*threads=*/1));
+      MRL_ASSIGN_OR_RETURN(BuiltIndex built, BuildOne(replacement.opened->segment(), spec, {}));
       alone.side_files.back() = std::move(built.file);
       replacement.opened->AddIndex(std::move(built.index));
     }

@@ -6,6 +6,13 @@
 
 #include "absl/strings/string_view.h"
 
+namespace google::longrunning {
+class CancelOperationRequest;
+class DeleteOperationRequest;
+class GetOperationRequest;
+class ListOperationsRequest;
+}  // namespace google::longrunning
+
 namespace mrl::server {
 
 template <typename Request>
@@ -21,10 +28,19 @@ concept HasName = requires(const Request& request) {
   { request.name() } -> std::same_as<const std::string&>;
 };
 
+// What google.longrunning.Operations calls a name is an operation's.
+template <typename Request>
+concept NamesAnOperation = std::same_as<Request, google::longrunning::GetOperationRequest> ||
+    std::same_as<Request, google::longrunning::ListOperationsRequest> ||
+    std::same_as<Request, google::longrunning::CancelOperationRequest> ||
+    std::same_as<Request, google::longrunning::DeleteOperationRequest>;
+
 // Empty when the request names none. Lives as long as the request.
 template <typename Request>
 absl::string_view CollectionOf(const Request& request) {
-  if constexpr (HasCollection<Request>) {
+  if constexpr (NamesAnOperation<Request>) {
+    return "";
+  } else if constexpr (HasCollection<Request>) {
     return request.collection();
   } else if constexpr (HasSearch<Request>) {
     return request.search().collection();

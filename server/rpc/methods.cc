@@ -4,6 +4,10 @@ namespace mrl::server {
 namespace {
 
 constexpr Method kMethods[] = {
+    {"CancelOperation", "/google.longrunning.Operations/CancelOperation", Role::kAdmin, false},
+    {"DeleteOperation", "/google.longrunning.Operations/DeleteOperation", Role::kAdmin, false},
+    {"GetOperation", "/google.longrunning.Operations/GetOperation", Role::kRead, false},
+    {"ListOperations", "/google.longrunning.Operations/ListOperations", Role::kRead, false},
     {"BatchUpdateAliases", "/mrl.v1.CollectionService/BatchUpdateAliases", Role::kAdmin, false},
     {"CreateCollection", "/mrl.v1.CollectionService/CreateCollection", Role::kAdmin, true},
     {"DeleteCollection", "/mrl.v1.CollectionService/DeleteCollection", Role::kAdmin, true},
@@ -12,6 +16,10 @@ constexpr Method kMethods[] = {
     {"ListAliases", "/mrl.v1.CollectionService/ListAliases", Role::kRead, false},
     {"ListCollections", "/mrl.v1.CollectionService/ListCollections", Role::kRead, false},
     {"ReloadCollection", "/mrl.v1.CollectionService/ReloadCollection", Role::kAdmin, true},
+    {"ActivateIndex", "/mrl.v1.IndexService/ActivateIndex", Role::kAdmin, true},
+    {"BuildIndex", "/mrl.v1.IndexService/BuildIndex", Role::kAdmin, true},
+    {"DeleteIndex", "/mrl.v1.IndexService/DeleteIndex", Role::kAdmin, true},
+    {"ListIndexes", "/mrl.v1.IndexService/ListIndexes", Role::kRead, true},
     {"BatchGetPoints", "/mrl.v1.PointService/BatchGetPoints", Role::kRead, true},
     {"CountPoints", "/mrl.v1.PointService/CountPoints", Role::kRead, true},
     {"DeletePoints", "/mrl.v1.PointService/DeletePoints", Role::kWrite, true},

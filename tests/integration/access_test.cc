@@ -35,6 +35,14 @@ const TestKey kKeys[] = {{"read-all", Role::kRead, false},   {"read-one", Role::
 // whether it is about one collection. A method that is missing fails the test.
 const std::map<std::string, std::pair<Role, bool>>& Rules() {
   static const auto& rules = *new std::map<std::string, std::pair<Role, bool>>{
+      {"CancelOperation", {Role::kAdmin, false}},
+      {"DeleteOperation", {Role::kAdmin, false}},
+      {"GetOperation", {Role::kRead, false}},
+      {"ListOperations", {Role::kRead, false}},
+      {"ActivateIndex", {Role::kAdmin, true}},
+      {"BuildIndex", {Role::kAdmin, true}},
+      {"DeleteIndex", {Role::kAdmin, true}},
+      {"ListIndexes", {Role::kRead, true}},
       {"GetCollection", {Role::kRead, true}},
       {"GetCollectionStats", {Role::kRead, true}},
       {"ListCollections", {Role::kRead, false}},

@@ -24,7 +24,8 @@ RawReply RawCall(const std::shared_ptr<grpc::Channel>& channel, const std::strin
                  const std::multimap<std::string, std::string>& metadata = {},
                  std::chrono::milliseconds timeout = std::chrono::seconds(30));
 
-// Every method that proto/mrl/v1 declares. A file that the server does not link in fails the test.
+// Every method that proto/mrl/v1 declares, and those of google.longrunning.Operations that are
+// offered. A file that the server does not link in fails the test.
 std::vector<const google::protobuf::MethodDescriptor*> DeclaredMethods();
 std::string PathOf(const google::protobuf::MethodDescriptor& method);
 // An otherwise empty request that names `collection`, where the method's request names one.

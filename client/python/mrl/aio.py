@@ -13,10 +13,11 @@ from mrl import messages, model
 from mrl._proto.mrl.v1 import collection_pb2, server_pb2
 from mrl.connection import CHANNEL_OPTIONS, Stubs, Tls, is_serving, metadata
 from mrl.errors import MrlError
+from mrl.indexes import IndexCalls
 from mrl.live import LiveCalls
 
 
-class AsyncClient(LiveCalls):
+class AsyncClient(LiveCalls, IndexCalls):
     """Calls one server. Belongs to one event loop. Failed calls raise MrlError."""
 
     def __init__(self, address: str, *, api_key: str | None = None, tls: Tls | None = None):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 
+from google.longrunning import operations_pb2_grpc
 import grpc
 
 from mrl._proto.mrl.v1 import (
     collection_pb2_grpc,
+    index_pb2_grpc,
     point_pb2_grpc,
     search_pb2_grpc,
     server_pb2_grpc,
@@ -49,6 +51,8 @@ class Stubs:
         self.search = search_pb2_grpc.SearchServiceStub(channel)
         self.collections = collection_pb2_grpc.CollectionServiceStub(channel)
         self.points = point_pb2_grpc.PointServiceStub(channel)
+        self.indexes = index_pb2_grpc.IndexServiceStub(channel)
+        self.operations = operations_pb2_grpc.OperationsStub(channel)
         self.server = server_pb2_grpc.ServerServiceStub(channel)
         self.health = channel.unary_unary("/grpc.health.v1.Health/Check")
 

@@ -126,6 +126,38 @@ class Written:
 
 
 @dataclasses.dataclass(frozen=True)
+class Index:
+    """A coarse index of a collection. `segments` is how many have it; `code` such as "256b1"."""
+
+    collection: str
+    kind: str
+    dims: int
+    faiss_factory: str
+    lists: int
+    code: str
+    active: bool
+    memory_bytes: int
+    segments: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Operation:
+    """Work that goes on after its call. `error_code` is a gRPC code, 0 for none; `index` is what
+    build_index made, once it is done."""
+
+    name: str
+    method: str
+    collection: str
+    rows_done: int
+    rows: int
+    cancel_requested: bool
+    done: bool
+    error_code: int
+    error_message: str
+    index: Index | None
+
+
+@dataclasses.dataclass(frozen=True)
 class CollectionStats:
     """Bytes; `levels` maps a prefix length to the bytes of the level that ends there."""
 

@@ -3,6 +3,7 @@
 #include "index/coarse/ivf_scan.h"
 
 #include <algorithm>
+#include <atomic>
 #include <set>
 #include <string>
 #include <vector>
@@ -35,9 +36,9 @@ class IvfScan : public ::testing::Test {
                                            Code code = {48, 1}, uint32_t threads = 2) {
     FileSystem& files = FileSystem::Posix();
     const std::string path = sample.PathOf(absl::StrCat("ivf-", number_++, ".idx"));
-    const absl::Status built =
-        BuildIndex(files, path, *sample.segment,
-                   {.kind = "ivf_scan", .dims = dims, .lists = lists, .code = code}, threads);
+    const absl::Status built = BuildIndex(
+        files, path, *sample.segment,
+        {.kind = "ivf_scan", .dims = dims, .lists = lists, .code = code}, {.threads = threads});
     EXPECT_TRUE(built.ok()) << built;
     auto opened = OpenIndex(files, path, "ivf_scan", sample.segment, sample.account);
     EXPECT_TRUE(opened.ok()) << opened.status();
@@ -245,6 +246,30 @@ TEST_F(IvfScan, StopsWhenAsked) {
                        }});
     EXPECT_EQ(result.status().code(), absl::StatusCode::kCancelled);
   }
+}
+
+TEST_F(IvfScan, ABuildThatIsStoppedLeavesNoFile) {
+  const Sample sample(Signs(3000));
+  for (const int calls_max : {0, 3, 400}) {
+    std::atomic<int> calls = 0;
+    const std::string path = sample.PathOf("stopped.idx");
+    const absl::Status stopped =
+        BuildIndex(FileSystem::Posix(), path, *sample.segment,
+                   {.kind = "ivf_scan", .dims = 16, .lists = 20, .code = {48, 1}},
+                   {.threads = 2, .stopped = [&] { return calls++ >= calls_max; }});
+    EXPECT_EQ(stopped.code(), absl::StatusCode::kCancelled) << stopped;
+    EXPECT_GT(calls, calls_max);
+    EXPECT_FALSE(FileSystem::Posix().Exists(path));
+  }
+}
+
+TEST_F(IvfScan, SaysBeforeWhatItWillTake) {
+  Sample sample(Signs());
+  const auto index = Build(sample, 40);
+  const uint64_t expected = ExpectedMemoryBytes(
+      sample.schema, {.kind = "ivf_scan", .dims = 16, .lists = 40, .code = {48, 1}}, kRows);
+  EXPECT_NEAR(static_cast<double>(expected), static_cast<double>(index->memory_bytes()),
+              0.15 * static_cast<double>(index->memory_bytes()));
 }
 
 TEST_F(IvfScan, SpecsAreCheckedAgainstTheSchema) {

@@ -178,15 +178,15 @@ TEST_F(LiveIndex, RefusesWhatCannotBe) {
 TEST_F(LiveIndex, OfABuildThatWasStoppedLeavesNothing) {
   Seal(0, 200);
   Seal(200, 400);
-  int calls = 0;
-  const absl::Status stopped =
-      live_->AddIndex(Lists(), {.progress = [&](uint64_t done, uint64_t rows) {
-                        EXPECT_EQ(rows, 400u);
-                        EXPECT_EQ(done, 200u * static_cast<uint64_t>(calls));
-                        return ++calls < 2;
-                      }});
+  uint64_t calls = 0;
+  const absl::Status stopped = live_->AddIndex(Lists(), {.progress =
+                                                             [&](uint64_t done, uint64_t rows) {
+                                                               EXPECT_EQ(rows, 400u);
+                                                               EXPECT_EQ(done, 200 * calls++);
+                                                             },
+                                                         .stopped = [&] { return calls == 2; }});
   EXPECT_EQ(stopped.code(), absl::StatusCode::kCancelled);
-  EXPECT_EQ(calls, 2);
+  EXPECT_EQ(calls, 2u);
   EXPECT_THAT(FileNames(), Not(Contains(HasSubstr("ivf_scan"))));
   EXPECT_THAT(live_->Read()->kinds(), ElementsAre("scan"));
   ASSERT_TRUE(live_->AddIndex(Lists(), {}).ok());

@@ -1,0 +1,125 @@
+"""Indexes built while a server runs, and the operations that build them, through real gRPC."""
+
+import time
+
+import mrl
+import numpy as np
+import pytest
+from live_server import LiveServer
+
+DIM = 64
+ROWS = 4000
+
+
+def vectors(count, seed=1):
+    return np.random.default_rng(seed).standard_normal((count, DIM)).astype(np.float32)
+
+
+def refused(call, code, words):
+    with pytest.raises(mrl.MrlError) as caught:
+        call()
+    assert caught.value.code == code, caught.value
+    assert words in caught.value.message, caught.value.message
+
+
+def wait(client, operation, limit_s=120):
+    end = time.monotonic() + limit_s
+    while not operation.done:
+        assert time.monotonic() < end, operation
+        operation = client.get_operation(operation.name)
+    return operation
+
+
+@pytest.fixture
+def server(tmp_path):
+    server = LiveServer(tmp_path / "data", "--seal-rows", "1000")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def client(server):
+    with mrl.Client(server.address) as client:
+        client.create_collection("words", DIM, ladder=[16, 32, 64], codes=["16b8", "64b1"])
+        client.upsert("words", range(ROWS), vectors(ROWS))
+        yield client
+
+
+def recall(client, funnel, queries):
+    hits = 0
+    for query in queries:
+        exact = {hit.id for hit in client.search("words", query, k=10, exact=True).hits}
+        hits += len(exact & {hit.id for hit in client.search("words", query, funnel=funnel).hits})
+    return hits / (10 * len(queries))
+
+
+def test_an_index_is_built_used_and_deleted_beside_searches(client):
+    operation = wait(client, client.build_index("words", "ivf_scan", dims=32, lists=8))
+    assert operation.error_code == 0, operation
+    assert (operation.method, operation.collection) == ("BuildIndex", "words")
+    assert operation.rows_done == operation.rows > 0
+    assert (operation.index.kind, operation.index.dims, operation.index.code) == (
+        "ivf_scan", 32, "64b1")  # fmt: skip
+    assert [index.kind for index in client.list_indexes("words")] == ["scan", "ivf_scan"]
+    queries = vectors(20, seed=2)
+    # All lists are a scan; half of them lose some of the neighbours of random vectors, and not all.
+    assert recall(client, "ivf_scan(nprobe=8)/64b1:400,64", queries) > 0.97
+    assert 0.4 < recall(client, "ivf_scan(nprobe=4)/64b1:400,64", queries) < 1
+
+    assert client.activate_index("words", "ivf_scan").active
+    assert client.search("words", queries[0]).stats.plan.startswith("ivf_scan/")
+    # Segments to come get it too.
+    client.upsert("words", range(ROWS, ROWS + 2000), vectors(2000, seed=3))
+    before = operation.index.segments
+    end = time.monotonic() + 60
+    while client.list_indexes("words")[0].segments == before and time.monotonic() < end:
+        time.sleep(0.05)
+    refused(lambda: client.delete_index("words", "ivf_scan"), "FAILED_PRECONDITION", "is active")
+    client.activate_index("words", "scan")
+    client.delete_index("words", "ivf_scan")
+    assert [index.kind for index in client.list_indexes("words")] == ["scan"]
+
+
+def test_a_build_says_before_what_it_takes(client):
+    checked = client.build_index("words", "ivf_scan", validate_only=True)
+    assert checked.done and not checked.name
+    assert (checked.index.dims, checked.index.code) == (64, "64b1")
+    assert 8 * ROWS < checked.index.memory_bytes < 40 * ROWS
+    assert client.list_operations() == ([], "")
+
+
+def test_what_cannot_be_built_is_refused(client):
+    refused(lambda: client.build_index("words", "ivf", dims=16), "INVALID_ARGUMENT",
+            "the coarse kind `ivf` cannot be built, these can: faiss, ivf_scan")  # fmt: skip
+    refused(lambda: client.build_index("words", "ivf_scan", dims=17), "INVALID_ARGUMENT",
+            "17 dims are not on the ladder 16,32,64")  # fmt: skip
+    refused(lambda: client.build_index("words", "ivf_scan", code="64b4"), "INVALID_ARGUMENT",
+            "the code 64b4 is not stored, these are: 16b8,64b1")  # fmt: skip
+    refused(lambda: client.build_index("none", "ivf_scan"), "NOT_FOUND", "'none'")
+    refused(lambda: client.activate_index("words", "faiss"), "NOT_FOUND", "these are: scan")
+    refused(lambda: client.get_operation("nope"), "INVALID_ARGUMENT", "operations/ID is needed")
+    refused(lambda: client.get_operation("operations/0"), "NOT_FOUND", "operations/0")
+    operation = wait(client, client.build_index("words", "faiss", dims=16, faiss_factory="What7"))
+    assert operation.error_code == 3 and "What7" in operation.error_message
+    assert [index.kind for index in client.list_indexes("words")] == ["scan"]
+
+
+def test_operations_are_listed_cancelled_forgotten_and_survive_a_restart(server, client):
+    first = wait(client, client.build_index("words", "faiss", dims=16, faiss_factory="Flat"))
+    assert first.error_code == 0, first
+    client.cancel_operation(first.name)  # has ended: nothing changes
+    listed, token = client.list_operations()
+    assert [operation.name for operation in listed] == [first.name] and token == ""
+    client.build_index("words", "ivf_scan", lists=4)
+    server.kill()
+    server.start()
+    with mrl.Client(server.address) as again:
+        names = [operation.name for operation in again.list_operations()[0]]
+        assert first.name in names and len(names) == 2
+        for name in names:
+            operation = wait(again, again.get_operation(name))
+            assert operation.error_code == 0, operation
+        kinds = {index.kind for index in again.list_indexes("words")}
+        assert kinds == {"scan", "faiss", "ivf_scan"}
+        again.delete_operation(first.name)
+        refused(lambda: again.get_operation(first.name), "NOT_FOUND", first.name)
