@@ -90,6 +90,10 @@ const std::vector<Entry>& Table() {
        Number{&Config::drain_timeout_ms, 0, kHourMs}},
       {"memory-limit-bytes", "Memory for collections; 0 = 80 % of what there is (default 0)",
        Number{&Config::memory_limit_bytes, 0, kBytesMax}},
+      {"disk-reserve-bytes",
+       "Refuse to write points while the data folder's disk has less left; 0 = no limit (default "
+       "268435456)",
+       Number{&Config::disk_reserve_bytes, 0, kBytesMax}},
       {"log-level", "debug, info, warn or error (default info)",
        Text{&Config::log_level, {"debug", "info", "warn", "error"}}, /*secret=*/false,
        /*reloads=*/true},

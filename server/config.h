@@ -31,14 +31,15 @@ struct Config {
   int64_t queue_max = 1024;                        // calls that may wait for a worker
   int64_t streams_max = 256;                       // calls at a time on one connection
   int64_t grpc_memory_bytes = int64_t{512} << 20;  // for requests and replies on their way
-  int64_t read_stall_ms = 30'000;      // a stream whose reader takes nothing this long is cancelled
-  int64_t warm_up_queries = 16;        // searches of each collection before it is served; 0 = none
-  int64_t drain_delay_ms = 0;          // between NOT_SERVING and the closing of the port
-  int64_t drain_timeout_ms = 10'000;   // running calls are cancelled after it
-  int64_t memory_limit_bytes = 0;      // 0 = 80 % of the cgroup's or the machine's memory
-  std::string log_level = "info";      // debug, info, warn, error
-  std::string log_format = "text";     // text, json
-  int64_t slow_query_ms = 1000;        // calls that take longer are logged; 0 = none
+  int64_t read_stall_ms = 30'000;     // a stream whose reader takes nothing this long is cancelled
+  int64_t warm_up_queries = 16;       // searches of each collection before it is served; 0 = none
+  int64_t drain_delay_ms = 0;         // between NOT_SERVING and the closing of the port
+  int64_t drain_timeout_ms = 10'000;  // running calls are cancelled after it
+  int64_t memory_limit_bytes = 0;     // 0 = 80 % of the cgroup's or the machine's memory
+  int64_t disk_reserve_bytes = int64_t{256} << 20;  // points are not written while less is left
+  std::string log_level = "info";                   // debug, info, warn, error
+  std::string log_format = "text";                  // text, json
+  int64_t slow_query_ms = 1000;                     // calls that take longer are logged; 0 = none
   std::string otlp_endpoint;           // http://HOST:PORT of a collector; empty = no traces
   std::string otlp_headers;            // NAME=VALUE,…; a secret
   int64_t trace_per_million = 10'000;  // calls without a traceparent that are traced

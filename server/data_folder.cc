@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -12,24 +13,32 @@ namespace mrl::server {
 namespace {
 
 constexpr absl::Duration kMaintainEvery = absl::Seconds(5);
+constexpr uint64_t kBallastShare = 4;  // of the reserve
 constexpr absl::Duration kSyncEvery = absl::Milliseconds(500);
 
 }  // namespace
 
-DataFolder::DataFolder(FileSystem& files, MemoryAccount& account, uint32_t seal_rows,
-                       std::unique_ptr<collection::Catalog> catalog)
-    : files_(files), account_(account), seal_rows_(seal_rows), catalog_(std::move(catalog)) {}
+DataFolder::DataFolder(FileSystem& files, MemoryAccount& account, const std::string& folder,
+                       const Options& options, std::unique_ptr<collection::Catalog> catalog)
+    : files_(files),
+      account_(account),
+      folder_(folder),
+      options_(options),
+      ballast_(files, JoinPath(folder, "ballast"), options.disk_reserve_bytes / kBallastShare),
+      catalog_(std::move(catalog)) {}
 
 absl::StatusOr<std::unique_ptr<DataFolder>> DataFolder::Open(FileSystem& files,
                                                              MemoryAccount& account,
                                                              const std::string& folder,
-                                                             uint32_t seal_rows) {
+                                                             const Options& options) {
   MRL_ASSIGN_OR_RETURN(auto catalog, collection::Catalog::Open(files, folder));
   if (!catalog->removed_folders().empty()) {
     spdlog::warn("{}: removed folders without a name: {}", folder,
                  absl::StrJoin(catalog->removed_folders(), ", "));
   }
-  std::unique_ptr<DataFolder> data(new DataFolder(files, account, seal_rows, std::move(catalog)));
+  std::unique_ptr<DataFolder> data(
+      new DataFolder(files, account, folder, options, std::move(catalog)));
+  MRL_ASSIGN_OR_RETURN(data->snapshots_, SnapshotFolder::Open(files, folder));
   for (const auto& [name, uuid] : data->catalog_->collections()) {
     Entry entry = data->OpenCollection(name, uuid);
     absl::MutexLock lock(&data->mutex_);
@@ -56,7 +65,9 @@ DataFolder::~DataFolder() {
 
 DataFolder::Entry DataFolder::OpenCollection(const std::string& name, const std::string& uuid) {
   collection::LiveOptions options;
-  options.seal_rows = seal_rows_;
+  options.seal_rows = options_.seal_rows;
+  options.disk.bytes = options_.disk_reserve_bytes;
+  options.disk.on_full = [this] { ballast_.Release(); };
   options.on_work = [this] {
     absl::MutexLock lock(&mutex_);
     has_work_ = true;
@@ -93,6 +104,19 @@ std::vector<DataFolder::Entry> DataFolder::List() const {
 }
 
 absl::Status DataFolder::Create(const std::string& name, const Schema& schema) {
+  return Add(name, [&](const std::string& path) {
+    return collection::LiveCollection::Create(files_, path, schema);
+  });
+}
+
+absl::Status DataFolder::Restore(const std::string& name, const std::string& snapshot_path) {
+  return Add(name, [&](const std::string& path) {
+    return collection::RestoreSnapshot(files_, snapshot_path, path);
+  });
+}
+
+absl::Status DataFolder::Add(const std::string& name,
+                             const std::function<absl::Status(const std::string&)>& make) {
   MRL_RETURN_IF_ERROR(collection::CheckName(name));
   absl::MutexLock change_lock(&change_mutex_);
   const bool is_taken = Get(name).ok() || catalog_->aliases().count(name) > 0;
@@ -100,7 +124,7 @@ absl::Status DataFolder::Create(const std::string& name, const Schema& schema) {
     return absl::AlreadyExistsError(absl::StrCat("the name '", name, "' is taken"));
   }
   const std::string uuid = collection::Catalog::NewUuid();
-  MRL_RETURN_IF_ERROR(collection::LiveCollection::Create(files_, catalog_->FolderOf(uuid), schema));
+  MRL_RETURN_IF_ERROR(make(catalog_->FolderOf(uuid)));
   absl::Status named = catalog_->Add(name, uuid);
   if (!named.ok()) {
     files_.RemoveTree(catalog_->FolderOf(uuid)).IgnoreError();
@@ -174,7 +198,10 @@ bool DataFolder::WaitForWork(absl::Duration at_most) {
 }
 
 void DataFolder::Maintain() {
+  const collection::DiskReserve disk;
   while (WaitForWork(kMaintainEvery)) {
+    const uint64_t free_bytes = disk.FreeBytes(folder_);
+    ballast_.Fill(free_bytes - std::min(free_bytes, options_.disk_reserve_bytes));
     for (const auto& live : LiveOnes()) {
       const absl::Status done = live->Maintain();
       // One that was deleted meanwhile is closed.

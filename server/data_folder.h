@@ -15,6 +15,8 @@
 #include "base/memory_account.h"
 #include "index/collection/catalog.h"
 #include "index/collection/live_collection.h"
+#include "server/ballast.h"
+#include "server/snapshot_folder.h"
 
 namespace mrl::server {
 
@@ -28,11 +30,16 @@ class DataFolder {
     absl::Status opened;
   };
 
+  struct Options {
+    uint32_t seal_rows = 0;           // LiveOptions::seal_rows
+    uint64_t disk_reserve_bytes = 0;  // 0 = none; a quarter of it again is the ballast
+  };
+
   // Opens every collection; one that does not open is kept as damaged. `files` and `account`
   // outlive the folder.
   static absl::StatusOr<std::unique_ptr<DataFolder>> Open(FileSystem& files, MemoryAccount& account,
                                                           const std::string& folder,
-                                                          uint32_t seal_rows = 0);
+                                                          const Options& options);
   // Closes every collection.
   ~DataFolder();
 
@@ -42,6 +49,9 @@ class DataFolder {
   std::vector<Entry> List() const;
   // ALREADY_EXISTS when a collection or an alias has the name.
   absl::Status Create(const std::string& name, const Schema& schema);
+  // As Create, with what the snapshot at `snapshot_path` has.
+  absl::Status Restore(const std::string& name, const std::string& snapshot_path);
+  SnapshotFolder& snapshots() const { return *snapshots_; }
   // NOT_FOUND. Calls that run keep what they hold until they end.
   absl::Status Delete(const std::string& name);
   // Opens one that did not open; OK when it is open.
@@ -55,8 +65,11 @@ class DataFolder {
   collection::Catalog& catalog() { return *catalog_; }
 
  private:
-  DataFolder(FileSystem& files, MemoryAccount& account, uint32_t seal_rows,
-             std::unique_ptr<collection::Catalog> catalog);
+  DataFolder(FileSystem& files, MemoryAccount& account, const std::string& folder,
+             const Options& options, std::unique_ptr<collection::Catalog> catalog);
+  // Names what `make` makes at the path that it is given, and opens it.
+  absl::Status Add(const std::string& name,
+                   const std::function<absl::Status(const std::string&)>& make);
   Entry OpenCollection(const std::string& name, const std::string& uuid);
   void Maintain();
   void SyncLate();
@@ -66,8 +79,11 @@ class DataFolder {
 
   FileSystem& files_;
   MemoryAccount& account_;
-  const uint32_t seal_rows_;
+  const std::string folder_;
+  const Options options_;
+  Ballast ballast_;
   const std::unique_ptr<collection::Catalog> catalog_;
+  std::unique_ptr<SnapshotFolder> snapshots_;
   absl::Mutex change_mutex_;  // one Create, Delete or Reopen at a time; taken before mutex_
   mutable absl::Mutex mutex_;
   std::map<std::string, Entry> entries_ ABSL_GUARDED_BY(mutex_);

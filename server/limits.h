@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "absl/types/span.h"
+#include "index/filter/expression.h"
 #include "index/funnel/plan.h"
 #include "index/schema/point_id.h"
 #include "index/schema/schema.h"
@@ -42,6 +43,11 @@ inline absl::Span<const Limit> LimitsTable() {
       {"batch_hits", Limits::kBatchHits, "k x rows of one BatchSearch"},
       {"batch_rows", Limits::kBatchRows, "queries of one BatchSearch"},
       {"dims", Schema::kDimMax, "dimensions of a vector"},
+      {"fields", Field::kFieldsMax, "payload fields that a collection indexes"},
+      {"filter_bytes", filter::Limits::kTextBytes, "bytes of a filter in text"},
+      {"filter_conditions", filter::Limits::kNodes, "conditions of a filter"},
+      {"filter_levels", filter::Limits::kDepth, "levels of a filter"},
+      {"filter_values", filter::Limits::kValues, "values and ids of a filter"},
       {"funnel_text_bytes", Limits::kFunnelTextBytes, "bytes of a funnel in text"},
       {"id_bytes", PointId::kBytesMax, "bytes of a text id"},
       {"k", funnel::Limits::kKMax, "points wanted per query"},

@@ -50,8 +50,9 @@ void Registry::SetObserver(Observer observer) {
   observer_ = std::move(observer);
 }
 
-absl::Status Registry::OpenDataFolder(const std::string& folder, uint32_t seal_rows) {
-  MRL_ASSIGN_OR_RETURN(data_, DataFolder::Open(files_, account_, folder, seal_rows));
+absl::Status Registry::OpenDataFolder(const std::string& folder,
+                                      const DataFolder::Options& options) {
+  MRL_ASSIGN_OR_RETURN(data_, DataFolder::Open(files_, account_, folder, options));
   absl::MutexLock lock(&mutex_);
   for (const auto& [name, entry] : entries_) {
     if (data_->Get(data_->Resolve(name)).ok()) {
@@ -127,18 +128,34 @@ absl::Status Registry::NeedDataFolder() const {
       "this server has no data folder; it is started with --data-dir");
 }
 
+absl::Status Registry::CheckFree(const std::string& name) const {
+  if (!Get(name).ok()) return absl::OkStatus();
+  return absl::AlreadyExistsError(
+      absl::StrCat("the name '", name, "' is taken by a collection or an alias"));
+}
+
 absl::Status Registry::Create(const std::string& name, const Schema& schema, bool validate_only) {
   MRL_RETURN_IF_ERROR(NeedDataFolder());
   MRL_RETURN_IF_ERROR(collection::CheckName(name));
   MRL_RETURN_IF_ERROR(schema.Validate());
-  if (Get(name).ok()) {
-    return absl::AlreadyExistsError(
-        absl::StrCat("the name '", name, "' is taken by a collection or an alias"));
-  }
+  MRL_RETURN_IF_ERROR(CheckFree(name));
   if (validate_only) return absl::OkStatus();
   MRL_RETURN_IF_ERROR(data_->Create(name, schema));
   Report(name, true);
   return absl::OkStatus();
+}
+
+absl::Status Registry::Restore(const std::string& name, const std::string& snapshot_path) {
+  MRL_RETURN_IF_ERROR(NeedDataFolder());
+  MRL_RETURN_IF_ERROR(CheckFree(name));
+  MRL_RETURN_IF_ERROR(data_->Restore(name, snapshot_path));
+  Report(name, true);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<SnapshotFolder*> Registry::snapshots() const {
+  MRL_RETURN_IF_ERROR(NeedDataFolder());
+  return &data_->snapshots();
 }
 
 absl::Status Registry::Delete(const std::string& name) {

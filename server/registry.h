@@ -49,7 +49,7 @@ class Registry {
   void SetPreparer(Preparer prepare) { prepare_ = std::move(prepare); }
   // Takes over a data folder and opens its collections. Once, before calls come. ALREADY_EXISTS
   // when one has the name of an --index.
-  absl::Status OpenDataFolder(const std::string& folder, uint32_t seal_rows = 0);
+  absl::Status OpenDataFolder(const std::string& folder, const DataFolder::Options& options);
 
   // By name or alias. NOT_FOUND names the collection and those that exist.
   absl::StatusOr<Entry> Get(const std::string& name) const;
@@ -64,6 +64,8 @@ class Registry {
 
   // In the data folder; FAILED_PRECONDITION without one.
   absl::Status Create(const std::string& name, const Schema& schema, bool validate_only);
+  absl::Status Restore(const std::string& name, const std::string& snapshot_path);
+  absl::StatusOr<SnapshotFolder*> snapshots() const;
   absl::Status Delete(const std::string& name);
   absl::Status ChangeAliases(const std::vector<collection::Catalog::AliasChange>& changes);
   std::map<std::string, std::string> aliases() const;
@@ -86,6 +88,8 @@ class Registry {
   void Report(const std::string& name, bool serving);
   // OK when there is a data folder.
   absl::Status NeedDataFolder() const;
+  // ALREADY_EXISTS.
+  absl::Status CheckFree(const std::string& name) const;
 
   FileSystem& files_;
   MemoryAccount& account_;

@@ -19,6 +19,7 @@
 #include "server/service/point_service.h"
 #include "server/service/search_service.h"
 #include "server/service/server_service.h"
+#include "server/service/snapshot_service.h"
 #include "server/version.h"
 #include "server/warm_up.h"
 
@@ -61,13 +62,15 @@ struct Server::Services {
         server(registry, desk, workers, std::move(settings)),
         point(registry, desk),
         index(registry, operations, desk),
-        operation(operations, desk) {}
+        operation(operations, desk),
+        snapshot(registry, desk) {}
   SearchService search;
   CollectionService collection;
   ServerService server;
   PointService point;
   IndexService index;
   OperationService operation;
+  SnapshotService snapshot;
 };
 
 Server::Server(FileSystem& files, const Config& config, std::vector<Setting> settings, int workers)
@@ -106,7 +109,8 @@ absl::Status Server::Listen() {
   MRL_ASSIGN_OR_RETURN(GrpcPort port,
                        OpenGrpcPort(files_, config_,
                                     {&services_->search, &services_->collection, &services_->server,
-                                     &services_->point, &services_->index, &services_->operation}));
+                                     &services_->point, &services_->index, &services_->operation,
+                                     &services_->snapshot}));
   grpc_ = std::move(port.server);
   address_ = std::move(port.address);
   grpc_->GetHealthCheckService()->SetServingStatus(false);
@@ -143,8 +147,10 @@ absl::Status Server::Open() {
   };
   registry_.SetPreparer(warm_up);
   if (!config_.data_dir.empty()) {
-    MRL_RETURN_IF_ERROR(
-        registry_.OpenDataFolder(config_.data_dir, static_cast<uint32_t>(config_.seal_rows)));
+    MRL_RETURN_IF_ERROR(registry_.OpenDataFolder(
+        config_.data_dir,
+        {.seal_rows = static_cast<uint32_t>(config_.seal_rows),
+         .disk_reserve_bytes = static_cast<uint64_t>(config_.disk_reserve_bytes)}));
     for (const Registry::Entry& entry : registry_.List()) {
       if (entry.collection != nullptr) warm_up(entry.path.name, *entry.collection);
     }

@@ -28,7 +28,8 @@ nlohmann::json ToJson(const client::Collection& collection) {
           {"storage", collection.storage},
           {"transform", collection.transform},
           {"codes", collection.codes},
-          {"kinds", collection.kinds}};
+          {"kinds", collection.kinds},
+          {"fields", collection.fields}};
 }
 
 absl::Status List(client::Client& client, const Globals& globals) {
@@ -65,6 +66,7 @@ absl::Status Show(const absl::StatusOr<client::Collection>& found, const Globals
               {"transform", collection.transform},
               {"codes", absl::StrJoin(collection.codes, ",")},
               {"kinds", absl::StrJoin(collection.kinds, ",")},
+              {"fields", absl::StrJoin(collection.fields, ",")},
               {"generation", absl::StrCat(collection.generation)},
               {"uuid", collection.uuid}});
   if (!collection.state_message.empty()) {

@@ -48,5 +48,7 @@ void AddSearch(CLI::App& app, Verb* verb);
 void AddExplain(CLI::App& app, Verb* verb);
 void AddStatus(CLI::App& app, Verb* verb);
 void AddCollections(CLI::App& app, Verb* verb);
+void AddPoints(CLI::App& app, Verb* verb);
+void AddSnapshots(CLI::App& app, Verb* verb);
 
 }  // namespace mrl::cli

@@ -42,6 +42,8 @@ int Run(int argc, char** argv) {
   AddExplain(app, &verb);
   AddStatus(app, &verb);
   AddCollections(app, &verb);
+  AddPoints(app, &verb);
+  AddSnapshots(app, &verb);
   // CLI11 reports by exceptions and with exit codes of its own.
   try {
     app.parse(argc, argv);

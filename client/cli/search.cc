@@ -72,6 +72,12 @@ void SearchFlags::AddTo(CLI::App& verb) {
   verb.add_option_function<float>(
       "--score-threshold", [this](float value) { options.score_threshold = value; },
       "Only hits at least this near (a minimum; a maximum for l2)");
+  verb.add_option("--offset", options.offset, "Hits left out at the front");
+  auto* group = verb.add_option("--group-by", options.group_by,
+                                "k groups of hits, one for each value of this field");
+  verb.add_option("--group-size", options.group_size, "Hits of a group; default 1")->needs(group);
+  verb.add_option("--filter", options.filter,
+                  "Only points that match, such as 'year >= 2000 AND lang = \"en\"'");
   verb.add_flag("--include-self", options.include_self, "With --id: the point may be a hit");
   verb.add_flag("--with-vector", options.with_vector, "Return vectors too (shown with --json)");
 }

@@ -1,10 +1,12 @@
 #include "client/cpp/client.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "index/schema/field.h"
 
 namespace mrl::client {
 namespace {
@@ -38,6 +40,10 @@ absl::Status ToProto(const SearchOptions& options, v1::SearchOptions* out) {
   if (options.score_threshold) out->set_score_threshold(*options.score_threshold);
   out->set_with_payload(options.with_payload);
   out->set_with_vector(options.with_vector);
+  if (!options.filter.empty()) out->set_filter(options.filter);
+  out->set_offset(options.offset);
+  out->set_group_by(options.group_by);
+  out->set_group_size(options.group_size);
   return absl::OkStatus();
 }
 
@@ -78,6 +84,7 @@ SearchStats FromProto(const v1::SearchStats& stats) {
   out.generation = stats.generation();
   out.multiply_adds = stats.multiply_adds();
   out.tile_queries = stats.tile_queries();
+  if (stats.has_rows_matched()) out.rows_matched = stats.rows_matched();
   return out;
 }
 
@@ -132,7 +139,31 @@ Collection FromProto(const v1::Collection& collection) {
     out.codes.push_back(absl::StrCat(code.dims(), "b", code.bits()));
   }
   out.kinds.assign(collection.kinds().begin(), collection.kinds().end());
+  for (const v1::Field& field : collection.fields()) {
+    out.fields.push_back(
+        absl::StrCat(field.name(), ":", ToString(static_cast<FieldType>(field.type()))));
+  }
   return out;
+}
+
+Deleted FromProto(const v1::DeletePointsResponse& response) {
+  Deleted out{response.points(), response.sequence(), {}};
+  for (const v1::PointId& id : response.sample()) out.sample.push_back(FromProto(id));
+  return out;
+}
+
+Snapshot FromProto(const v1::Snapshot& snapshot) {
+  return {snapshot.collection(), snapshot.name(),     snapshot.collection_uuid(),
+          snapshot.generation(), snapshot.sequence(), snapshot.rows(),
+          snapshot.bytes(),      snapshot.files(),    snapshot.create_time().seconds()};
+}
+
+template <typename Request>
+Request Named(const std::string& collection, const std::string& name) {
+  Request request;
+  request.set_collection(collection);
+  request.set_name(name);
+  return request;
 }
 
 // Puts the pieces of a batch in their rows; refuses what no right server sends.
@@ -237,6 +268,122 @@ absl::StatusOr<Collection> Client::ReloadCollection(const std::string& name) {
   v1::ReloadCollectionRequest request;
   request.set_name(name);
   MRL_ASSIGN_OR_RETURN(const v1::Collection response, connection_->ReloadCollection(request));
+  return FromProto(response);
+}
+
+absl::StatusOr<uint64_t> Client::CountPoints(const std::string& collection,
+                                             const std::string& filter) {
+  v1::CountPointsRequest request;
+  request.set_collection(collection);
+  if (!filter.empty()) request.set_filter(filter);
+  MRL_ASSIGN_OR_RETURN(const v1::CountPointsResponse response, connection_->CountPoints(request));
+  return response.points();
+}
+
+absl::StatusOr<std::vector<Point>> Client::ListPoints(const std::string& collection,
+                                                      const std::string& filter, uint64_t limit) {
+  constexpr uint64_t kPageSize = 1000;
+  std::vector<Point> out;
+  v1::ListPointsRequest request;
+  request.set_collection(collection);
+  request.set_with_payload(true);
+  if (!filter.empty()) request.set_filter(filter);
+  while (out.size() < limit) {
+    request.set_page_size(static_cast<int32_t>(std::min(kPageSize, limit - out.size())));
+    MRL_ASSIGN_OR_RETURN(const v1::ListPointsResponse page, connection_->ListPoints(request));
+    for (const v1::Point& point : page.points()) {
+      out.push_back({FromProto(point.id()), point.sequence(), point.payload_json()});
+    }
+    if (page.next_page_token().empty()) break;
+    request.set_page_token(page.next_page_token());
+  }
+  return out;
+}
+
+absl::StatusOr<Deleted> Client::DeletePoints(const std::string& collection,
+                                             absl::Span<const Id> ids, bool validate_only) {
+  v1::DeletePointsRequest request;
+  request.set_collection(collection);
+  for (const Id& id : ids) ToProto(id, request.add_ids());
+  request.set_validate_only(validate_only);
+  MRL_ASSIGN_OR_RETURN(const v1::DeletePointsResponse response, connection_->DeletePoints(request));
+  return FromProto(response);
+}
+
+absl::StatusOr<Deleted> Client::DeleteMatching(const std::string& collection,
+                                               const std::string& filter, bool validate_only) {
+  if (filter.empty()) {
+    return absl::InvalidArgumentError("an empty filter matches every point; it deletes nothing");
+  }
+  v1::DeletePointsRequest request;
+  request.set_collection(collection);
+  request.set_filter(filter);
+  request.set_validate_only(validate_only);
+  MRL_ASSIGN_OR_RETURN(const v1::DeletePointsResponse response, connection_->DeletePoints(request));
+  return FromProto(response);
+}
+
+absl::StatusOr<Snapshot> Client::CreateSnapshot(const std::string& collection,
+                                                const std::string& name) {
+  MRL_ASSIGN_OR_RETURN(
+      const v1::Snapshot snapshot,
+      connection_->CreateSnapshot(Named<v1::CreateSnapshotRequest>(collection, name)));
+  return FromProto(snapshot);
+}
+
+absl::StatusOr<Snapshot> Client::GetSnapshot(const std::string& collection,
+                                             const std::string& name) {
+  MRL_ASSIGN_OR_RETURN(const v1::Snapshot snapshot,
+                       connection_->GetSnapshot(Named<v1::GetSnapshotRequest>(collection, name)));
+  return FromProto(snapshot);
+}
+
+absl::StatusOr<std::vector<Snapshot>> Client::ListSnapshots(const std::string& collection) {
+  v1::ListSnapshotsRequest request;
+  request.set_collection(collection);
+  MRL_ASSIGN_OR_RETURN(const v1::ListSnapshotsResponse response,
+                       connection_->ListSnapshots(request));
+  std::vector<Snapshot> out;
+  for (const v1::Snapshot& snapshot : response.snapshots()) out.push_back(FromProto(snapshot));
+  return out;
+}
+
+absl::Status Client::DeleteSnapshot(const std::string& collection, const std::string& name) {
+  return connection_->DeleteSnapshot(Named<v1::DeleteSnapshotRequest>(collection, name));
+}
+
+absl::Status Client::DownloadSnapshot(const std::string& collection, const std::string& name,
+                                      const std::function<absl::Status(absl::string_view)>& write) {
+  return connection_->DownloadSnapshot(
+      Named<v1::DownloadSnapshotRequest>(collection, name),
+      [&](const v1::DownloadSnapshotResponse& piece) { return write(piece.data()); });
+}
+
+absl::StatusOr<Snapshot> Client::UploadSnapshot(
+    const std::string& collection, const std::string& name,
+    const std::function<absl::StatusOr<std::string>()>& read) {
+  auto request = Named<v1::UploadSnapshotRequest>(collection, name);
+  v1::UploadSnapshotResponse last;
+  MRL_RETURN_IF_ERROR(connection_->UploadSnapshot(
+      [&]() -> absl::StatusOr<std::optional<v1::UploadSnapshotRequest>> {
+        MRL_ASSIGN_OR_RETURN(*request.mutable_data(), read());
+        if (request.data().empty()) return std::optional<v1::UploadSnapshotRequest>();
+        return std::optional<v1::UploadSnapshotRequest>(
+            std::exchange(request, v1::UploadSnapshotRequest()));
+      },
+      &last));
+  if (!last.has_snapshot()) {
+    return absl::InvalidArgumentError("the file ends before the snapshot does");
+  }
+  return FromProto(last.snapshot());
+}
+
+absl::StatusOr<Collection> Client::RestoreSnapshot(const std::string& collection,
+                                                   const std::string& name,
+                                                   const std::string& target) {
+  auto request = Named<v1::RestoreSnapshotRequest>(collection, name);
+  request.set_target(target);
+  MRL_ASSIGN_OR_RETURN(const v1::Collection response, connection_->RestoreSnapshot(request));
   return FromProto(response);
 }
 

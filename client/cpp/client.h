@@ -1,6 +1,7 @@
 // The C++ client: typed calls over a Connection.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <variant>
@@ -38,6 +39,29 @@ class Client {
   absl::StatusOr<std::vector<Collection>> ListCollections();
   absl::StatusOr<CollectionStats> GetCollectionStats(const std::string& name);
   absl::StatusOr<Collection> ReloadCollection(const std::string& name);
+  // Points that match `filter`; "" = all.
+  absl::StatusOr<uint64_t> CountPoints(const std::string& collection, const std::string& filter);
+  // The first `limit` points that match, oldest first; by pages.
+  absl::StatusOr<std::vector<Point>> ListPoints(const std::string& collection,
+                                                const std::string& filter, uint64_t limit);
+  absl::StatusOr<Deleted> DeletePoints(const std::string& collection, absl::Span<const Id> ids,
+                                       bool validate_only);
+  // Every point that matches; an empty filter is refused.
+  absl::StatusOr<Deleted> DeleteMatching(const std::string& collection, const std::string& filter,
+                                         bool validate_only);
+  absl::StatusOr<Snapshot> CreateSnapshot(const std::string& collection, const std::string& name);
+  absl::StatusOr<Snapshot> GetSnapshot(const std::string& collection, const std::string& name);
+  absl::StatusOr<std::vector<Snapshot>> ListSnapshots(const std::string& collection);
+  absl::Status DeleteSnapshot(const std::string& collection, const std::string& name);
+  // Calls `write` for each piece of the snapshot as one file; its error ends the call.
+  absl::Status DownloadSnapshot(const std::string& collection, const std::string& name,
+                                const std::function<absl::Status(absl::string_view)>& write);
+  // The same back. `read` gives the next piece, at most 4 MB, and "" at the end.
+  absl::StatusOr<Snapshot> UploadSnapshot(const std::string& collection, const std::string& name,
+                                          const std::function<absl::StatusOr<std::string>()>& read);
+  // The new collection `target`.
+  absl::StatusOr<Collection> RestoreSnapshot(const std::string& collection, const std::string& name,
+                                             const std::string& target);
   absl::StatusOr<ServerInfo> GetServerInfo();
   // Every setting that is in force, in the order of --help. Needs the role admin.
   absl::StatusOr<std::vector<Setting>> GetConfig();

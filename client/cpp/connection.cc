@@ -9,8 +9,10 @@
 #include "absl/time/clock.h"
 #include "base/status.h"
 #include "mrl/v1/collection.grpc.pb.h"
+#include "mrl/v1/point.grpc.pb.h"
 #include "mrl/v1/search.grpc.pb.h"
 #include "mrl/v1/server.grpc.pb.h"
+#include "mrl/v1/snapshot.grpc.pb.h"
 
 namespace mrl::client {
 namespace {
@@ -51,6 +53,8 @@ class GrpcConnection final : public Connection {
         authorization_(options.api_key.empty() ? "" : absl::StrCat("Bearer ", options.api_key)),
         search_(v1::SearchService::NewStub(channel)),
         collections_(v1::CollectionService::NewStub(channel)),
+        points_(v1::PointService::NewStub(channel)),
+        snapshots_(v1::SnapshotService::NewStub(channel)),
         server_(v1::ServerService::NewStub(channel)),
         generic_(channel) {}
 
@@ -93,6 +97,69 @@ class GrpcConnection final : public Connection {
       const v1::ReloadCollectionRequest& request) override {
     return Unary<v1::Collection>(*collections_, &v1::CollectionService::Stub::ReloadCollection,
                                  request);
+  }
+  absl::StatusOr<v1::CountPointsResponse> CountPoints(
+      const v1::CountPointsRequest& request) override {
+    return Unary<v1::CountPointsResponse>(*points_, &v1::PointService::Stub::CountPoints, request);
+  }
+  absl::StatusOr<v1::ListPointsResponse> ListPoints(const v1::ListPointsRequest& request) override {
+    return Unary<v1::ListPointsResponse>(*points_, &v1::PointService::Stub::ListPoints, request);
+  }
+  absl::StatusOr<v1::DeletePointsResponse> DeletePoints(
+      const v1::DeletePointsRequest& request) override {
+    return Unary<v1::DeletePointsResponse>(*points_, &v1::PointService::Stub::DeletePoints,
+                                           request);
+  }
+  absl::StatusOr<v1::Snapshot> CreateSnapshot(const v1::CreateSnapshotRequest& request) override {
+    return Unary<v1::Snapshot>(*snapshots_, &v1::SnapshotService::Stub::CreateSnapshot, request);
+  }
+  absl::StatusOr<v1::Snapshot> GetSnapshot(const v1::GetSnapshotRequest& request) override {
+    return Unary<v1::Snapshot>(*snapshots_, &v1::SnapshotService::Stub::GetSnapshot, request);
+  }
+  absl::StatusOr<v1::ListSnapshotsResponse> ListSnapshots(
+      const v1::ListSnapshotsRequest& request) override {
+    return Unary<v1::ListSnapshotsResponse>(*snapshots_, &v1::SnapshotService::Stub::ListSnapshots,
+                                            request);
+  }
+  absl::Status DeleteSnapshot(const v1::DeleteSnapshotRequest& request) override {
+    return Unary<google::protobuf::Empty>(*snapshots_, &v1::SnapshotService::Stub::DeleteSnapshot,
+                                          request)
+        .status();
+  }
+  absl::Status DownloadSnapshot(
+      const v1::DownloadSnapshotRequest& request,
+      const std::function<absl::Status(const v1::DownloadSnapshotResponse&)>& piece) override {
+    grpc::ClientContext context;
+    Prepare(&context);
+    auto reader = snapshots_->DownloadSnapshot(&context, request);
+    v1::DownloadSnapshotResponse message;
+    absl::Status refused;
+    while (refused.ok() && reader->Read(&message)) refused = piece(message);
+    if (!refused.ok()) context.TryCancel();
+    const absl::Status ended = FromGrpc(reader->Finish());
+    return refused.ok() ? ended : refused;
+  }
+  absl::Status UploadSnapshot(
+      const std::function<absl::StatusOr<std::optional<v1::UploadSnapshotRequest>>()>& next,
+      v1::UploadSnapshotResponse* last) override {
+    grpc::ClientContext context;
+    Prepare(&context);
+    auto stream = snapshots_->UploadSnapshot(&context);
+    absl::Status refused;
+    while (true) {
+      auto request = next();
+      refused = request.status();
+      if (!refused.ok() || !request->has_value()) break;
+      if (!stream->Write(**request) || !stream->Read(last)) break;
+    }
+    if (!refused.ok()) context.TryCancel();
+    stream->WritesDone();
+    const absl::Status ended = FromGrpc(stream->Finish());
+    return refused.ok() ? ended : refused;
+  }
+  absl::StatusOr<v1::Collection> RestoreSnapshot(
+      const v1::RestoreSnapshotRequest& request) override {
+    return Unary<v1::Collection>(*snapshots_, &v1::SnapshotService::Stub::RestoreSnapshot, request);
   }
   absl::StatusOr<v1::ServerInfo> GetServerInfo(const v1::GetServerInfoRequest& request) override {
     return Unary<v1::ServerInfo>(*server_, &v1::ServerService::Stub::GetServerInfo, request);
@@ -139,6 +206,8 @@ class GrpcConnection final : public Connection {
   const std::string authorization_;
   const std::unique_ptr<v1::SearchService::Stub> search_;
   const std::unique_ptr<v1::CollectionService::Stub> collections_;
+  const std::unique_ptr<v1::PointService::Stub> points_;
+  const std::unique_ptr<v1::SnapshotService::Stub> snapshots_;
   const std::unique_ptr<v1::ServerService::Stub> server_;
   grpc::GenericStub generic_;
 };

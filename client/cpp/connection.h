@@ -3,13 +3,16 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "mrl/v1/collection.pb.h"
+#include "mrl/v1/point.pb.h"
 #include "mrl/v1/search.pb.h"
 #include "mrl/v1/server.pb.h"
+#include "mrl/v1/snapshot.pb.h"
 
 namespace mrl::client {
 
@@ -41,6 +44,28 @@ class Connection {
       const v1::GetCollectionStatsRequest& request) = 0;
   virtual absl::StatusOr<v1::Collection> ReloadCollection(
       const v1::ReloadCollectionRequest& request) = 0;
+  virtual absl::StatusOr<v1::CountPointsResponse> CountPoints(
+      const v1::CountPointsRequest& request) = 0;
+  virtual absl::StatusOr<v1::ListPointsResponse> ListPoints(
+      const v1::ListPointsRequest& request) = 0;
+  virtual absl::StatusOr<v1::DeletePointsResponse> DeletePoints(
+      const v1::DeletePointsRequest& request) = 0;
+  virtual absl::StatusOr<v1::Snapshot> CreateSnapshot(const v1::CreateSnapshotRequest& request) = 0;
+  virtual absl::StatusOr<v1::Snapshot> GetSnapshot(const v1::GetSnapshotRequest& request) = 0;
+  virtual absl::StatusOr<v1::ListSnapshotsResponse> ListSnapshots(
+      const v1::ListSnapshotsRequest& request) = 0;
+  virtual absl::Status DeleteSnapshot(const v1::DeleteSnapshotRequest& request) = 0;
+  // As BatchSearch.
+  virtual absl::Status DownloadSnapshot(
+      const v1::DownloadSnapshotRequest& request,
+      const std::function<absl::Status(const v1::DownloadSnapshotResponse&)>& piece) = 0;
+  // Sends what `next` gives until it gives nothing, each once the one before was answered; an error
+  // of `next` cancels the call and is returned. `last` is the last answer.
+  virtual absl::Status UploadSnapshot(
+      const std::function<absl::StatusOr<std::optional<v1::UploadSnapshotRequest>>()>& next,
+      v1::UploadSnapshotResponse* last) = 0;
+  virtual absl::StatusOr<v1::Collection> RestoreSnapshot(
+      const v1::RestoreSnapshotRequest& request) = 0;
   virtual absl::StatusOr<v1::ServerInfo> GetServerInfo(const v1::GetServerInfoRequest& request) = 0;
   virtual absl::StatusOr<v1::ServerConfig> GetConfig(const v1::GetConfigRequest& request) = 0;
   // grpc.health.v1 Check: true for SERVING. NOT_FOUND for a service that has no health.

@@ -23,6 +23,10 @@ struct SearchOptions {
   bool with_payload = false;
   bool with_vector = false;
   bool include_self = false;  // search by id: the point itself may be a hit
+  uint32_t offset = 0;        // hits left out at the front
+  std::string group_by;       // k groups of hits, by the value of this field; empty = none
+  uint32_t group_size = 0;    // hits of a group; 0 = 1
+  std::string filter;         // only points that match, such as `year >= 2000`; empty = all
 };
 
 struct Hit {
@@ -53,6 +57,7 @@ struct SearchStats {
   uint64_t generation = 0;
   uint64_t multiply_adds = 0;
   uint32_t tile_queries = 1;
+  std::optional<uint64_t> rows_matched;  // with a filter
 };
 
 struct SearchResult {
@@ -86,11 +91,39 @@ struct Collection {
   uint64_t rows = 0;
   uint32_t dim = 0;
   std::vector<uint32_t> ladder;
-  std::string metric;              // cosine, ip, l2
-  std::string storage;             // f32, f16
-  std::string transform;           // none, layer_norm
-  std::vector<std::string> codes;  // "16b8"
-  std::vector<std::string> kinds;  // the active one first
+  std::string metric;               // cosine, ip, l2
+  std::string storage;              // f32, f16
+  std::string transform;            // none, layer_norm
+  std::vector<std::string> codes;   // "16b8"
+  std::vector<std::string> kinds;   // the active one first
+  std::vector<std::string> fields;  // that filters may name: "year:int"
+};
+
+// A point as it is stored.
+struct Point {
+  Id id;
+  uint64_t sequence = 0;
+  std::string payload_json;
+};
+
+// What a deletion did or, where it was only asked about, would do.
+struct Deleted {
+  uint64_t points = 0;
+  uint64_t sequence = 0;
+  std::vector<Id> sample;  // asked about only
+};
+
+// What a collection held at `sequence`.
+struct Snapshot {
+  std::string collection;
+  std::string name;
+  std::string collection_uuid;
+  uint64_t generation = 0;
+  uint64_t sequence = 0;
+  uint64_t rows = 0;
+  uint64_t bytes = 0;
+  uint32_t files = 0;
+  int64_t created_unix_s = 0;
 };
 
 struct CollectionStats {

@@ -17,7 +17,7 @@ namespace mrl::cli {
 namespace {
 
 struct BuildArgs {
-  std::vector<std::string> inputs;
+  std::vector<std::string> inputs, fields;
   std::string output, dims, codes, metric = "cosine", storage, transform = "none";
   std::string ids, id_field, payloads, coarse = "scan", faiss_factory;
   uint32_t coarse_dims = 0;
@@ -60,6 +60,10 @@ absl::StatusOr<Schema> MakeSchema(const BuildArgs& args, const Readers& readers)
   schema.codes = DefaultCodes(schema.ladder, schema.metric);
   if (!args.codes.empty()) {
     MRL_ASSIGN_OR_RETURN(schema.codes, ParseCodes(args.codes));
+  }
+  for (const std::string& text : args.fields) {
+    MRL_ASSIGN_OR_RETURN(Field field, ParseField(text));
+    schema.fields.push_back(std::move(field));
   }
   MRL_RETURN_IF_ERROR(schema.Validate());
   return schema;
@@ -137,6 +141,8 @@ constexpr char kExamples[] = R"(Examples:
   mrl-index build --input a.fbin b.fbin --output INDEX --dims 16,64,256 --metric ip --storage f16
   mrl-index build --input base.npy --output INDEX --dims 64,128,256,512,1024 --codes 64b8,512b1
   mrl-index build --input base.npy --payloads points.jsonl --id-field id --output INDEX --replace
+  mrl-index build --input base.npy --payloads points.jsonl --field lang:keyword --field year:int \
+      --output INDEX
   mrl-index build --input base.npy --output INDEX --coarse faiss --faiss-factory HNSW32 \
       --coarse-dims 64)";
 
@@ -165,6 +171,11 @@ void AddSideOptions(CLI::App& build, BuildArgs& args) {
   build.add_option("--id-field", args.id_field, "Take ids from this field of the payloads")
       ->needs(payloads)
       ->excludes(ids);
+  build
+      .add_option("--field", args.fields,
+                  "Index this payload field for filters: NAME:TYPE of keyword, int, float, bool or "
+                  "datetime, such as year:int; may be repeated")
+      ->needs(payloads);
 }
 
 void AddCoarseOptions(CLI::App& build, BuildArgs& args) {

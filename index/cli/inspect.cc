@@ -35,6 +35,7 @@ nlohmann::json InspectJson(const collection::Collection& collection) {
           {"storage", std::string(ToString(schema.storage))},
           {"transform", std::string(ToString(schema.transform))},
           {"codes", FormatCodes(schema.codes)},
+          {"fields", FormatFields(schema.fields)},
           {"coarse", collection.kinds()},
           {"segments", collection.view().parts.size()},
           {"levels", levels},
@@ -55,6 +56,9 @@ void PrintText(const collection::Collection& collection) {
   std::printf("codes %s; coarse kinds %s (the first is active); %zu segments\n\n",
               FormatCodes(schema.codes).c_str(), absl::StrJoin(collection.kinds(), ", ").c_str(),
               collection.view().parts.size());
+  if (!schema.fields.empty()) {
+    std::printf("fields for filters: %s\n\n", FormatFields(schema.fields).c_str());
+  }
   std::vector<std::vector<std::string>> table = {{"level", "dims", "width", "bytes"}};
   for (size_t level = 0; level < schema.levels(); ++level) {
     table.push_back({absl::StrCat(level), absl::StrCat(schema.ladder[level]),

@@ -9,12 +9,13 @@
 #include "index/cli/command.h"
 #include "index/cli/open_index.h"
 #include "index/cli/output.h"
+#include "index/funnel/filtered.h"
 
 namespace mrl::cli {
 namespace {
 
 struct SearchArgs {
-  std::string index, id, vector, funnel;
+  std::string index, id, vector, funnel, filter;
   std::vector<std::string> why_not, fields;
   uint64_t row = 0;
   uint32_t k = 10;
@@ -145,9 +146,16 @@ absl::Status Search(const SearchArgs& args) {
   MRL_ASSIGN_OR_RETURN(const OpenedIndex opened, OpenIndex(args.index));
   const collection::Collection& collection = *opened.collection;
   MRL_ASSIGN_OR_RETURN(const Asked asked, ReadQuery(args, collection));
-  MRL_ASSIGN_OR_RETURN(const funnel::Plan plan,
-                       PlanFor(collection, args.funnel, args.exact, args.k,
-                               static_cast<uint32_t>(asked.vector.size())));
+  MRL_ASSIGN_OR_RETURN(funnel::Plan plan, PlanFor(collection, args.funnel, args.exact, args.k,
+                                                  static_cast<uint32_t>(asked.vector.size())));
+  funnel::View view = collection.view();
+  if (!args.filter.empty()) {
+    MRL_ASSIGN_OR_RETURN(const filter::Expression parsed, filter::ParseExpression(args.filter));
+    MRL_ASSIGN_OR_RETURN(const filter::Filter filter,
+                         filter::Filter::Make(parsed, collection.schema().fields));
+    view = funnel::Narrow(view, filter);
+    plan = funnel::NarrowPlan(plan, view.schema, view.rows(), collection.rows());
+  }
   std::vector<PointId> why_not;
   for (const std::string& text : args.why_not) {
     MRL_ASSIGN_OR_RETURN(const PointId id, ParseId(collection.view(), text));
@@ -157,9 +165,8 @@ absl::Status Search(const SearchArgs& args) {
   options.leave_out = asked.self;
   options.why_not = why_not;
   options.stopped = Interrupted;
-  MRL_ASSIGN_OR_RETURN(const funnel::Output output,
-                       funnel::Run(collection.view(), plan, asked.vector, options));
-  return Print(args, collection.view(), plan, output);
+  MRL_ASSIGN_OR_RETURN(const funnel::Output output, funnel::Run(view, plan, asked.vector, options));
+  return Print(args, view, plan, output);
 }
 
 constexpr char kExamples[] = R"(Examples:
@@ -185,6 +192,8 @@ void AddSearch(CLI::App& app, Verb* verb) {
       search->add_option("--funnel", args->funnel, "Such as 16:200,32:100,64:50,512:10");
   search->add_flag("--exact", args->exact, "Compare with every row at full dimension")
       ->excludes(funnel);
+  search->add_option("--filter", args->filter,
+                     "Only points that match, such as 'year >= 2000 AND lang = \"en\"'");
   search->add_flag("--explain", args->explain, "Print what each stage did");
   search->add_option("--why-not", args->why_not, "Ids to follow through the stages");
   search->add_flag("--include-self", args->include_self, "Let the point itself be a result");

@@ -51,9 +51,17 @@ class ExactTile {
   void ScoreRows(uint32_t begin, uint32_t end) {
     std::array<uint32_t, kTileRows> rows;
     size_t count = 0;
-    for (uint32_t row = begin; row < end; ++row) {
-      if (IsAllowed(requests_.front().allowed, row)) rows[count++] = row;
+    const uint64_t* allowed = requests_.front().allowed;
+    for (uint32_t row = begin; row < end;) {
+      // A filter may leave long stretches without a row.
+      if (allowed != nullptr && row % 64 == 0 && allowed[row / 64] == 0) {
+        row += 64;
+        continue;
+      }
+      if (IsAllowed(allowed, row)) rows[count++] = row;
+      ++row;
     }
+    if (count == 0) return;
     std::vector<const LevelScorer*> scorers;
     for (const size_t i : active_) scorers.push_back(&scorers_[i]);
     if (scorers.empty()) return;

@@ -10,6 +10,8 @@
 #include "index/collection/database.h"
 #include "index/collection/layout.h"
 #include "index/collection/manifest_reader.h"
+#include "index/filter/field_file.h"
+#include "index/filter/payload_values.h"
 #include "index/format/section_file.h"
 #include "index/store/check_vector.h"
 #include "index/transform/transform.h"
@@ -64,6 +66,7 @@ class CollectionBuilder::Impl {
     std::vector<PointId> ids;
     std::vector<std::string> payloads;
     std::vector<float> mean_deviation;
+    std::vector<filter::RowValues> values;  // with fields only
   };
 
   absl::Status CheckDestination();
@@ -94,6 +97,7 @@ class CollectionBuilder::Impl {
   uint64_t rows_read_ = 0;  // given so far, skipped ones too
   std::unique_ptr<store::SegmentWriter> segment_;
   std::unique_ptr<coarse::ScanWriter> scan_;
+  std::unique_ptr<filter::FieldFileWriter> fields_;
   uint32_t segment_rows_max_ = 0;
 };
 
@@ -162,6 +166,9 @@ CollectionBuilder::Impl::Rows CollectionBuilder::Impl::Accept(Chunk chunk) {
     if (problem != store::VectorProblem::kNone) {
       refused = absl::InvalidArgumentError(store::Describe(problem, schema_, to));
     }
+    auto values =
+        filter::ReadValues(schema_.fields, chunk.payloads.empty() ? "" : chunk.payloads[row]);
+    refused.Update(values.status());
     if (!refused.ok()) {
       if (report_.skipped++ == 0) {
         report_.first_skipped = absl::StrCat("row ", rows_read_ + row, ": ", refused.message());
@@ -169,6 +176,7 @@ CollectionBuilder::Impl::Rows CollectionBuilder::Impl::Accept(Chunk chunk) {
       continue;
     }
     rows.ids.push_back(std::move(chunk.ids[row]));
+    if (!schema_.fields.empty()) rows.values.push_back(*std::move(values));
     if (!chunk.payloads.empty()) rows.payloads.push_back(std::move(chunk.payloads[row]));
     if (layer_norm) rows.mean_deviation.insert(rows.mean_deviation.end(), {mean, deviation});
   }
@@ -204,6 +212,9 @@ absl::Status CollectionBuilder::Impl::AppendRows(Rows& rows, size_t begin, size_
   }
   MRL_RETURN_IF_ERROR(segment_->Append(vectors, ids, payloads, mean_deviation));
   MRL_RETURN_IF_ERROR(scan_->Append(vectors));
+  if (!rows.values.empty()) {
+    for (size_t row = begin; row < begin + count; ++row) fields_->Append(rows.values[row]);
+  }
   report_.rows += count;
   return absl::OkStatus();
 }
@@ -226,6 +237,7 @@ absl::Status CollectionBuilder::Impl::OpenSegment() {
   MRL_ASSIGN_OR_RETURN(
       scan_, coarse::ScanWriter::Create(files_, SideFilePath(temporary_path_, number, "scan"),
                                         schema_, segment_rows_max_));
+  fields_ = std::make_unique<filter::FieldFileWriter>(schema_);
   return absl::OkStatus();
 }
 
@@ -239,6 +251,13 @@ absl::Status CollectionBuilder::Impl::CloseSegment() {
   MRL_ASSIGN_OR_RETURN(const uint64_t scan_bytes,
                        FileBytes(files_, SideFilePath(temporary_path_, info.number, "scan")));
   manifest_.side_files.push_back({info.number, "scan", scan_bytes});
+  if (!schema_.fields.empty()) {
+    MRL_ASSIGN_OR_RETURN(
+        const uint64_t filter_bytes,
+        fields_->Finish(files_, SideFilePath(temporary_path_, info.number, kFilterKind), info));
+    manifest_.side_files.push_back({info.number, kFilterKind, filter_bytes});
+  }
+  fields_.reset();
   return absl::OkStatus();
 }
 

@@ -75,6 +75,7 @@ uint64_t Collection::hot_bytes() const {
     const store::Segment::Memory memory = part.segment->memory();
     bytes += memory.norms + memory.ids + memory.other;
     for (const auto& index : part.indexes) bytes += index->memory_bytes();
+    if (part.fields != nullptr) bytes += part.fields->memory_bytes();
   }
   return bytes;
 }

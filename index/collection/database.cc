@@ -3,6 +3,7 @@
 #include <rocksdb/db.h>
 #include <rocksdb/sst_file_reader.h>
 #include <rocksdb/sst_file_writer.h>
+#include <rocksdb/utilities/checkpoint.h>
 
 #include <algorithm>
 #include <queue>
@@ -336,6 +337,14 @@ absl::Status Database::Commit(const Batch& batch, bool sync) {
 }
 
 absl::Status Database::Sync() { return FromRocks(impl_->db().SyncWAL(), "db"); }
+
+absl::Status Database::Checkpoint(const std::string& path) {
+  rocksdb::Checkpoint* made = nullptr;
+  MRL_RETURN_IF_ERROR(FromRocks(rocksdb::Checkpoint::Create(&impl_->db(), &made), path));
+  const std::unique_ptr<rocksdb::Checkpoint> checkpoint(made);
+  // Without a flush, the log that is copied holds what no table does.
+  return FromRocks(checkpoint->CreateCheckpoint(path), path);
+}
 
 absl::Status Database::Resume() { return FromRocks(impl_->db().Resume(), "db"); }
 

@@ -70,6 +70,9 @@ class Database {
   // In the log when it returns; on the disk with `sync`, or after the next Sync. After an error it
   // is not known whether the batch will be there when the database is opened again.
   absl::Status Commit(const Batch& batch, bool sync);
+  // A copy of all that was committed at `path`, which must not exist: linked where files never
+  // change. Writing goes on.
+  absl::Status Checkpoint(const std::string& path);
   // Everything that was committed is on the disk.
   absl::Status Sync();
   // Leaves the state into which a full disk puts the database, once there is space again.

@@ -6,11 +6,14 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/planted.h"
 #include "base/status.h"
+#include "index/coarse/exact_scan.h"
 #include "index/collection/collection_impl.h"
 #include "index/collection/layout.h"
 #include "index/collection/live_impl.h"
 #include "index/format/section_file.h"
+#include "index/funnel/filtered.h"
 
 namespace mrl::collection {
 namespace {
@@ -40,8 +43,10 @@ absl::Status Refused(const std::string& id, absl::string_view what, bool exists)
 }
 
 // Bytes that a row takes beside the room of its block.
-uint64_t ExtraBytes(const store::StoredRow& row) {
-  return row.payload.size() + (row.id.is_number() ? 0 : 2 * row.id.text().size());
+uint64_t ExtraBytes(const PreparedPoint& point) {
+  const store::StoredRow& row = point.row;
+  return row.payload.size() + (row.id.is_number() ? 0 : 2 * row.id.text().size()) +
+         filter::MemoryBytes(point.values);
 }
 
 }  // namespace
@@ -101,6 +106,7 @@ absl::Status LiveCollection::Impl::RemoveUnnamedFiles() {
 absl::Status LiveCollection::Impl::CheckWritable() {
   if (closed_) return absl::FailedPreconditionError(absl::StrCat(path_, " is closed"));
   if (absl::IsResourceExhausted(failed_)) {
+    if (options_.disk.on_full) options_.disk.on_full();
     if (!Resume().ok()) return failed_;
     failed_ = absl::OkStatus();
   }
@@ -120,6 +126,7 @@ absl::Status LiveCollection::Impl::Resume() {
   for (const uint32_t segment : doubtful_segments_) {
     Manifest named;
     for (const std::string& kind : manifest_->kinds()) named.side_files.push_back({segment, kind});
+    named.side_files.push_back({segment, kFilterKind});
     RemoveSegmentFiles(named, {segment});
   }
   doubtful_segments_.clear();
@@ -155,7 +162,7 @@ Batch LiveCollection::Impl::MakeBatch(Change& change, Places* places) {
     places->push_back(place);
     if (place.part->is_tail()) {
       batch.RemoveRow(place.part->epoch(), place.part->Sequence(place.row));
-    } else {
+    } else if (!Planted(Bug::kTombstoneDropped)) {
       batch.PutDeletion(place.part->number(), place.row, sequence);
     }
   };
@@ -169,15 +176,15 @@ Batch LiveCollection::Impl::MakeBatch(Change& change, Places* places) {
     const auto place = parts_.Find(id);
     if (!place) continue;
     remove(*place, next_sequence_++);
-    batch.RemoveId(id);
+    if (!Planted(Bug::kIdKept)) batch.RemoveId(id);
   }
-  batch.PutSequence(next_sequence_ - 1);
+  batch.PutSequence(next_sequence_ - (Planted(Bug::kSequenceOffByOne) ? 2 : 1));
   return batch;
 }
 
 absl::StatusOr<WriteResult> LiveCollection::Impl::CommitChange(Change change) {
   uint64_t extra_bytes = 0;
-  for (const PreparedPoint& point : change.points) extra_bytes += ExtraBytes(point.row);
+  for (const PreparedPoint& point : change.points) extra_bytes += ExtraBytes(point);
   {
     absl::MutexLock lock(&state_mutex_);
     MRL_RETURN_IF_ERROR(parts_.MakeRoom(epoch_, change.points.size(), extra_bytes));
@@ -195,14 +202,19 @@ absl::StatusOr<WriteResult> LiveCollection::Impl::CommitChange(Change change) {
 
 void LiveCollection::Impl::ApplyChange(Change& change, const Places& places) {
   absl::MutexLock lock(&state_mutex_);
-  for (const PartList::Place& place : places) place.part->Remove(place.row);
-  for (PreparedPoint& point : change.points) parts_.Append(epoch_, std::move(point.row));
+  for (const PartList::Place& place : places) {
+    if (!Planted(Bug::kOldRowFound)) place.part->Remove(place.row);
+  }
+  for (PreparedPoint& point : change.points) {
+    parts_.Append(epoch_, std::move(point.row), point.values);
+  }
   sequence_ = next_sequence_ - 1;
   version_ = nullptr;
   if (parts_.EpochRows(epoch_) >= seal_rows_) ++epoch_;
 }
 
 absl::Status LiveCollection::Impl::AwaitRoom() {
+  MRL_RETURN_IF_ERROR(options_.disk.Check(path_, 0));
   if (tail_rows() < kTailSegmentsMax * seal_rows_) return absl::OkStatus();
   absl::MutexLock lock(&seal_mutex_);
   return SealFullEpochs();
@@ -248,6 +260,33 @@ absl::StatusOr<WriteResult> LiveCollection::Impl::Delete(absl::Span<const PointI
   return EndWrite(std::move(result), commit, durability);
 }
 
+absl::StatusOr<WriteResult> LiveCollection::Impl::DeleteMatching(const filter::Filter& filter,
+                                                                 Durability durability) {
+  absl::StatusOr<WriteResult> result;
+  uint64_t commit = 0;
+  {
+    absl::MutexLock lock(&write_mutex_);
+    MRL_RETURN_IF_ERROR(CheckWritable());
+    const auto version = Read();
+    const funnel::View matching = funnel::Narrow(version->view(), filter);
+    if (const uint64_t rows = matching.rows(); rows > kDeletedMax) {
+      return absl::ResourceExhaustedError(absl::StrCat(
+          "the filter matches ", rows, " points; one call deletes ", kDeletedMax, " at most"));
+    }
+    Change change;
+    for (const funnel::View::Part& part : matching.parts) {
+      for (uint32_t row = 0; row < part.segment->rows(); ++row) {
+        if (coarse::IsAllowed(part.allowed_data(), row)) {
+          change.deleted.push_back(part.segment->Id(row));
+        }
+      }
+    }
+    result = CommitChange(std::move(change));
+    if (result.ok()) commit = log_sync_.Note();
+  }
+  return EndWrite(std::move(result), commit, durability);
+}
+
 absl::StatusOr<std::vector<PreparedPoint>> LiveCollection::Impl::RewritePayloads(
     std::vector<PayloadWrite> payloads) {
   std::vector<std::string> keys;
@@ -273,6 +312,11 @@ absl::StatusOr<std::vector<PreparedPoint>> LiveCollection::Impl::RewritePayloads
     }
     point.row.id = std::move(payloads[i].id);
     point.row.payload = std::move(payloads[i].payload);
+    auto values = filter::ReadValues(schema_.fields, point.row.payload);
+    if (!values.ok()) {
+      return Annotate(values.status(), absl::StrCat("point '", point.row.id.ToString(), "'"));
+    }
+    point.values = *std::move(values);
     point.bytes = store::EncodeRow(schema_, point.row);
   }
   return points;
@@ -401,6 +445,10 @@ absl::StatusOr<WriteResult> LiveCollection::Delete(absl::Span<const PointId> ids
                                                    Durability durability) {
   return impl_->Delete(ids, durability);
 }
+absl::StatusOr<WriteResult> LiveCollection::DeleteMatching(const filter::Filter& filter,
+                                                           Durability durability) {
+  return impl_->DeleteMatching(filter, durability);
+}
 absl::StatusOr<WriteResult> LiveCollection::UpdatePayloads(std::vector<PayloadWrite> payloads,
                                                            Durability durability) {
   return impl_->UpdatePayloads(std::move(payloads), durability);
@@ -409,6 +457,9 @@ absl::Status LiveCollection::Sync() { return impl_->Sync(); }
 bool LiveCollection::needs_sync() const { return impl_->needs_sync(); }
 absl::Status LiveCollection::Maintain() { return impl_->Maintain(); }
 absl::Status LiveCollection::Seal() { return impl_->Seal(); }
+absl::StatusOr<Snapshot> LiveCollection::MakeSnapshot(const std::string& folder) {
+  return impl_->MakeSnapshot(folder);
+}
 uint64_t LiveCollection::tail_rows() const { return impl_->tail_rows(); }
 absl::Status LiveCollection::AddIndex(const coarse::IndexSpec& spec, const AddOptions& options) {
   return impl_->AddIndex(spec, options);

@@ -14,6 +14,9 @@
 #include "base/memory_account.h"
 #include "index/collection/collection.h"
 #include "index/collection/compaction.h"
+#include "index/collection/disk_reserve.h"
+#include "index/collection/snapshot.h"
+#include "index/filter/filter.h"
 #include "index/schema/point_id.h"
 #include "index/schema/schema.h"
 
@@ -59,6 +62,7 @@ struct LiveOptions {
   uint32_t seal_rows = 0;  // rows of the tail that make a segment; 0 = 64 MB of vectors
   uint32_t segment_rows_max = store::Segment::kRowsMax;  // merging makes none larger
   uint32_t merge_fan_in = 4;  // adjacent segments of like size that are merged; at least 2
+  DiskReserve disk = {};
   // Called, from a writing thread and under no lock, when Maintain has something to do.
   std::function<void()> on_work = {};
   rocksdb::Env* env = nullptr;  // null = the system's; for tests that make it fail
@@ -99,6 +103,10 @@ class LiveCollection {
   absl::StatusOr<WriteResult> Upsert(std::vector<PointWrite> points, Durability durability);
   // Ids that have no point are passed over.
   absl::StatusOr<WriteResult> Delete(absl::Span<const PointId> ids, Durability durability);
+  // Every point that matches, in one step. RESOURCE_EXHAUSTED when they are more than
+  // kDeletedMax.
+  absl::StatusOr<WriteResult> DeleteMatching(const filter::Filter& filter, Durability durability);
+  static constexpr uint64_t kDeletedMax = 1'000'000;
   // NOT_FOUND names an id that has no point. The vectors stay as they are, to the bit.
   absl::StatusOr<WriteResult> UpdatePayloads(std::vector<PayloadWrite> payloads,
                                              Durability durability);
@@ -112,6 +120,9 @@ class LiveCollection {
   absl::Status Maintain();
   // Turns the tail into a segment, however few rows it has.
   absl::Status Seal();
+  // A snapshot of what is there now at `folder`, which must not exist, made beside it and with a
+  // rename. Writes and searches go on; merging waits.
+  absl::StatusOr<Snapshot> MakeSnapshot(const std::string& folder);
   // Rows that no segment holds yet.
   uint64_t tail_rows() const;
   CompactionStats compactions() const;

@@ -32,6 +32,7 @@ class LiveCollection::Impl {
 
   absl::StatusOr<WriteResult> Upsert(std::vector<PointWrite> points, Durability durability);
   absl::StatusOr<WriteResult> Delete(absl::Span<const PointId> ids, Durability durability);
+  absl::StatusOr<WriteResult> DeleteMatching(const filter::Filter& filter, Durability durability);
   absl::StatusOr<WriteResult> UpdatePayloads(std::vector<PayloadWrite> payloads,
                                              Durability durability);
   absl::Status Sync();
@@ -55,6 +56,7 @@ class LiveCollection::Impl {
   absl::Status UseIndex(const std::string& kind);
   absl::Status DropIndex(const std::string& kind);
   std::vector<coarse::IndexSpec> indexes() const;
+  absl::StatusOr<Snapshot> MakeSnapshot(const std::string& folder);
   absl::Status Close();
 
   FileSystem& files_;
@@ -69,8 +71,8 @@ class LiveCollection::Impl {
   };
   using Places = std::vector<PartList::Place>;
 
-  // Before a write takes the lock: a tail that grows faster than it is sealed is sealed by those
-  // who fill it.
+  // Before a write takes the lock: the disk keeps its reserve, and a tail that grows faster than it
+  // is sealed is sealed by those who fill it.
   absl::Status AwaitRoom();
   absl::Status CheckWritable() ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
   absl::Status CheckConditions(const std::vector<PreparedPoint>& points)

@@ -5,10 +5,13 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "base/planted.h"
 #include "base/status.h"
 #include "index/collection/layout.h"
 #include "index/collection/live_impl.h"
 #include "index/collection/merge_policy.h"
+#include "index/format/section_file.h"
 
 namespace mrl::collection {
 
@@ -28,7 +31,7 @@ absl::Status LiveCollection::Impl::Build(Replacement& replacement) {
     absl::MutexLock lock(&state_mutex_);
     alone = *manifest_;
   }
-  alone.side_files = {{number, "scan", replacement.built->scan_bytes}};
+  alone.side_files = replacement.built->side_files;
   const auto open = [&]() -> absl::Status {
     MRL_ASSIGN_OR_RETURN(replacement.opened,
                          OpenSegment(files_, path_, alone, replacement.built->info, account_));
@@ -73,17 +76,20 @@ absl::Status LiveCollection::Impl::CommitReplacement(Replacement& replacement) {
   Batch batch = database_->NewBatch();
   batch.PutManifest(next->Serialize());
   for (const uint32_t segment : replacement.segments) batch.DropDeletions(segment);
-  if (replacement.epoch.has_value()) batch.DropEpochsBefore(next->tail_epoch);
+  if (replacement.epoch.has_value() && !Planted(Bug::kEpochKept)) {
+    batch.DropEpochsBefore(next->tail_epoch);
+  }
   // Rows that were removed while the segment was built are in it: they are removed here.
   std::vector<uint32_t> removed;
   if (replacement.opened != nullptr) {
     ForEachBuiltRow(replacement.inputs, [&](const BuildInput& input, uint32_t row, uint32_t to) {
-      if (input.part->IsLive(row)) return;
+      if (input.part->IsLive(row) || Planted(Bug::kDeletionLostInMerge)) return;
       batch.PutDeletion(replacement.opened->number(), to, next_sequence_ - 1);
       removed.push_back(to);
     });
   }
-  const absl::Status committed = database_->Commit(batch, /*sync=*/true);
+  const absl::Status committed =
+      database_->Commit(batch, /*sync=*/!Planted(Bug::kManifestNotSynced));
   if (!committed.ok()) {
     if (replacement.built.has_value()) {
       doubtful_segments_.push_back(replacement.built->info.number);
@@ -186,19 +192,50 @@ absl::StatusOr<bool> LiveCollection::Impl::MergeOnce() {
   if (replacement.segments.empty()) return false;
   Compactions::Run run(&compactions_);
   std::shared_ptr<const Manifest> before;
+  uint64_t bytes = 0;  // that the new segment takes, at most
   {
     absl::MutexLock lock(&state_mutex_);
     before = manifest_;
+    for (const store::SegmentInfo& info : before->segments) {
+      const auto& merged = replacement.segments;
+      const bool is_merged = std::find(merged.begin(), merged.end(), info.number) != merged.end();
+      bytes += is_merged ? info.file_bytes : 0;
+    }
     for (const uint32_t number : replacement.segments) {
       LivePart* part = parts_.FindSegment(number);
       replacement.inputs.push_back({part, part->segment(), part->Live()});
     }
   }
+  // Without room it waits for deletions or a larger disk.
+  if (!options_.disk.Check(path_, bytes).ok()) return false;
   MRL_RETURN_IF_ERROR(Build(replacement));
+  if (Planted(Bug::kFilesRemovedFirst)) RemoveSegmentFiles(*before, replacement.segments);
   MRL_RETURN_IF_ERROR(CommitReplacement(replacement));
   run.Merged(replacement.rows());
   RemoveSegmentFiles(*before, replacement.segments);
   return true;
+}
+
+absl::StatusOr<Snapshot> LiveCollection::Impl::MakeSnapshot(const std::string& folder) {
+  // Only merging removes files that a manifest named.
+  absl::MutexLock merge_lock(&merge_mutex_);
+  {
+    absl::MutexLock lock(&write_mutex_);
+    MRL_RETURN_IF_ERROR(CheckWritable());
+  }
+  if (files_.Exists(folder)) return absl::AlreadyExistsError(absl::StrCat(folder, " exists"));
+  const std::string temporary = absl::StrCat(folder, ".tmp-", format::NewUuid().substr(0, 8));
+  const auto make = [&]() -> absl::StatusOr<Snapshot> {
+    MRL_RETURN_IF_ERROR(files_.CreateDirectory(temporary));
+    MRL_RETURN_IF_ERROR(database_->Checkpoint(DatabasePath(temporary)));
+    MRL_ASSIGN_OR_RETURN(Snapshot snapshot, ListSnapshot(files_, temporary, path_, options_.env));
+    MRL_RETURN_IF_ERROR(files_.Rename(temporary, folder));
+    MRL_RETURN_IF_ERROR(files_.SyncDirectory(ParentPath(folder)));
+    return snapshot;
+  };
+  auto made = make();
+  if (!made.ok()) files_.RemoveTree(temporary).IgnoreError();
+  return made;
 }
 
 absl::Status LiveCollection::Impl::Maintain() {

@@ -9,14 +9,22 @@
 namespace mrl::collection {
 
 LivePart::LivePart(std::shared_ptr<const store::Segment> segment, Indexes indexes,
+                   std::shared_ptr<const filter::FieldIndex> fields,
                    const std::vector<std::string>& kinds)
-    : kinds_(kinds), segment_(std::move(segment)), opened_(std::move(indexes)) {
+    : kinds_(kinds),
+      segment_(std::move(segment)),
+      opened_(std::move(indexes)),
+      fields_(std::move(fields)) {
   MakeIndexes();
 }
 
 LivePart::LivePart(std::shared_ptr<store::Tail> tail, uint32_t epoch,
-                   std::vector<std::string> kinds)
-    : tail_(std::move(tail)), epoch_(epoch), kinds_(std::move(kinds)) {}
+                   std::vector<std::string> kinds, const std::vector<Field>& fields)
+    : tail_(std::move(tail)), epoch_(epoch), kinds_(std::move(kinds)) {
+  if (fields.empty()) return;
+  tail_fields_ = std::make_shared<filter::TailFields>(fields);
+  fields_ = tail_fields_;
+}
 
 void LivePart::MakeIndexes() {
   Indexes made;
@@ -70,7 +78,8 @@ void LivePart::Remove(uint32_t row) {
   live_ = nullptr;
 }
 
-void LivePart::Append(store::StoredRow row) {
+void LivePart::Append(store::StoredRow row, const filter::RowValues& values) {
+  if (tail_fields_ != nullptr) tail_fields_->Append(tail_->rows(), values);
   tail_->Append(std::move(row));
   segment_ = nullptr;
   indexes_.clear();
@@ -91,7 +100,7 @@ LivePart::Bitmap LivePart::Live() {
 funnel::View::Part LivePart::Publish() {
   segment();
   if (indexes_.empty()) MakeIndexes();
-  return {.segment = segment_, .indexes = indexes_, .allowed = Live()};
+  return {.segment = segment_, .indexes = indexes_, .allowed = Live(), .fields = fields_};
 }
 
 }  // namespace mrl::collection

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "index/filter/tail_fields.h"
 #include "index/funnel/run.h"
 #include "index/store/segment.h"
 #include "index/store/tail.h"
@@ -21,12 +22,14 @@ class LivePart {
   using Bitmap = std::shared_ptr<const std::vector<uint64_t>>;  // null = all rows
   using Indexes = std::vector<std::shared_ptr<const coarse::CoarseIndex>>;
 
-  // A segment file with its coarse indexes. `kinds`, the active one first: those that searches may
-  // ask for; one that is missing is stood in for.
+  // A segment file with its coarse indexes and its indexed fields (null where the schema has none).
+  // `kinds`, the active one first: those that searches may ask for; one that is missing is stood in
+  // for.
   LivePart(std::shared_ptr<const store::Segment> segment, Indexes indexes,
-           const std::vector<std::string>& kinds);
+           std::shared_ptr<const filter::FieldIndex> fields, const std::vector<std::string>& kinds);
   // A block of the tail.
-  LivePart(std::shared_ptr<store::Tail> tail, uint32_t epoch, std::vector<std::string> kinds);
+  LivePart(std::shared_ptr<store::Tail> tail, uint32_t epoch, std::vector<std::string> kinds,
+           const std::vector<Field>& fields);
 
   bool is_tail() const { return tail_ != nullptr; }
   uint32_t epoch() const { return epoch_; }                    // of the tail
@@ -49,7 +52,7 @@ class LivePart {
   void Remove(uint32_t row);
   // Into a block of the tail that has room().
   absl::Status Reserve(uint64_t bytes) { return tail_->Reserve(bytes); }
-  void Append(store::StoredRow row);
+  void Append(store::StoredRow row, const filter::RowValues& values);
 
   // Another index of a segment file, or another set of kinds that searches may ask for.
   void AddIndex(std::shared_ptr<const coarse::CoarseIndex> index);
@@ -68,7 +71,9 @@ class LivePart {
   std::shared_ptr<const store::Segment> segment_;  // of the tail: a view, null when it is outdated
   Indexes opened_;                                 // of a segment file
   Indexes indexes_;                                // by kinds_; of the tail as segment_
-  std::vector<uint64_t> removed_bits_;             // grows with the highest row that was removed
+  std::shared_ptr<filter::TailFields> tail_fields_;   // of the tail; null without fields
+  std::shared_ptr<const filter::FieldIndex> fields_;  // null without fields
+  std::vector<uint64_t> removed_bits_;                // grows with the highest row that was removed
   uint32_t removed_ = 0;
   Bitmap live_;  // null when all rows are live or it is outdated
 };

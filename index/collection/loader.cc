@@ -8,6 +8,8 @@
 #include "base/status.h"
 #include "index/coarse/index_spec.h"
 #include "index/collection/layout.h"
+#include "index/filter/field_file.h"
+#include "index/filter/payload_values.h"
 
 namespace mrl::collection {
 namespace {
@@ -38,8 +40,13 @@ absl::Status LoadTail(const Database& database, Loaded& loaded) {
           return absl::DataLossError(
               absl::StrCat("tail: a row of epoch ", epoch, " is there, which is sealed"));
         }
-        MRL_RETURN_IF_ERROR(loaded.parts.MakeRoom(epoch, 1, row.payload.size()));
-        loaded.parts.Append(epoch, std::move(row));
+        const auto values = filter::ReadValues(schema.fields, row.payload);
+        if (!values.ok()) {
+          return absl::DataLossError(absl::StrCat("tail: a row's ", values.status().message()));
+        }
+        MRL_RETURN_IF_ERROR(
+            loaded.parts.MakeRoom(epoch, 1, row.payload.size() + filter::MemoryBytes(*values)));
+        loaded.parts.Append(epoch, std::move(row), *values);
         return absl::OkStatus();
       });
 }
@@ -69,18 +76,28 @@ absl::StatusOr<std::unique_ptr<LivePart>> OpenSegment(FileSystem& files, const s
       const auto segment,
       store::Segment::Open(files, SegmentPath(path, info.number), info, manifest.schema, account));
   LivePart::Indexes indexes;
+  std::shared_ptr<const filter::FieldIndex> fields;
   for (const Manifest::SideFile& file : manifest.side_files) {
     if (file.segment != info.number) continue;
-    MRL_ASSIGN_OR_RETURN(
-        auto index, coarse::OpenIndex(files, SideFilePath(path, info.number, file.kind), file.kind,
-                                      segment, account));
+    const std::string side_path = SideFilePath(path, info.number, file.kind);
+    if (file.kind == kFilterKind) {
+      MRL_ASSIGN_OR_RETURN(fields, filter::OpenFieldFile(files, side_path, *segment, account));
+      continue;
+    }
+    MRL_ASSIGN_OR_RETURN(auto index,
+                         coarse::OpenIndex(files, side_path, file.kind, segment, account));
     indexes.push_back(std::move(index));
   }
   if (indexes.empty()) {
     return absl::DataLossError(
         absl::StrCat(path, ": manifest: segment ", info.number, " has no coarse index"));
   }
-  return std::make_unique<LivePart>(segment, std::move(indexes), manifest.kinds());
+  if (fields == nullptr && !manifest.schema.fields.empty()) {
+    return absl::DataLossError(
+        absl::StrCat(path, ": manifest: segment ", info.number, " has no filter index"));
+  }
+  return std::make_unique<LivePart>(segment, std::move(indexes), std::move(fields),
+                                    manifest.kinds());
 }
 
 absl::StatusOr<Loaded> Load(FileSystem& files, const std::string& path, const Database& database,

@@ -1,5 +1,7 @@
 #include "index/collection/log_sync.h"
 
+#include "base/planted.h"
+
 namespace mrl::collection {
 
 uint64_t LogSync::Note() {
@@ -17,7 +19,7 @@ absl::Status LogSync::WaitFor(uint64_t number) {
     running_ = true;
     const uint64_t covers = noted_;
     mutex_.Unlock();
-    const absl::Status synced = database_.Sync();
+    const absl::Status synced = Planted(Bug::kLogNotSynced) ? absl::OkStatus() : database_.Sync();
     mutex_.Lock();
     running_ = false;
     if (synced.ok()) {

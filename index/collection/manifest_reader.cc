@@ -30,9 +30,9 @@ absl::Status CheckManifest(const Manifest& manifest) {
     sequence = segment.end_sequence();
   }
   for (const Manifest::SideFile& file : manifest.side_files) {
-    if (!coarse::FileKindOf(file.kind).has_value()) {
+    if (file.kind != kFilterKind && !coarse::FileKindOf(file.kind).has_value()) {
       return absl::FailedPreconditionError(
-          absl::StrCat("the coarse kind '", file.kind, "' is not known to this program"));
+          absl::StrCat("the kind of side file '", file.kind, "' is not known to this program"));
     }
   }
   for (const coarse::IndexSpec& index : manifest.indexes) {
@@ -91,7 +91,9 @@ std::vector<std::string> Manifest::kinds() const {
   const auto add = [&](const std::string& kind) {
     if (std::find(kinds.begin(), kinds.end(), kind) == kinds.end()) kinds.push_back(kind);
   };
-  for (const SideFile& file : side_files) add(file.kind);
+  for (const SideFile& file : side_files) {
+    if (file.kind != kFilterKind) add(file.kind);
+  }
   for (const coarse::IndexSpec& index : indexes) add(index.kind);
   return kinds;
 }
@@ -104,8 +106,9 @@ uint64_t Manifest::rows() const {
 
 std::string Manifest::Serialize() const {
   disk::Manifest message;
-  message.set_format_version(next_segment == 0 ? format::kBuiltManifestVersion
-                                               : format::kManifestVersion);
+  message.set_format_version(!schema.fields.empty() ? format::kManifestVersion
+                             : next_segment != 0    ? format::kLiveManifestVersion
+                                                    : format::kBuiltManifestVersion);
   message.set_uuid(uuid);
   message.set_generation(generation);
   message.set_created_unix_s(created_unix_s);

@@ -13,6 +13,9 @@
 
 namespace mrl::collection {
 
+// The kind of side files that hold indexed fields; the others are coarse indexes.
+inline constexpr char kFilterKind[] = "filter";
+
 struct Manifest {
   struct SideFile {
     uint32_t segment = 0;
@@ -31,7 +34,7 @@ struct Manifest {
   uint32_t next_segment = 0;               // 0 = never written to since it was built
 
   uint64_t rows() const;
-  // Kinds that have side files or will have, the active one first.
+  // Coarse kinds that have side files or will have, the active one first.
   std::vector<std::string> kinds() const;
   std::string Serialize() const;
   // DATA_LOSS for bytes that Serialize does not make.

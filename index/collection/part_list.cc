@@ -64,17 +64,17 @@ absl::Status PartList::MakeRoom(uint32_t epoch, uint64_t rows, uint64_t bytes) {
         std::clamp(std::max(EpochRows(epoch), rows - room), kBlockRowsMin, rows_max);
     MRL_ASSIGN_OR_RETURN(std::shared_ptr<store::Tail> tail,
                          store::Tail::Create(schema_, static_cast<uint32_t>(wanted), account_));
-    parts_.push_back(std::make_unique<LivePart>(std::move(tail), epoch, kinds_));
+    parts_.push_back(std::make_unique<LivePart>(std::move(tail), epoch, kinds_, schema_.fields));
     room += wanted;
   }
   if (bytes == 0) return absl::OkStatus();
   return parts_.back()->Reserve(bytes);
 }
 
-void PartList::Append(uint32_t epoch, store::StoredRow row) {
+void PartList::Append(uint32_t epoch, store::StoredRow row, const filter::RowValues& values) {
   for (const auto& part : parts_) {
     if (part->is_tail() && part->epoch() == epoch && part->room() > 0) {
-      part->Append(std::move(row));
+      part->Append(std::move(row), values);
       return;
     }
   }

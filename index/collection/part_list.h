@@ -36,12 +36,12 @@ class PartList {
   // Rows of an epoch of the tail, deleted ones too.
   uint64_t EpochRows(uint32_t epoch) const;
 
-  // Makes sure that `rows` rows with `bytes` of payloads and long ids can be appended to `epoch`,
-  // which is the newest. RESOURCE_EXHAUSTED when the account refuses; nothing has changed then that
-  // a search could see.
+  // Makes sure that `rows` rows with `bytes` of payloads, long ids and indexed fields can be
+  // appended to `epoch`, which is the newest. RESOURCE_EXHAUSTED when the account refuses; nothing
+  // has changed then that a search could see.
   absl::Status MakeRoom(uint32_t epoch, uint64_t rows, uint64_t bytes);
   // Into the first block of `epoch` that has room; MakeRoom said that there is one.
-  void Append(uint32_t epoch, store::StoredRow row);
+  void Append(uint32_t epoch, store::StoredRow row, const filter::RowValues& values);
 
   // Adds a segment behind all others.
   void AddSegment(std::unique_ptr<LivePart> segment);

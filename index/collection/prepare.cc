@@ -41,6 +41,7 @@ absl::StatusOr<PreparedPoint> PrepareOne(const Schema& schema, PointWrite point)
     return absl::InvalidArgumentError(store::Describe(problem, schema, row.vector.data()));
   }
   store::RoundToStorage(schema, row.vector.data());
+  MRL_ASSIGN_OR_RETURN(prepared.values, filter::ReadValues(schema.fields, row.payload));
   prepared.bytes = store::EncodeRow(schema, row);
   return prepared;
 }

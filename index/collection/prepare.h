@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "index/collection/live_collection.h"
+#include "index/filter/payload_values.h"
 #include "index/store/stored_row.h"
 
 namespace mrl::collection {
@@ -14,6 +15,7 @@ namespace mrl::collection {
 struct PreparedPoint {
   store::StoredRow row;  // but for the sequence
   std::string bytes;     // store::EncodeRow of it
+  filter::RowValues values;
   PointWrite::Condition condition = PointWrite::Condition::kNone;
   uint64_t sequence = 0;  // kIfSequence
 };

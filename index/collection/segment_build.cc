@@ -7,6 +7,8 @@
 #include "index/coarse/coarse.h"
 #include "index/coarse/exact_scan.h"
 #include "index/collection/layout.h"
+#include "index/filter/field_file.h"
+#include "index/filter/payload_values.h"
 
 namespace mrl::collection {
 namespace {
@@ -20,14 +22,18 @@ const uint64_t* BitsOf(const BuildInput& input) {
 // Gathers rows into chunks for the two writers.
 class RowCopier {
  public:
-  RowCopier(const Schema& schema, store::SegmentWriter& rows, coarse::ScanWriter& codes)
-      : schema_(schema), rows_(rows), codes_(codes) {}
+  RowCopier(const Schema& schema, store::SegmentWriter& rows, coarse::ScanWriter& codes,
+            filter::FieldFileWriter& fields)
+      : schema_(schema), rows_(rows), codes_(codes), fields_(fields) {}
 
   absl::Status Add(const store::Segment& segment, uint32_t row) {
     vectors_.resize(vectors_.size() + schema_.dim);
     segment.Prefix(row, schema_.levels() - 1, vectors_.data() + vectors_.size() - schema_.dim);
     ids_.push_back(segment.Id(row));
     MRL_ASSIGN_OR_RETURN(std::string payload, segment.Payload(row));
+    MRL_ASSIGN_OR_RETURN(const filter::RowValues values,
+                         filter::ReadValues(schema_.fields, payload));
+    fields_.Append(values);
     payloads_.push_back(std::move(payload));
     sequences_.push_back(segment.Sequence(row));
     if (const float* moments = segment.MeanDeviation(row)) {
@@ -53,6 +59,7 @@ class RowCopier {
   const Schema& schema_;
   store::SegmentWriter& rows_;
   coarse::ScanWriter& codes_;
+  filter::FieldFileWriter& fields_;
   std::vector<float> vectors_;
   std::vector<PointId> ids_;
   std::vector<std::string> payloads_;
@@ -68,6 +75,20 @@ absl::Status CopyRows(absl::Span<const BuildInput> inputs, RowCopier& copier) {
     }
   }
   return copier.Flush();
+}
+
+absl::Status FinishSideFiles(FileSystem& files, const std::string& path, coarse::ScanWriter& scan,
+                             filter::FieldFileWriter& fields, const Schema& schema,
+                             BuiltSegment* built) {
+  const uint32_t number = built->info.number;
+  MRL_RETURN_IF_ERROR(scan.Finish(built->info));
+  MRL_ASSIGN_OR_RETURN(const auto file, files.Open(SideFilePath(path, number, "scan")));
+  built->side_files.push_back({number, "scan", file->size()});
+  if (schema.fields.empty()) return absl::OkStatus();
+  MRL_ASSIGN_OR_RETURN(const uint64_t filter_bytes,
+                       fields.Finish(files, SideFilePath(path, number, kFilterKind), built->info));
+  built->side_files.push_back({number, kFilterKind, filter_bytes});
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -100,22 +121,18 @@ absl::StatusOr<std::optional<BuiltSegment>> BuildSegment(FileSystem& files, cons
                                                files, SegmentPath(path, number), schema, options));
   MRL_ASSIGN_OR_RETURN(const auto scan,
                        coarse::ScanWriter::Create(files, scan_path, schema, options.rows_max));
-  RowCopier copier(schema, *segment, *scan);
+  filter::FieldFileWriter fields(schema);
+  RowCopier copier(schema, *segment, *scan, fields);
   MRL_RETURN_IF_ERROR(CopyRows(inputs, copier));
   BuiltSegment built;
   MRL_ASSIGN_OR_RETURN(built.info, segment->Finish());
-  const absl::Status scanned = scan->Finish(built.info);
-  absl::StatusOr<std::unique_ptr<ReadableFile>> file = absl::UnknownError("not opened");
-  if (scanned.ok()) {
-    file = files.Open(scan_path);
-  } else {
-    file = scanned;
+  const absl::Status finished = FinishSideFiles(files, path, *scan, fields, schema, &built);
+  if (!finished.ok()) {
+    // What is left is unnamed: it is swept at the next open, if not now.
+    files.Remove(SegmentPath(path, number)).IgnoreError();
+    files.Remove(scan_path).IgnoreError();
+    return finished;
   }
-  if (!file.ok()) {
-    files.Remove(SegmentPath(path, number)).IgnoreError();  // unnamed: swept at the next open
-    return file.status();
-  }
-  built.scan_bytes = (*file)->size();
   return std::optional<BuiltSegment>(std::move(built));
 }
 

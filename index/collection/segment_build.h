@@ -12,6 +12,7 @@
 #include "absl/types/span.h"
 #include "base/file.h"
 #include "index/collection/live_part.h"
+#include "index/collection/manifest_reader.h"
 #include "index/schema/schema.h"
 #include "index/store/segment.h"
 
@@ -27,11 +28,12 @@ struct BuildInput {
 
 struct BuiltSegment {
   store::SegmentInfo info;
-  uint64_t scan_bytes = 0;
+  std::vector<Manifest::SideFile> side_files;
 };
 
-// Writes NNNNNN.seg and NNNNNN.scan.idx for `number` into the collection at `path`, synced and
-// renamed; nothing when no row is live. Inputs are in order of sequences.
+// Writes NNNNNN.seg, NNNNNN.scan.idx and, with fields, NNNNNN.filter.idx for `number` into the
+// collection at `path`, synced and renamed; nothing when no row is live. Inputs are in order of
+// sequences.
 absl::StatusOr<std::optional<BuiltSegment>> BuildSegment(FileSystem& files, const std::string& path,
                                                          const Schema& schema, uint32_t number,
                                                          absl::Span<const BuildInput> inputs);

@@ -85,8 +85,10 @@ absl::Status CheckPages(FileSystem& files, const std::string& path, const Progre
         checker.Check(SegmentPath(path, info.number), format::FileKind::kSegment, info.file_bytes));
   }
   for (const Manifest::SideFile& file : manifest.side_files) {
-    MRL_RETURN_IF_ERROR(checker.Check(SideFilePath(path, file.segment, file.kind),
-                                      *coarse::FileKindOf(file.kind), file.file_bytes));
+    const auto kind = file.kind == kFilterKind ? format::FileKind::kFilter
+                                               : *coarse::FileKindOf(file.kind);
+    MRL_RETURN_IF_ERROR(
+        checker.Check(SideFilePath(path, file.segment, file.kind), kind, file.file_bytes));
   }
   return absl::OkStatus();
 }

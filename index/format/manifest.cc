@@ -19,6 +19,11 @@ disk::Schema ToDisk(const Schema& schema) {
     entry->set_dims(code.dims);
     entry->set_bits(code.bits);
   }
+  for (const Field& field : schema.fields) {
+    disk::Field* entry = message.add_fields();
+    entry->set_name(field.name);
+    entry->set_type(static_cast<uint32_t>(field.type));
+  }
   return message;
 }
 
@@ -30,6 +35,9 @@ absl::StatusOr<Schema> FromDisk(const disk::Schema& message) {
   schema.storage = static_cast<StorageType>(message.storage());
   schema.transform = static_cast<Transform>(message.transform());
   for (const disk::Code& code : message.codes()) schema.codes.push_back({code.dims(), code.bits()});
+  for (const disk::Field& field : message.fields()) {
+    schema.fields.push_back({field.name(), static_cast<FieldType>(field.type())});
+  }
   const absl::Status valid = schema.Validate();
   if (!valid.ok()) return absl::DataLossError(absl::StrCat("manifest: ", valid.message()));
   return schema;

@@ -11,15 +11,18 @@
 
 namespace mrl::format {
 
-// 1 is what a bulk build writes; 2 may have deletions, a tail, and segments that leave numbers out.
+// 1 is what a bulk build writes; 2 may have deletions, a tail, and segments that leave numbers out;
+// 3 has fields, and a side file of kind `filter` beside each segment.
 inline constexpr uint32_t kBuiltManifestVersion = 1;
-inline constexpr uint32_t kManifestVersion = 2;
+inline constexpr uint32_t kLiveManifestVersion = 2;
+inline constexpr uint32_t kManifestVersion = 3;
 
 disk::Schema ToDisk(const Schema& schema);
 // DATA_LOSS when the message is not a valid schema.
 absl::StatusOr<Schema> FromDisk(const disk::Schema& message);
 
-// Binds files to a schema: a checksum of its text forms.
+// Binds files to a schema: a checksum of its text forms. Fields are left out: rows and codes do not
+// depend on them.
 uint64_t SchemaHash(const Schema& schema);
 
 // DATA_LOSS when the bytes are no manifest; FAILED_PRECONDITION for a newer version.

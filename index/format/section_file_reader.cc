@@ -22,6 +22,8 @@ absl::string_view KindName(uint32_t kind) {
       return "FAISS index";
     case FileKind::kIvfScan:
       return "lists of codes";
+    case FileKind::kFilter:
+      return "filter index";
   }
   return "unknown";
 }

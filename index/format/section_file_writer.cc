@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/checksum.h"
+#include "base/planted.h"
 #include "base/status.h"
 #include "index/format/section_file.h"
 #include "index/format/wire.h"
@@ -165,7 +166,7 @@ absl::StatusOr<uint64_t> SectionFileWriter::Finish(const FileHeader& header) {
                             &bytes[HeaderLayout::kChecksumAt]);
   MRL_RETURN_IF_ERROR(file_->WriteAt(end, table));
   MRL_RETURN_IF_ERROR(file_->WriteAt(0, bytes));
-  MRL_RETURN_IF_ERROR(file_->Sync());
+  if (!Planted(Bug::kRenameBeforeSync)) MRL_RETURN_IF_ERROR(file_->Sync());
   MRL_RETURN_IF_ERROR(file_->Close());
   MRL_RETURN_IF_ERROR(files_.Rename(temporary_path_, path_));
   file_.reset();

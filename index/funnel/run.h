@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "index/coarse/coarse.h"
+#include "index/filter/field_index.h"
 #include "index/funnel/plan.h"
 #include "index/store/segment.h"
 
@@ -23,6 +24,8 @@ struct View {
     std::vector<std::shared_ptr<const coarse::CoarseIndex>> indexes;  // the active one first
     // Bitmap over rows: the others are deleted, and nobody finds them. Null = all rows take part.
     std::shared_ptr<const std::vector<uint64_t>> allowed = nullptr;
+    // Of the schema's fields; null when it has none.
+    std::shared_ptr<const filter::FieldIndex> fields = nullptr;
 
     const uint64_t* allowed_data() const { return allowed == nullptr ? nullptr : allowed->data(); }
     uint64_t rows() const;  // that take part
@@ -62,7 +65,7 @@ struct StageTrace {
 // at.
 struct WhyNot {
   PointId id;
-  bool found = false;  // the id is in the collection
+  bool found = false;  // the id is in the collection, and a filter lets it through
   struct AtStage {
     int64_t rank = -1;  // among the stage's kept candidates; -1 = not among them
     float score = 0;    // its score at that stage's prefix, computed in any case

@@ -123,6 +123,7 @@ void TakeResult(uint32_t part, const coarse::Result& result, Tiled& tiled) {
 
 void RunCoarse(const View& view, const Plan& plan, absl::Span<Tiled> tile) {
   for (uint32_t part = 0; part < view.parts.size(); ++part) {
+    if (view.parts[part].rows() == 0) continue;  // nothing there that matches a filter
     const absl::StatusOr<const coarse::CoarseIndex*> index = IndexOf(view.parts[part], plan.kind);
     std::vector<Tiled*> running;
     std::vector<coarse::Request> requests;
@@ -149,6 +150,8 @@ void RunExact(const View& view, const Plan& plan, absl::Span<Tiled> tile) {
   const auto level = static_cast<size_t>(view.schema.LevelOf(stage.dims));
   for (uint32_t part = 0; part < view.parts.size(); ++part) {
     const View::Part& searched = view.parts[part];
+    const uint64_t searched_rows = searched.rows();
+    if (searched_rows == 0) continue;
     std::vector<Tiled*> running;
     std::vector<coarse::ExactRequest> requests;
     for (Tiled& tiled : tile) {
@@ -166,8 +169,8 @@ void RunExact(const View& view, const Plan& plan, absl::Span<Tiled> tile) {
       Tiled& tiled = *running[i];
       tiled.status = results[i].status();
       if (!tiled.status.ok()) continue;
-      tiled.trace->candidates_in += searched.rows();
-      tiled.trace->bytes += searched.rows() * tiled.search->scorers[part].RowBytes(0, level);
+      tiled.trace->candidates_in += searched_rows;
+      tiled.trace->bytes += searched_rows * tiled.search->scorers[part].RowBytes(0, level);
       for (const coarse::KeyedRow& row : *results[i]) {
         const Location at = {part, row.row};
         if (!IsLeftOut(*tiled.search, at)) tiled.candidates.push_back({.at = at, .key = row.key});

@@ -148,7 +148,8 @@ absl::Status Schema::Validate() const {
   if (!Known(kStorageTypes, storage)) return absl::InvalidArgumentError("unknown storage type");
   if (!Known(kTransforms, transform)) return absl::InvalidArgumentError("unknown transform");
   MRL_RETURN_IF_ERROR(ValidateLadder(*this));
-  return ValidateCodes(*this);
+  MRL_RETURN_IF_ERROR(ValidateCodes(*this));
+  return ValidateFields(fields);
 }
 
 std::vector<uint32_t> DefaultLadder(uint32_t dim) {

@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "index/schema/field.h"
 
 namespace mrl {
 
@@ -55,7 +56,8 @@ struct Schema {
   Metric metric = Metric::kCosine;
   StorageType storage = StorageType::kF32;
   Transform transform = Transform::kNone;
-  std::vector<Code> codes;  // increasing by (dims, bits); dims on the ladder; none serves another
+  std::vector<Code> codes;    // increasing by (dims, bits); dims on the ladder; none serves another
+  std::vector<Field> fields;  // of payloads, that searches can filter on
 
   size_t levels() const { return ladder.size(); }
   // First dimension and number of dimensions of level `level` (0-based).

@@ -32,6 +32,13 @@ constexpr Method kMethods[] = {
     {"Search", "/mrl.v1.SearchService/Search", Role::kRead, true},
     {"GetConfig", "/mrl.v1.ServerService/GetConfig", Role::kAdmin, false},
     {"GetServerInfo", "/mrl.v1.ServerService/GetServerInfo", Role::kRead, false},
+    {"CreateSnapshot", "/mrl.v1.SnapshotService/CreateSnapshot", Role::kAdmin, true},
+    {"DeleteSnapshot", "/mrl.v1.SnapshotService/DeleteSnapshot", Role::kAdmin, true},
+    {"DownloadSnapshot", "/mrl.v1.SnapshotService/DownloadSnapshot", Role::kAdmin, true},
+    {"GetSnapshot", "/mrl.v1.SnapshotService/GetSnapshot", Role::kAdmin, true},
+    {"ListSnapshots", "/mrl.v1.SnapshotService/ListSnapshots", Role::kAdmin, true},
+    {"RestoreSnapshot", "/mrl.v1.SnapshotService/RestoreSnapshot", Role::kAdmin, true},
+    {"UploadSnapshot", "/mrl.v1.SnapshotService/UploadSnapshot", Role::kAdmin, true},
 };
 
 }  // namespace

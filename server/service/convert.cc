@@ -130,6 +130,14 @@ absl::StatusOr<funnel::Plan> MakePlan(const collection::Collection& collection,
                                       const v1::SearchOptions& options, uint32_t query_dims) {
   funnel::PlanInput input = collection.plan_input();
   if (options.has_k()) input.k = options.k();
+  if (options.offset() > 0) {
+    if (input.k + uint64_t{options.offset()} > funnel::Limits::kKMax) {
+      return InvalidField("options.offset",
+                          absl::StrCat("k + offset is ", input.k + uint64_t{options.offset()},
+                                       "; the limit is ", funnel::Limits::kKMax));
+    }
+    input.k += options.offset();
+  }
   input.query_dims = query_dims;
   input.exact = options.has_exact() && options.exact();
   MRL_ASSIGN_OR_RETURN(input.funnel, ChosenFunnel(options));
@@ -156,6 +164,9 @@ absl::StatusOr<Schema> FromProto(const v1::CreateCollectionRequest& request) {
   if (schema.codes.empty() && !request.no_codes()) {
     schema.codes = DefaultCodes(schema.ladder, schema.metric);
   }
+  for (const v1::Field& field : request.fields()) {
+    schema.fields.push_back({field.name(), static_cast<FieldType>(field.type())});
+  }
   MRL_RETURN_IF_ERROR(schema.Validate());
   return schema;
 }
@@ -170,6 +181,11 @@ void ToProto(const Schema& schema, v1::Collection* out) {
     v1::Code* added = out->add_codes();
     added->set_dims(code.dims);
     added->set_bits(code.bits);
+  }
+  for (const Field& field : schema.fields) {
+    v1::Field* added = out->add_fields();
+    added->set_name(field.name);
+    added->set_type(static_cast<v1::FieldType>(field.type));
   }
 }
 

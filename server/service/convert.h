@@ -2,15 +2,19 @@
 // field, the value and the limit.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "base/status.h"
 #include "index/collection/collection.h"
+#include "index/filter/filter.h"
 #include "index/funnel/plan.h"
 #include "index/funnel/run.h"
 #include "mrl/v1/collection.pb.h"
+#include "mrl/v1/filter.pb.h"
 #include "mrl/v1/search.pb.h"
 #include "server/registry.h"
 
@@ -32,6 +36,22 @@ absl::Status CheckQueryDims(const std::string& collection, const Schema& schema,
 // The plan for queries of `query_dims` dimensions.
 absl::StatusOr<funnel::Plan> MakePlan(const collection::Collection& collection,
                                       const v1::SearchOptions& options, uint32_t query_dims);
+
+// A filter of a request, in one of its two forms, held against `schema`.
+absl::StatusOr<filter::Filter> ReadFilter(const std::string& text, const Schema& schema);
+absl::StatusOr<filter::Filter> ReadFilter(const v1::Filter& tree, const Schema& schema);
+// Of a message that may have either form; nothing when it has none.
+template <typename Message>
+absl::StatusOr<std::optional<filter::Filter>> FilterOf(const Message& message,
+                                                       const Schema& schema) {
+  std::optional<filter::Filter> filter;
+  if (message.has_filter()) {
+    MRL_ASSIGN_OR_RETURN(filter, ReadFilter(message.filter(), schema));
+  } else if (message.has_filter_tree()) {
+    MRL_ASSIGN_OR_RETURN(filter, ReadFilter(message.filter_tree(), schema));
+  }
+  return filter;
+}
 
 // The schema that a request asks for, with its defaults; validated.
 absl::StatusOr<Schema> FromProto(const v1::CreateCollectionRequest& request);

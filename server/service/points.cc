@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "index/coarse/exact_scan.h"
+#include "index/funnel/filtered.h"
 #include "server/limits.h"
 #include "server/rpc/error.h"
 #include "server/service/convert.h"
@@ -26,6 +27,7 @@ using collection::PointWrite;
 // Room for the fields around the points of a reply, and for each point's own.
 constexpr uint64_t kReplyRoom = 4096;
 constexpr uint64_t kPointRoom = 32;
+constexpr size_t kSampleIds = 10;  // of what a deletion would delete
 
 absl::StatusOr<Durability> ReadDurability(v1::Durability durability) {
   switch (durability) {
@@ -143,6 +145,40 @@ absl::Status WriteEach(collection::LiveCollection& live, std::vector<PointWrite>
   return durability == Durability::kSync ? live.Sync() : absl::OkStatus();
 }
 
+// Calls `visit(segment, row)` for the rows of a view behind the sequence `after`, in order, until
+// it says false.
+template <typename Visit>
+absl::Status ForEachRow(const funnel::View& view, uint64_t after, const Visit& visit) {
+  for (const funnel::View::Part& part : view.parts) {
+    for (uint32_t row = part.segment->RowAfter(after); row < part.segment->rows(); ++row) {
+      if (!coarse::IsAllowed(part.allowed_data(), row)) continue;
+      MRL_ASSIGN_OR_RETURN(const bool goes_on, visit(*part.segment, row));
+      if (!goes_on) return absl::OkStatus();
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status DeleteMatching(collection::LiveCollection& live, const collection::Collection& version,
+                            const filter::Filter& filter, bool validate_only, Durability durability,
+                            v1::DeletePointsResponse* response) {
+  if (!validate_only) {
+    MRL_ASSIGN_OR_RETURN(const collection::WriteResult deleted,
+                         live.DeleteMatching(filter, durability));
+    response->set_sequence(deleted.sequence);
+    response->set_points(static_cast<uint32_t>(deleted.rows));
+    return absl::OkStatus();
+  }
+  const funnel::View matching = funnel::Narrow(version.view(), filter);
+  response->set_sequence(version.sequence());
+  response->set_points(static_cast<uint32_t>(matching.rows()));
+  return ForEachRow(matching, 0,
+                    [&](const store::Segment& segment, uint32_t row) -> absl::StatusOr<bool> {
+                      ToProto(segment.Id(row), response->add_sample());
+                      return static_cast<size_t>(response->sample_size()) < kSampleIds;
+                    });
+}
+
 }  // namespace
 
 absl::Status CheckSequence(const collection::Collection& collection, const std::string& name,
@@ -176,17 +212,26 @@ absl::Status Upsert(const Registry& registry, const v1::UpsertPointsRequest& req
 absl::Status Delete(const Registry& registry, const v1::DeletePointsRequest& request,
                     v1::DeletePointsResponse* response) {
   MRL_ASSIGN_OR_RETURN(const auto live, registry.FindLive(request.collection()));
-  MRL_RETURN_IF_ERROR(CheckCount(request.ids_size(), "ids"));
   MRL_ASSIGN_OR_RETURN(const Durability durability, ReadDurability(request.durability()));
+  const auto version = live->Read();
+  MRL_ASSIGN_OR_RETURN(const auto filter, FilterOf(request, version->schema()));
+  if (filter.has_value()) {
+    if (request.ids_size() > 0) {
+      return InvalidField("ids", "ids and a filter were both given; a call takes one of them");
+    }
+    return DeleteMatching(*live, *version, *filter, request.validate_only(), durability, response);
+  }
+  MRL_RETURN_IF_ERROR(CheckCount(request.ids_size(), "ids"));
   MRL_ASSIGN_OR_RETURN(std::vector<PointId> ids, IdsFrom(request.ids(), "ids"));
   if (request.validate_only()) {
     std::sort(ids.begin(), ids.end());
     ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
-    const auto version = live->Read();
-    const auto there = std::count_if(ids.begin(), ids.end(), [&](const PointId& id) {
-      return funnel::Find(version->view(), id).has_value();
-    });
-    response->set_points(static_cast<uint32_t>(there));
+    std::erase_if(
+        ids, [&](const PointId& id) { return !funnel::Find(version->view(), id).has_value(); });
+    for (size_t i = 0; i < std::min(ids.size(), kSampleIds); ++i) {
+      ToProto(ids[i], response->add_sample());
+    }
+    response->set_points(static_cast<uint32_t>(ids.size()));
     response->set_sequence(version->sequence());
     return absl::OkStatus();
   }
@@ -289,30 +334,33 @@ absl::Status ListPage(const Registry& registry, const v1::ListPointsRequest& req
     return InvalidField("page_token", absl::StrCat("page_token '", request.page_token(),
                                                    "' is none that this server gave"));
   }
+  MRL_ASSIGN_OR_RETURN(const auto filter, FilterOf(request, collection->schema()));
+  const funnel::View view =
+      filter ? funnel::Narrow(collection->view(), *filter) : collection->view();
   uint64_t bytes = kReplyRoom;
-  for (const funnel::View::Part& part : collection->view().parts) {
-    for (uint32_t row = part.segment->RowAfter(after); row < part.segment->rows(); ++row) {
-      if (!coarse::IsAllowed(part.allowed_data(), row)) continue;
-      v1::Point point;
-      MRL_RETURN_IF_ERROR(
-          Fill(*part.segment, row, request.with_vector(), request.with_payload(), &point));
-      bytes += point.ByteSizeLong() + kPointRoom;
-      const auto count = static_cast<uint64_t>(response->points_size());
-      if (count == size || (count > 0 && bytes > Limits::kReplyBytes)) {
-        response->set_next_page_token(absl::WebSafeBase64Escape(
-            absl::StrCat(response->points(response->points_size() - 1).sequence())));
-        return absl::OkStatus();
-      }
-      *response->add_points() = std::move(point);
-    }
-  }
-  return absl::OkStatus();
+  return ForEachRow(
+      view, after, [&](const store::Segment& segment, uint32_t row) -> absl::StatusOr<bool> {
+        v1::Point point;
+        MRL_RETURN_IF_ERROR(
+            Fill(segment, row, request.with_vector(), request.with_payload(), &point));
+        bytes += point.ByteSizeLong() + kPointRoom;
+        const auto count = static_cast<uint64_t>(response->points_size());
+        if (count == size || (count > 0 && bytes > Limits::kReplyBytes)) {
+          response->set_next_page_token(absl::WebSafeBase64Escape(
+              absl::StrCat(response->points(response->points_size() - 1).sequence())));
+          return false;
+        }
+        *response->add_points() = std::move(point);
+        return true;
+      });
 }
 
 absl::Status Count(const Registry& registry, const v1::CountPointsRequest& request,
                    v1::CountPointsResponse* response) {
   MRL_ASSIGN_OR_RETURN(const auto collection, registry.Find(request.collection()));
-  response->set_points(collection->rows());
+  MRL_ASSIGN_OR_RETURN(const auto filter, FilterOf(request, collection->schema()));
+  response->set_points(filter ? funnel::Narrow(collection->view(), *filter).rows()
+                              : collection->rows());
   response->set_sequence(collection->sequence());
   return absl::OkStatus();
 }

@@ -9,8 +9,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "index/funnel/filtered.h"
 #include "server/limits.h"
 #include "server/service/convert.h"
+#include "server/service/grouping.h"
 #include "server/service/points.h"
 
 namespace mrl::server {
@@ -24,6 +26,10 @@ class HitWriter {
   HitWriter(const Collection& collection, const v1::SearchOptions& options)
       : collection_(collection), options_(options) {}
 
+  // The hits behind the offset.
+  absl::Span<const funnel::Hit> Page(const std::vector<funnel::Hit>& hits) const {
+    return absl::MakeConstSpan(hits).subspan(std::min<size_t>(options_.offset(), hits.size()));
+  }
   // Whether a hit is near enough for the caller's threshold.
   bool Wanted(const funnel::Hit& hit) const {
     if (!options_.has_score_threshold()) return true;
@@ -94,11 +100,30 @@ absl::StatusOr<Query> ReadQuery(const Collection& collection, const v1::SearchRe
   return query;
 }
 
+// What a filter leaves of a collection.
+struct Narrowed {
+  funnel::View view;
+  uint64_t rows = 0;
+};
+
+// Fits `*plan` to what is left.
+absl::StatusOr<std::optional<Narrowed>> Narrow(const Collection& collection,
+                                               const v1::SearchOptions& options,
+                                               funnel::Plan* plan) {
+  MRL_ASSIGN_OR_RETURN(const auto filter, FilterOf(options, collection.schema()));
+  if (!filter.has_value()) return std::optional<Narrowed>();
+  Narrowed narrowed{.view = funnel::Narrow(collection.view(), *filter)};
+  narrowed.rows = narrowed.view.rows();
+  *plan = funnel::NarrowPlan(*plan, collection.schema(), narrowed.rows, collection.rows());
+  return std::optional<Narrowed>(std::move(narrowed));
+}
+
 class BatchSource final : public ChunkSource<v1::BatchSearchResponse> {
  public:
-  BatchSource(std::shared_ptr<const Collection> collection, funnel::Plan plan, size_t dims,
-              const v1::BatchSearchRequest& request)
+  BatchSource(std::shared_ptr<const Collection> collection, std::optional<Narrowed> narrowed,
+              funnel::Plan plan, size_t dims, const v1::BatchSearchRequest& request)
       : collection_(std::move(collection)),
+        narrowed_(std::move(narrowed)),
         plan_(std::move(plan)),
         dims_(dims),
         request_(request),
@@ -127,7 +152,7 @@ class BatchSource final : public ChunkSource<v1::BatchSearchResponse> {
       queries.push_back({vectors_[row - row_], {.stopped = [&call] { return call.stopped(); }}});
     }
     tile_begin_ = row_;
-    tile_ = funnel::RunTile(collection_->view(), plan_, queries);
+    tile_ = funnel::RunTile(narrowed_ ? narrowed_->view : collection_->view(), plan_, queries);
     micros_ = std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begin)
                   .count() /
               static_cast<double>(rows);
@@ -142,12 +167,13 @@ class BatchSource final : public ChunkSource<v1::BatchSearchResponse> {
     }
     output_ = *std::move(output);
     call.Report(output_.trace, plan_);
-    next_hit_ = 0;
+    next_hit_ = std::min<size_t>(request_.options().offset(), output_.hits.size());
     searched_ = true;
     stats_.Clear();
     ToProto(output_.trace, plan_, *collection_, &stats_);
     stats_.set_queue_micros(call.queue_micros());
     stats_.set_total_micros(micros_);
+    if (narrowed_) stats_.set_rows_matched(narrowed_->rows);
     return absl::OkStatus();
   }
 
@@ -175,6 +201,7 @@ class BatchSource final : public ChunkSource<v1::BatchSearchResponse> {
   }
 
   const std::shared_ptr<const Collection> collection_;
+  const std::optional<Narrowed> narrowed_;  // with a filter
   const funnel::Plan plan_;
   const size_t dims_;
   const v1::BatchSearchRequest& request_;
@@ -195,16 +222,23 @@ struct Asked {
   std::shared_ptr<const Collection> collection;
   Query query;
   funnel::Plan plan;
+  std::optional<Narrowed> narrowed;  // with a filter
+
+  const funnel::View& view() const { return narrowed ? narrowed->view : collection->view(); }
 };
 
 absl::StatusOr<Asked> Ask(const Registry& registry, const v1::SearchRequest& request) {
   Asked asked;
+  if (request.options().group_by().empty() && request.options().group_size() > 0) {
+    return InvalidField("options.group_size", "group_size was given without group_by");
+  }
   MRL_ASSIGN_OR_RETURN(asked.collection, registry.Find(request.collection()));
   MRL_RETURN_IF_ERROR(
       CheckSequence(*asked.collection, request.collection(), request.options().min_sequence()));
   MRL_ASSIGN_OR_RETURN(asked.query, ReadQuery(*asked.collection, request));
   MRL_ASSIGN_OR_RETURN(asked.plan, MakePlan(*asked.collection, request.options(),
                                             static_cast<uint32_t>(asked.query.vector.size())));
+  MRL_ASSIGN_OR_RETURN(asked.narrowed, Narrow(*asked.collection, request.options(), &asked.plan));
   return asked;
 }
 
@@ -219,7 +253,7 @@ absl::Status Reply(Call& call, const v1::SearchRequest& request, const Asked& as
   call.Report(output->trace, asked.plan);
   const HitWriter writer(*asked.collection, request.options());
   uint64_t bytes = kStatsRoom;
-  for (const funnel::Hit& found : output->hits) {
+  for (const funnel::Hit& found : writer.Page(output->hits)) {
     if (!writer.Wanted(found)) continue;
     v1::Hit* hit = response->add_hits();
     MRL_RETURN_IF_ERROR(writer.Write(found, hit));
@@ -230,13 +264,40 @@ absl::Status Reply(Call& call, const v1::SearchRequest& request, const Asked& as
   ToProto(output->trace, asked.plan, *asked.collection, stats);
   stats->set_queue_micros(call.queue_micros());
   stats->set_total_micros(call.elapsed_micros());
+  if (asked.narrowed) stats->set_rows_matched(asked.narrowed->rows);
   return absl::OkStatus();
 }
 
-absl::Status RunAlone(const Registry& registry, const JoinedSearch& one) {
+absl::Status NoGroups(const v1::SearchOptions& options) {
+  if (options.group_by().empty() && options.group_size() == 0) return absl::OkStatus();
+  return InvalidField("options.group_by", "groups are for Search only, with group_by");
+}
+
+// Searches for more and more points until the groups are full.
+absl::Status SearchGroups(const Registry& registry, JoinedSearch& call) {
+  v1::SearchRequest request = call.request;
+  MRL_ASSIGN_OR_RETURN(const auto collection, registry.Find(request.collection()));
+  MRL_ASSIGN_OR_RETURN(Grouping grouping, Grouping::Make(request.options(), collection->schema()));
+  while (true) {
+    request.mutable_options()->set_k(grouping.fetch());
+    MRL_ASSIGN_OR_RETURN(const Asked asked, Ask(registry, request));
+    const funnel::TileQuery query = ToTile(call.call, asked.query);
+    auto output = funnel::Run(asked.view(), asked.plan, query.query, query.options);
+    MRL_RETURN_IF_ERROR(WithField(output.status(), "vector"));
+    const size_t found = output->hits.size();
+    MRL_RETURN_IF_ERROR(grouping.Take(asked.view(), &output->hits));
+    if (!grouping.full() && found == grouping.fetch() && grouping.Widen()) continue;
+    MRL_RETURN_IF_ERROR(Reply(call.call, request, asked, output, call.response));
+    grouping.Label(asked.view(), call.response);
+    return absl::OkStatus();
+  }
+}
+
+absl::Status RunAlone(const Registry& registry, JoinedSearch& one) {
+  if (!one.request.options().group_by().empty()) return SearchGroups(registry, one);
   MRL_ASSIGN_OR_RETURN(const Asked asked, Ask(registry, one.request));
   const funnel::TileQuery query = ToTile(one.call, asked.query);
-  const auto output = funnel::Run(asked.collection->view(), asked.plan, query.query, query.options);
+  const auto output = funnel::Run(asked.view(), asked.plan, query.query, query.options);
   return Reply(one.call, one.request, asked, output, one.response);
 }
 
@@ -245,10 +306,11 @@ absl::Status RunAlone(const Registry& registry, const JoinedSearch& one) {
 absl::Status RunExplain(const Registry& registry, Call& call, const v1::SearchRequest& request,
                         absl::Span<const PointId> why_not_ids, std::vector<funnel::WhyNot>* why_not,
                         v1::SearchResponse* response) {
+  MRL_RETURN_IF_ERROR(NoGroups(request.options()));
   MRL_ASSIGN_OR_RETURN(const Asked asked, Ask(registry, request));
   funnel::TileQuery query = ToTile(call, asked.query);
   query.options.why_not = why_not_ids;
-  auto output = funnel::Run(asked.collection->view(), asked.plan, query.query, query.options);
+  auto output = funnel::Run(asked.view(), asked.plan, query.query, query.options);
   MRL_RETURN_IF_ERROR(Reply(call, request, asked, output, response));
   *why_not = std::move(output->trace.why_not);
   return absl::OkStatus();
@@ -262,6 +324,12 @@ void RunSearches(const Registry& registry, absl::Span<JoinedSearch> calls) {
   std::vector<absl::StatusOr<Asked>> asked;
   std::vector<bool> done(calls.size());
   for (size_t i = 0; i < calls.size(); ++i) {
+    if (!calls[i].request.options().group_by().empty()) {
+      calls[i].status = SearchGroups(registry, calls[i]);
+      asked.emplace_back(absl::CancelledError("it ran by itself"));
+      done[i] = true;
+      continue;
+    }
     asked.push_back(Ask(registry, calls[i].request));
     calls[i].status = asked[i].status();
     done[i] = !asked[i].ok();
@@ -274,11 +342,13 @@ void RunSearches(const Registry& registry, absl::Span<JoinedSearch> calls) {
     for (size_t i = first; i < calls.size() && tile.size() < funnel::kTileMax; ++i) {
       if (done[i] || asked[i]->collection != collection) continue;
       if (asked[i]->plan != asked[first]->plan) continue;
+      // What a filter leaves is its search's own.
+      if (i != first && (asked[i]->narrowed || asked[first]->narrowed)) continue;
       tile.push_back(i);
       queries.push_back(ToTile(calls[i].call, asked[i]->query));
       done[i] = true;
     }
-    const auto outputs = funnel::RunTile(collection->view(), asked[first]->plan, queries);
+    const auto outputs = funnel::RunTile(asked[first]->view(), asked[first]->plan, queries);
     for (size_t i = 0; i < tile.size(); ++i) {
       JoinedSearch& one = calls[tile[i]];
       one.status = Reply(one.call, one.request, *asked[tile[i]], outputs[i], one.response);
@@ -288,6 +358,7 @@ void RunSearches(const Registry& registry, absl::Span<JoinedSearch> calls) {
 
 absl::StatusOr<std::unique_ptr<ChunkSource<v1::BatchSearchResponse>>> OpenBatch(
     const Registry& registry, const v1::BatchSearchRequest& request) {
+  MRL_RETURN_IF_ERROR(NoGroups(request.options()));
   MRL_ASSIGN_OR_RETURN(auto collection, registry.Find(request.collection()));
   MRL_RETURN_IF_ERROR(
       CheckSequence(*collection, request.collection(), request.options().min_sequence()));
@@ -308,7 +379,9 @@ absl::StatusOr<std::unique_ptr<ChunkSource<v1::BatchSearchResponse>>> OpenBatch(
     return InvalidField("options.k",
                         absl::StrCat("k x rows is ", hits, "; the limit is ", Limits::kBatchHits));
   }
-  return std::make_unique<BatchSource>(std::move(collection), std::move(plan), dims, request);
+  MRL_ASSIGN_OR_RETURN(auto narrowed, Narrow(*collection, request.options(), &plan));
+  return std::make_unique<BatchSource>(std::move(collection), std::move(narrowed), std::move(plan),
+                                       dims, request);
 }
 
 }  // namespace mrl::server

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import subprocess
 import sys
 
@@ -51,3 +52,18 @@ def test_serving_bench_runs_on_made_up_rows(tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
     assert [line["share"] for line in lines if line["bench"] == "serving"] == [0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.2]
     assert {line["engine"] for line in lines if line["bench"] == "databases"} == {"mrl"}
+
+
+def test_ingest_bench_runs_on_made_up_rows(tmp_path):
+    program = [sys.executable, BENCH / "ingest.py", "--smoke", "--bin", BIN, "--work", tmp_path]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    ran = subprocess.run(program + ["--results", tmp_path / "results.jsonl"], env=environment,
+                         capture_output=True, text=True, timeout=120, check=False)
+    assert ran.returncode == 0, ran.stderr
+    lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    ways = ["sync 1", "sync 100", "sync 1000", "stream 1000", "async 1000"]
+    for kind in ("mrl", "floor"):
+        assert [line["setting"] for line in lines if line["kind"] == kind] == ways
+        assert all(line["rows_per_s"] > 0 for line in lines if line["kind"] == kind)
+    assert {"search at rest", "search while writing"} <= {line["kind"] for line in lines}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["results.jsonl"]

@@ -221,3 +221,24 @@ def test_asyncio_client_writes_too(server):
             return await client.count("words")
 
     assert asyncio.run(run()) == 20
+
+
+def test_points_are_refused_before_the_disk_is_full(tmp_path):
+    server = LiveServer(tmp_path / "data")
+    with mrl.Client(server.address) as client:
+        client.create_collection("words", DIM)
+        client.upsert("words", [1, 2], vectors(2))
+    assert server.stop() == 0
+    server.flags = ["--disk-reserve-bytes", str(1 << 60)]
+    server.start()
+    try:
+        with mrl.Client(server.address) as client:
+            refused(
+                lambda: client.upsert("words", [3], vectors(1)),
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                f"the reserve is {1 << 60}; reading and deleting go on",
+            )
+            assert client.delete("words", [1]).points == 1
+            assert [hit.id for hit in client.search("words", vectors(1)[0]).hits] == [2]
+    finally:
+        server.stop()

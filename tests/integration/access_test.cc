@@ -63,6 +63,13 @@ const std::map<std::string, std::pair<Role, bool>>& Rules() {
       {"CreateCollection", {Role::kAdmin, true}},
       {"DeleteCollection", {Role::kAdmin, true}},
       {"BatchUpdateAliases", {Role::kAdmin, false}},
+      {"CreateSnapshot", {Role::kAdmin, true}},
+      {"DeleteSnapshot", {Role::kAdmin, true}},
+      {"DownloadSnapshot", {Role::kAdmin, true}},
+      {"GetSnapshot", {Role::kAdmin, true}},
+      {"ListSnapshots", {Role::kAdmin, true}},
+      {"RestoreSnapshot", {Role::kAdmin, true}},
+      {"UploadSnapshot", {Role::kAdmin, true}},
   };
   return rules;
 }

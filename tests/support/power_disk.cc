@@ -202,6 +202,14 @@ class PowerRocksFiles final : public rocksdb::FileSystemWrapper {
     if (done.ok()) disk_.NoteRenamed(from, to, replaced, std::move(old_bytes));
     return done;
   }
+  IOStatus LinkFile(const std::string& from, const std::string& to, const IOOptions& options,
+                    IODebugContext* debug) override {
+    const IOStatus counted = ToRocks(disk_.Count());
+    if (!counted.ok()) return counted;
+    const IOStatus done = target()->LinkFile(from, to, options, debug);
+    if (done.ok()) disk_.NoteLinked(to);
+    return done;
+  }
   IOStatus DeleteFile(const std::string& name, const IOOptions& options,
                       IODebugContext* debug) override {
     const IOStatus counted = ToRocks(disk_.Count());
@@ -259,6 +267,13 @@ void PowerDisk::NoteCreated(const std::string& path) {
     return;
   }
   known_[path] = {};
+  changes_.push_back({.from = "", .to = path, .replaced = false, .old_bytes = ""});
+}
+
+void PowerDisk::NoteLinked(const std::string& path) {
+  absl::MutexLock lock(&mutex_);
+  if (is_off()) return;
+  // Its bytes are another name's.
   changes_.push_back({.from = "", .to = path, .replaced = false, .old_bytes = ""});
 }
 

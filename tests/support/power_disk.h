@@ -18,8 +18,8 @@
 namespace mrl::test {
 
 // Counts what changes the disk, through the project's seam and through RocksDB's alike: making,
-// writing, syncing, renaming and removing. Thread-safe. Works on real files below one folder, which
-// nobody else touches.
+// linking, writing, syncing, renaming and removing. Thread-safe. Works on real files below one
+// folder, which nobody else touches.
 //
 // RocksDB's compactions are spared: Debian's build has assertions on and one of them ends the
 // process when a compaction fails. After a cut they are told that all went well, and nothing of it
@@ -47,6 +47,7 @@ class PowerDisk {
   // The power is off, and the caller is a compaction that may not notice.
   bool pretends() const;
   void NoteCreated(const std::string& path);
+  void NoteLinked(const std::string& path);
   void NoteWritten(const std::string& path, uint64_t end);
   void NoteSynced(const std::string& path);
   void NoteFolderSynced(const std::string& folder);

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+import pathlib
 from typing import Unpack
 
 import grpc
 import numpy as np
 
 from mrl import messages, model
-from mrl._proto.mrl.v1 import collection_pb2, server_pb2
+from mrl._proto.mrl.v1 import collection_pb2, server_pb2, snapshot_pb2
 from mrl.connection import CHANNEL_OPTIONS, Stubs, Tls, is_serving, metadata
 from mrl.errors import MrlError
 from mrl.indexes import IndexCalls
 from mrl.live import LiveCalls
+from mrl.snapshots import SnapshotCalls, pieces, snapshot
 
 
-class Client(LiveCalls, IndexCalls):
+class Client(LiveCalls, IndexCalls, SnapshotCalls):
     """Calls one server. Safe to share between threads. Failed calls raise MrlError."""
 
     def __init__(self, address: str, *, api_key: str | None = None, tls: Tls | None = None):
@@ -106,6 +108,41 @@ class Client(LiveCalls, IndexCalls):
         request = collection_pb2.GetCollectionStatsRequest(name=name)
         rpc = self._stubs.collections.GetCollectionStats
         return messages.collection_stats(self._call(rpc, request, timeout_s))
+
+    def download_snapshot(
+        self, collection: str, name: str, path, *, timeout_s: float | None = None
+    ) -> None:
+        """Writes the snapshot as one file to `path`, which is there only when all of it came."""
+        request = snapshot_pb2.DownloadSnapshotRequest(collection=collection, name=name)
+        part = pathlib.Path(f"{path}.part")
+        try:
+            with open(part, "wb") as file:
+                for piece in self._stubs.snapshots.DownloadSnapshot(
+                    request, timeout=timeout_s, metadata=self._metadata
+                ):
+                    file.write(piece.data)
+            part.replace(path)
+        except grpc.RpcError as error:
+            raise MrlError.from_rpc(error) from error
+        finally:
+            part.unlink(missing_ok=True)
+
+    def upload_snapshot(
+        self, collection: str, name: str, path, *, timeout_s: float | None = None
+    ) -> model.Snapshot:
+        """The snapshot that the server keeps from now on, from a file of `download_snapshot`."""
+        last = None
+        try:
+            with open(path, "rb") as file:
+                for last in self._stubs.snapshots.UploadSnapshot(
+                    pieces(collection, name, file), timeout=timeout_s, metadata=self._metadata
+                ):
+                    pass
+        except grpc.RpcError as error:
+            raise MrlError.from_rpc(error) from error
+        if last is None or not last.HasField("snapshot"):
+            raise ValueError(f"{path} ends before the snapshot does")
+        return snapshot(last.snapshot)
 
     def server_info(self, *, timeout_s: float | None = None) -> model.ServerInfo:
         request = server_pb2.GetServerInfoRequest()

@@ -14,6 +14,7 @@ from mrl._proto.mrl.v1 import (
     point_pb2_grpc,
     search_pb2_grpc,
     server_pb2_grpc,
+    snapshot_pb2_grpc,
 )
 
 # A batch's chunk is about 1 MB and a single reply at most 4 MB; the request may have 64 MB.
@@ -54,6 +55,7 @@ class Stubs:
         self.indexes = index_pb2_grpc.IndexServiceStub(channel)
         self.operations = operations_pb2_grpc.OperationsStub(channel)
         self.server = server_pb2_grpc.ServerServiceStub(channel)
+        self.snapshots = snapshot_pb2_grpc.SnapshotServiceStub(channel)
         self.health = channel.unary_unary("/grpc.health.v1.Health/Check")
 
 

@@ -17,6 +17,9 @@ from mrl._proto.mrl.v1 import collection_pb2, common_pb2, point_pb2
 
 _METRICS = {"cosine": "METRIC_COSINE", "ip": "METRIC_INNER_PRODUCT", "l2": "METRIC_L2"}
 _STORAGE = {"f32": "STORAGE_TYPE_F32", "f16": "STORAGE_TYPE_F16"}
+_FIELDS = {
+    kind: f"FIELD_TYPE_{kind.upper()}" for kind in ("keyword", "int", "float", "bool", "datetime")
+}
 _TRANSFORMS = {"none": "TRANSFORM_NONE", "layer_norm": "TRANSFORM_LAYER_NORM"}
 
 
@@ -35,7 +38,15 @@ def _json(payload: Mapping[str, Any] | None) -> str:
 
 
 def create_request(
-    name, dim, *, ladder=(), metric="cosine", storage="f32", transform="none", codes=None
+    name,
+    dim,
+    *,
+    ladder=(),
+    metric="cosine",
+    storage="f32",
+    transform="none",
+    codes=None,
+    fields=None,
 ) -> collection_pb2.CreateCollectionRequest:
     request = collection_pb2.CreateCollectionRequest(
         name=name,
@@ -49,6 +60,8 @@ def create_request(
     for code in codes or ():
         dims, _, bits = code.partition("b")
         request.codes.append(common_pb2.Code(dims=int(dims), bits=int(bits)))
+    for field, kind in (fields or {}).items():
+        request.fields.add(name=field, type=_word(_FIELDS, "type", kind))
     return request
 
 
@@ -84,7 +97,12 @@ def point(message) -> model.Point:
 
 
 def _written(message) -> model.Written:
-    return model.Written(sequence=message.sequence, points=message.points)
+    sample = getattr(message, "sample", ())
+    return model.Written(
+        sequence=message.sequence,
+        points=message.points,
+        sample=list(map(messages.id_value, sample)),
+    )
 
 
 class LiveCalls:
@@ -100,9 +118,14 @@ class LiveCalls:
         storage: str = "f32",
         transform: str = "none",
         codes: Sequence[str] | None = None,
+        fields: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
     ) -> model.Collection:
-        """The new, empty collection. `codes` such as ["16b8"]; [] stores none."""
+        """The new, empty collection. `codes` such as ["16b8"]; [] stores none.
+
+        `fields`: payload fields that filters may name, such as {"year": "int"}; the types are
+        keyword, int, float, bool and datetime.
+        """
         request = create_request(
             name,
             dim,
@@ -111,6 +134,7 @@ class LiveCalls:
             storage=storage,
             transform=transform,
             codes=codes,
+            fields=fields,
         )
         rpc = self._stubs.collections.CreateCollection
         return self._run(rpc, request, messages.collection, timeout_s)
@@ -160,19 +184,21 @@ class LiveCalls:
     def delete(
         self,
         collection: str,
-        ids: Iterable[model.PointId],
+        ids: Iterable[model.PointId] = (),
         *,
+        filter: str | None = None,
         durable: bool = True,
         validate_only: bool = False,
         timeout_s: float | None = None,
     ) -> model.Written:
-        """How many of the points were there and are deleted."""
+        """How many of the points were there and are deleted: those of `ids` or of a filter."""
         request = point_pb2.DeletePointsRequest(
             collection=collection,
             ids=map(messages.point_id, ids),
             durability=_durability(durable),
             validate_only=validate_only,
         )
+        messages.set_filter(request, filter)
         return self._run(self._stubs.points.DeletePoints, request, _written, timeout_s)
 
     def update_payloads(
@@ -218,6 +244,7 @@ class LiveCalls:
         *,
         page_size: int = 0,
         page_token: str = "",
+        filter: str | None = None,
         with_vector: bool = False,
         with_payload: bool = True,
         timeout_s: float | None = None,
@@ -230,6 +257,7 @@ class LiveCalls:
             with_vector=with_vector,
             with_payload=with_payload,
         )
+        messages.set_filter(request, filter)
         return self._run(
             self._stubs.points.ListPoints,
             request,
@@ -237,8 +265,11 @@ class LiveCalls:
             timeout_s,
         )
 
-    def count(self, collection: str, *, timeout_s: float | None = None) -> int:
-        """Points in the collection."""
+    def count(
+        self, collection: str, *, filter: str | None = None, timeout_s: float | None = None
+    ) -> int:
+        """Points in the collection, or those of them that match."""
         request = point_pb2.CountPointsRequest(collection=collection)
+        messages.set_filter(request, filter)
         rpc = self._stubs.points.CountPoints
         return self._run(rpc, request, lambda reply: reply.points, timeout_s)

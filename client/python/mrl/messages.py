@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Iterable
 
 import numpy as np
 
 from mrl import model
-from mrl._proto.mrl.v1 import collection_pb2, common_pb2, search_pb2
+from mrl._proto.mrl.v1 import collection_pb2, common_pb2, filter_pb2, search_pb2
 
 
 def point_id(value: model.PointId) -> common_pb2.PointId:
@@ -34,6 +35,11 @@ def vector_value(message) -> np.ndarray:
     return np.frombuffer(message.data, dtype=kind)
 
 
+def set_filter(message, text: str | None) -> None:
+    if text is not None:
+        message.filter = text
+
+
 def options(
     *,
     k,
@@ -43,11 +49,21 @@ def options(
     with_payload=False,
     with_vector=False,
     min_sequence=0,
+    filter=None,
+    offset=0,
+    group_by=None,
+    group_size=0,
 ):
     if funnel is not None and exact:
         raise ValueError("funnel and exact were both given; a search runs one of them")
     message = search_pb2.SearchOptions(
-        k=k, with_payload=with_payload, with_vector=with_vector, min_sequence=min_sequence
+        k=k,
+        with_payload=with_payload,
+        with_vector=with_vector,
+        min_sequence=min_sequence,
+        offset=offset,
+        group_by=group_by or "",
+        group_size=group_size,
     )
     if funnel is not None:
         message.funnel_text = funnel
@@ -55,6 +71,7 @@ def options(
         message.exact = True
     if score_threshold is not None:
         message.score_threshold = score_threshold
+    set_filter(message, filter)
     return message
 
 
@@ -71,6 +88,10 @@ def search_request(
     with_payload=True,
     with_vector=False,
     min_sequence=0,
+    filter=None,
+    offset=0,
+    group_by=None,
+    group_size=0,
 ) -> search_pb2.SearchRequest:
     if (query is None) == (id is None):
         raise ValueError("a search takes either a vector or an id")
@@ -88,6 +109,10 @@ def search_request(
             with_payload=with_payload,
             with_vector=with_vector,
             min_sequence=min_sequence,
+            filter=filter,
+            offset=offset,
+            group_by=group_by,
+            group_size=group_size,
         ),
     )
     if id is not None:
@@ -98,7 +123,7 @@ def search_request(
 
 
 def batch_request(
-    collection, queries, k=10, *, funnel=None, exact=False, score_threshold=None
+    collection, queries, k=10, *, funnel=None, exact=False, score_threshold=None, filter=None
 ) -> search_pb2.BatchSearchRequest:
     queries = np.asarray(queries)
     if queries.ndim != 2:
@@ -107,7 +132,9 @@ def batch_request(
         collection=collection,
         queries=vector(queries),
         rows=queries.shape[0],
-        options=options(k=k, funnel=funnel, exact=exact, score_threshold=score_threshold),
+        options=options(
+            k=k, funnel=funnel, exact=exact, score_threshold=score_threshold, filter=filter
+        ),
     )
 
 
@@ -121,13 +148,20 @@ def hit(message) -> model.Hit:
         score=message.score,
         payload=json.loads(message.payload_json) if message.payload_json else None,
         vector=vector_value(message.vector) if message.HasField("vector") else None,
+        group=_filter_value(message.group) if message.HasField("group") else None,
     )
+
+
+def _filter_value(message):
+    kind = message.WhichOneof("value")
+    return message.time.ToDatetime(datetime.UTC) if kind == "time" else getattr(message, kind)
 
 
 def search_stats(message) -> model.SearchStats:
     return model.SearchStats(
         stages=[_plain(model.StageStats, stage) for stage in message.stages],
-        **_fields(model.SearchStats, message, skip=("stages",)),
+        rows_matched=message.rows_matched if message.HasField("rows_matched") else None,
+        **_fields(model.SearchStats, message, skip=("stages", "rows_matched")),
     )
 
 
@@ -171,11 +205,15 @@ def collection(message) -> model.Collection:
         ladder=list(message.ladder),
         kinds=list(message.kinds),
         aliases=list(message.aliases),
+        fields={
+            field.name: filter_pb2.FieldType.Name(field.type).removeprefix("FIELD_TYPE_").lower()
+            for field in message.fields
+        },
         **{
             name: enum.Name(getattr(message, name)).removeprefix(prefix).lower()
             for name, (enum, prefix) in words.items()
         },
-        **_fields(model.Collection, message, skip=("ladder", "kinds", "aliases", *words)),
+        **_fields(model.Collection, message, skip=("ladder", "kinds", "aliases", "fields", *words)),
     )
 
 

@@ -16,6 +16,7 @@ class BatchOptions(TypedDict, total=False):
     funnel: str | None
     exact: bool
     score_threshold: float | None
+    filter: str | None
 
 
 class SearchOptions(BatchOptions, total=False):
@@ -27,6 +28,9 @@ class SearchOptions(BatchOptions, total=False):
     with_payload: bool
     with_vector: bool
     min_sequence: int
+    offset: int
+    group_by: str | None
+    group_size: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Hit:
     score: float
     payload: dict[str, Any] | None = None
     vector: np.ndarray | None = None
+    group: Any = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +66,7 @@ class SearchStats:
     multiply_adds: int
     sequence: int
     tile_queries: int = 1
+    rows_matched: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,6 +111,7 @@ class Collection:
     read_only: bool
     sequence: int
     aliases: list[str]
+    fields: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,10 +126,29 @@ class Point:
 
 @dataclasses.dataclass(frozen=True)
 class Written:
-    """What a write did: how many points, and the sequence that a read may ask for."""
+    """What a write did: how many points, and the sequence that a read may ask for.
+
+    `sample`: some of the points that a deletion with `validate_only` is about.
+    """
 
     sequence: int
     points: int
+    sample: list[PointId] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(frozen=True)
+class Snapshot:
+    """What a collection held at `sequence`."""
+
+    collection: str
+    name: str
+    collection_uuid: str
+    generation: int
+    sequence: int
+    rows: int
+    bytes: int
+    files: int
+    created_unix_s: int
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,16 +1,22 @@
 #include "tests/unit/live/model.h"
 
+#include <algorithm>
+
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/status.h"
 #include "index/coarse/stand_in.h"
+#include "index/funnel/filtered.h"
 #include "index/transform/transform.h"
+#include "tests/unit/live/filters.h"
 
 namespace mrl::test {
 namespace {
 
 absl::StatusOr<funnel::Output> Search(const funnel::View& view, const std::string& text,
-                                      const std::vector<float>& query, uint32_t k) {
+                                      const std::vector<float>& query, uint32_t k,
+                                      bool narrowed = false, uint64_t rows = 0) {
   funnel::PlanInput input;
   input.schema = &view.schema;
   input.kinds = {"scan"};
@@ -20,7 +26,8 @@ absl::StatusOr<funnel::Output> Search(const funnel::View& view, const std::strin
   if (!input.exact) {
     MRL_ASSIGN_OR_RETURN(input.funnel, funnel::ParseFunnel(text));
   }
-  MRL_ASSIGN_OR_RETURN(const funnel::Plan plan, funnel::MakePlan(input));
+  MRL_ASSIGN_OR_RETURN(funnel::Plan plan, funnel::MakePlan(input));
+  if (narrowed) plan = funnel::NarrowPlan(plan, view.schema, view.rows(), rows);
   return funnel::Run(view, plan, query, {});
 }
 
@@ -73,14 +80,14 @@ absl::Status Model::Compare(const collection::Collection& collection) const {
   return absl::OkStatus();
 }
 
-funnel::View Model::OnePart() const {
+funnel::View Model::OnePart(const std::map<PointId, ModelPoint>& points) const {
   funnel::View view;
   view.schema = schema_;
-  if (points_.empty()) return view;
+  if (points.empty()) return view;
   static MemoryAccount account(uint64_t{1} << 34);
-  auto tail = store::Tail::Create(schema_, static_cast<uint32_t>(points_.size()), account);
+  auto tail = store::Tail::Create(schema_, static_cast<uint32_t>(points.size()), account);
   CHECK(tail.ok());
-  for (const auto& [id, point] : points_) {
+  for (const auto& [id, point] : points) {
     (*tail)->Append({.id = id,
                      .sequence = point.sequence,
                      .vector = point.vector,
@@ -93,23 +100,25 @@ funnel::View Model::OnePart() const {
   return view;
 }
 
-absl::Status Model::CompareSearch(const collection::Collection& collection,
-                                  const std::vector<float>& query, uint32_t k) const {
-  const funnel::View one = OnePart();
+absl::Status Model::CompareViews(const funnel::View& view, const funnel::View& one,
+                                 const std::vector<float>& query, uint32_t k) const {
   MRL_ASSIGN_OR_RETURN(const funnel::Output expected, Search(one, "exact", query, k));
   const uint32_t all = std::max<uint32_t>(static_cast<uint32_t>(points_.size()), k);
   const std::string funnel = absl::StrCat(schema_.ladder[0], ":", all, ",", schema_.dim, ":", k);
-  for (const std::string& text : {std::string("exact"), funnel}) {
-    MRL_ASSIGN_OR_RETURN(const funnel::Output found, Search(collection.view(), text, query, k));
+  for (const std::string& text :
+       {std::string("exact"), funnel, absl::StrCat("narrowed ", funnel)}) {
+    const bool narrowed = absl::StartsWith(text, "narrowed ");
+    MRL_ASSIGN_OR_RETURN(const funnel::Output found, Search(view, narrowed ? funnel : text, query,
+                                                            k, narrowed, points_.size()));
     if (found.hits.size() != expected.hits.size()) {
       return absl::InternalError(absl::StrCat(text, ": ", found.hits.size(), " hits; ",
                                               expected.hits.size(), " were expected"));
     }
     for (size_t i = 0; i < found.hits.size(); ++i) {
-      const auto id_of = [](const funnel::View& view, const funnel::Hit& hit) {
-        return view.parts[hit.at.part].segment->Id(hit.at.row);
+      const auto id_of = [](const funnel::View& of, const funnel::Hit& hit) {
+        return of.parts[hit.at.part].segment->Id(hit.at.row);
       };
-      const PointId id = id_of(collection.view(), found.hits[i]);
+      const PointId id = id_of(view, found.hits[i]);
       if (id != id_of(one, expected.hits[i]) || found.hits[i].score != expected.hits[i].score) {
         return absl::InternalError(absl::StrCat(text, ": hit ", i, " is '", id.ToString(),
                                                 "' with ", found.hits[i].score, "; ",
@@ -119,6 +128,32 @@ absl::Status Model::CompareSearch(const collection::Collection& collection,
     }
   }
   return absl::OkStatus();
+}
+
+absl::Status Model::CompareSearch(const collection::Collection& collection,
+                                  const std::vector<float>& query, uint32_t k) const {
+  return CompareViews(collection.view(), OnePart(points_), query, k);
+}
+
+absl::Status Model::CompareFiltered(const collection::Collection& collection,
+                                    const filter::Expression& expression,
+                                    const std::vector<float>& query, uint32_t k) const {
+  std::map<PointId, ModelPoint> matching;
+  for (const auto& [id, point] : points_) {
+    if (Matches(expression, id, point.payload)) matching[id] = point;
+  }
+  MRL_ASSIGN_OR_RETURN(const filter::Filter filter,
+                       filter::Filter::Make(expression, schema_.fields));
+  const funnel::View view = funnel::Narrow(collection.view(), filter);
+  if (view.rows() != matching.size()) {
+    return absl::InternalError(absl::StrCat("the filter matches ", view.rows(), " points; ",
+                                            matching.size(), " were expected"));
+  }
+  for (const auto& [id, point] : matching) {
+    if (funnel::Find(view, id).has_value()) continue;
+    return absl::InternalError(absl::StrCat("the filter does not match '", id.ToString(), "'"));
+  }
+  return CompareViews(view, OnePart(matching), query, k);
 }
 
 }  // namespace mrl::test

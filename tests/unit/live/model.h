@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "base/memory_account.h"
 #include "index/collection/collection.h"
+#include "index/filter/expression.h"
 #include "index/schema/schema.h"
 #include "index/store/tail.h"
 
@@ -38,10 +39,16 @@ class Model {
   // and scores to the bit.
   absl::Status CompareSearch(const collection::Collection& collection,
                              const std::vector<float>& query, uint32_t k) const;
+  // The same among the points that match, and which these are.
+  absl::Status CompareFiltered(const collection::Collection& collection,
+                               const filter::Expression& expression,
+                               const std::vector<float>& query, uint32_t k) const;
 
  private:
-  // Every point as one part.
-  funnel::View OnePart() const;
+  // These points as one part.
+  funnel::View OnePart(const std::map<PointId, ModelPoint>& points) const;
+  absl::Status CompareViews(const funnel::View& view, const funnel::View& one,
+                            const std::vector<float>& query, uint32_t k) const;
 
   Schema schema_;
   std::map<PointId, ModelPoint> points_;

@@ -3,6 +3,7 @@
 #include "tests/unit/live/model.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <deque>
 #include <limits>
@@ -16,6 +17,7 @@
 #include "index/collection/live_collection.h"
 #include "tests/support/quick_disk.h"
 #include "tests/support/test_folder.h"
+#include "tests/unit/live/filters.h"
 
 namespace mrl::collection {
 namespace {
@@ -65,6 +67,7 @@ class Life {
     schema.storage = static_cast<StorageType>(1 + Below(2));
     schema.transform = Below(4) == 0 ? Transform::kLayerNorm : Transform::kNone;
     if (Below(2) == 0) schema.codes = {{4, 8}};
+    if (Below(3) > 0) schema.fields = test::ModelFields();
     return schema;
   }
   std::string Path() const { return folder_.Path("collection"); }
@@ -79,9 +82,7 @@ class Life {
     vector[0] += 2;  // never a zero prefix
     return vector;
   }
-  std::string RandomPayload() {
-    return Below(3) == 0 ? "" : absl::StrCat("{\"n\":\"", std::string(Below(400), 'x'), "\"}");
-  }
+  std::string RandomPayload() { return test::RandomPayload(random_); }
   Durability RandomDurability() { return Below(20) == 0 ? Durability::kSync : Durability::kAsync; }
 
   void Open() {
@@ -116,7 +117,11 @@ class Life {
   void Delete();
   void UpdatePayload();
   void RefuseBadVector();
+  void RefuseBadPayload();
   void Search();
+  void SearchFiltered();
+  void DeleteMatching();
+  filter::Expression RandomFilter();
   void KeepVersion();
   void CheckKeptVersion();
 
@@ -226,6 +231,56 @@ void Life::RefuseBadVector() {
   EXPECT_TRUE(same.ok()) << same;
 }
 
+void Life::RefuseBadPayload() {
+  if (schema_.fields.empty()) return;
+  const PointId id = RandomId();
+  const std::string bad = R"({"n": "three"})";
+  const auto written =
+      live_->Upsert({{.id = id, .vector = RandomVector(), .payload = bad}}, Durability::kAsync);
+  EXPECT_EQ(written.status().code(), absl::StatusCode::kInvalidArgument);
+  const auto updated = live_->UpdatePayloads({{id, bad}}, Durability::kAsync);
+  EXPECT_EQ(updated.status().code(), model_.points().count(id) > 0
+                                         ? absl::StatusCode::kInvalidArgument
+                                         : absl::StatusCode::kNotFound);
+  const absl::Status same = model_.CompareId(*live_->Read(), id);
+  EXPECT_TRUE(same.ok()) << same;
+}
+
+filter::Expression Life::RandomFilter() {
+  std::vector<PointId> ids;
+  for (uint32_t i = 0; i < 20; ++i) ids.push_back(RandomId());
+  if (!schema_.fields.empty()) return test::RandomExpression(random_, ids);
+  filter::Expression some{.kind = filter::Expression::Kind::kIds};
+  some.ids = std::move(ids);
+  return some;
+}
+
+void Life::SearchFiltered() {
+  const absl::Status same =
+      model_.CompareFiltered(*live_->Read(), RandomFilter(), RandomVector(), 1 + Below(20));
+  EXPECT_TRUE(same.ok()) << same;
+}
+
+void Life::DeleteMatching() {
+  // Few at a time, or the collection stays empty.
+  filter::Expression few{.kind = filter::Expression::Kind::kAll};
+  few.children.push_back(RandomFilter());
+  filter::Expression some{.kind = filter::Expression::Kind::kIds};
+  for (uint32_t i = 0; i < 15; ++i) some.ids.push_back(RandomId());
+  few.children.push_back(std::move(some));
+  const uint64_t gone = std::erase_if(model_.points(), [&](const auto& entry) {
+    return test::Matches(few, entry.first, entry.second.payload);
+  });
+  const auto filter = filter::Filter::Make(few, schema_.fields);
+  ASSERT_TRUE(filter.ok()) << filter.status();
+  const auto deleted = live_->DeleteMatching(*filter, RandomDurability());
+  ASSERT_TRUE(deleted.ok()) << deleted.status();
+  EXPECT_EQ(deleted->rows, gone);
+  sequence_ += gone;
+  EXPECT_EQ(deleted->sequence, sequence_);
+  EXPECT_EQ(live_->Read()->rows(), model_.points().size());
+}
+
 void Life::Search() {
   const absl::Status same = model_.CompareSearch(*live_->Read(), RandomVector(), 1 + Below(20));
   EXPECT_TRUE(same.ok()) << same;
@@ -251,8 +306,11 @@ void Life::Step() {
   if (choice < 500) return UpsertIf();
   if (choice < 650) return Delete();
   if (choice < 750) return UpdatePayload();
-  if (choice < 770) return RefuseBadVector();
-  if (choice < 900) return Search();
+  if (choice < 760) return RefuseBadVector();
+  if (choice < 770) return RefuseBadPayload();
+  if (choice < 830) return Search();
+  if (choice < 890) return SearchFiltered();
+  if (choice < 900) return DeleteMatching();
   if (choice < 920) return KeepVersion();
   if (choice < 940) return CheckKeptVersion();
   if (choice < 945) return ReopenWithoutFlush();
@@ -278,7 +336,7 @@ TEST(LiveModel, AgreesAfterEveryOperation) {
     if (!::testing::Test::HasFailure()) life.End();
     ASSERT_FALSE(::testing::Test::HasFailure()) << "after " << done << " operations";
   }
-  RecordProperty("operations", static_cast<int>(done));
+  std::printf("%llu operations\n", static_cast<unsigned long long>(done));
 }
 
 }  // namespace

@@ -12,7 +12,13 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-Schema Small() { return {.dim = 64, .ladder = {16, 32, 64}, .codes = {{16, 8}}}; }
+Schema Small() {
+  Schema schema;
+  schema.dim = 64;
+  schema.ladder = {16, 32, 64};
+  schema.codes = {{16, 8}};
+  return schema;
+}
 
 std::string Refusal(const Schema& schema) { return std::string(schema.Validate().message()); }
 
@@ -65,7 +71,10 @@ TEST(Schema, CodesOfFewBitsNeedCosineAndHaveALimit) {
   schema.metric = Metric::kL2;
   EXPECT_THAT(Refusal(schema),
               HasSubstr("code 64b1: 1 bits need the metric cosine; the metric is l2"));
-  schema = {.dim = 32768, .ladder = {32768}, .codes = {{32768, 1}}};
+  schema = Small();
+  schema.dim = 32768;
+  schema.ladder = {32768};
+  schema.codes = {{32768, 1}};
   EXPECT_THAT(Refusal(schema), HasSubstr("32768 bits a row; the limit is 16384"));
 }
 
@@ -124,6 +133,28 @@ TEST(PointId, IsUtf8) {
     EXPECT_THAT(std::string(status.message()), HasSubstr("is not UTF-8"));
   }
   EXPECT_EQ(PointId(std::string("a\xff")).Validate().message(), "id 'a\\xff' is not UTF-8");
+}
+
+TEST(SchemaFields, HaveNamesAndTypes) {
+  Schema schema = Small();
+  schema.fields = {{"year", FieldType::kInt}, {"author.name", FieldType::kKeyword}};
+  EXPECT_TRUE(schema.Validate().ok());
+  EXPECT_EQ(FormatFields(schema.fields), "year:int,author.name:keyword");
+  EXPECT_EQ(FormatFields({}), "none");
+  EXPECT_EQ(*ParseField("at:datetime"), (Field{"at", FieldType::kDatetime}));
+  for (const char* name : {"", "1a", "a b", "a.", ".a", "a..b", "a-b"}) {
+    schema.fields[0].name = name;
+    EXPECT_THAT(Refusal(schema), HasSubstr("a name is words of letters")) << name;
+  }
+  schema.fields[0].name = std::string(65, 'a');
+  EXPECT_THAT(Refusal(schema), HasSubstr("64 bytes at most"));
+  schema.fields[0].name = "author.name";
+  EXPECT_THAT(Refusal(schema), HasSubstr("field 'author.name' is named twice"));
+  schema.fields.assign(33, {"a", FieldType::kBool});
+  EXPECT_THAT(Refusal(schema), HasSubstr("the schema has 33 fields; the limit is 32"));
+  EXPECT_THAT(std::string(ParseField("year").status().message()), HasSubstr("is not NAME:TYPE"));
+  EXPECT_THAT(std::string(ParseField("year:date").status().message()),
+              HasSubstr("one of keyword, int, float, bool, datetime is needed"));
 }
 
 }  // namespace
