@@ -70,9 +70,10 @@ absl::StatusOr<std::vector<std::vector<tune::Scored>>> ScoredTruth(const funnel:
 absl::StatusOr<std::vector<std::vector<tune::Scored>>> FoundTruth(
     const collection::Collection& collection, const Queries& queries, uint32_t k,
     uint32_t threads) {
-  MRL_ASSIGN_OR_RETURN(const funnel::Plan plan,
-                       PlanFor(collection, "", /*exact=*/true, k, queries.dims));
-  MRL_ASSIGN_OR_RETURN(const Measured exact, RunAll(collection.view(), plan, queries, threads, 1));
+  MRL_ASSIGN_OR_RETURN(const funnel::ChosenPlan chosen,
+                       PlanFor(collection, {}, {.exact = true}, k, queries.dims));
+  MRL_ASSIGN_OR_RETURN(const Measured exact,
+                       RunAll(collection.view(), chosen.plan, queries, threads, 1));
   std::vector<std::vector<tune::Scored>> scored;
   for (const funnel::Output& output : exact.outputs) {
     scored.push_back(ScoredRows(collection.view(), output));

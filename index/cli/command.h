@@ -30,6 +30,8 @@ void AddVerify(CLI::App& app, Verb* verb);
 void AddSearch(CLI::App& app, Verb* verb);
 void AddEval(CLI::App& app, Verb* verb);
 void AddTune(CLI::App& app, Verb* verb);
+void AddCertify(CLI::App& app, Verb* verb);
+void AddProfile(CLI::App& app, Verb* verb);
 void AddReport(CLI::App& app, Verb* verb);
 void AddEstimate(CLI::App& app, Verb* verb);
 

@@ -152,8 +152,10 @@ absl::Status MeasureQueries(const EstimateArgs& args, const collection::Collecti
                             Timing* timing) {
   constexpr size_t kQueries = 21;
   constexpr size_t kWarmUp = 200;  // what is small is cold for long
-  MRL_ASSIGN_OR_RETURN(const funnel::Plan plan,
-                       PlanFor(collection, args.funnel, false, args.k, collection.schema().dim));
+  MRL_ASSIGN_OR_RETURN(
+      const funnel::ChosenPlan chosen,
+      PlanFor(collection, {}, {.funnel = args.funnel}, args.k, collection.schema().dim));
+  const funnel::Plan& plan = chosen.plan;
   timing->funnel = plan.ToText();
   const uint32_t dim = collection.schema().dim;
   const std::vector<float> queries = RandomRows(kQueries, dim, 77);

@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "index/cli/asked.h"
 #include "index/cli/command.h"
+#include "index/cli/eval_labels.h"
 #include "index/cli/open_index.h"
 #include "index/cli/output.h"
 #include "index/tune/interval.h"
@@ -19,8 +20,9 @@ namespace mrl::cli {
 namespace {
 
 struct EvalArgs {
-  std::string index, queries, truth;
-  std::vector<std::string> funnels;
+  std::string index, queries, truth, labels;
+  uint64_t sample = 1000;
+  std::vector<std::string> funnels, profiles;
   uint32_t k = 10;
   uint64_t limit = 0;
   uint32_t threads = 1;
@@ -144,19 +146,19 @@ std::vector<std::string> TableRow(const nlohmann::json& one) {
           })};
 }
 
-// The plans asked for: each --funnel, --exact, or the built-in rule where neither is given.
-absl::StatusOr<std::vector<funnel::Plan>> Plans(const EvalArgs& args,
-                                                const collection::Collection& collection,
+// The plans asked for: each --funnel, each --profile, --exact; or what a search gets that asks for
+// nothing, where none is given.
+absl::StatusOr<std::vector<funnel::Plan>> Plans(const EvalArgs& args, const OpenedIndex& index,
                                                 uint32_t query_dims) {
+  std::vector<AskedPlan> all;
+  for (const std::string& text : args.funnels) all.push_back({.funnel = text});
+  for (const std::string& name : args.profiles) all.push_back({.profile = name});
+  if (args.exact || all.empty()) all.push_back({.exact = args.exact});
   std::vector<funnel::Plan> plans;
-  for (const std::string& text : args.funnels) {
-    MRL_ASSIGN_OR_RETURN(funnel::Plan plan, PlanFor(collection, text, false, args.k, query_dims));
-    plans.push_back(std::move(plan));
-  }
-  if (args.exact || args.funnels.empty()) {
-    MRL_ASSIGN_OR_RETURN(funnel::Plan plan,
-                         PlanFor(collection, "", args.exact, args.k, query_dims));
-    plans.push_back(std::move(plan));
+  for (const AskedPlan& asked : all) {
+    MRL_ASSIGN_OR_RETURN(funnel::ChosenPlan chosen,
+                         PlanFor(*index.collection, index.profiles, asked, args.k, query_dims));
+    plans.push_back(std::move(chosen.plan));
   }
   return plans;
 }
@@ -167,7 +169,7 @@ absl::Status Eval(const EvalArgs& args) {
   const collection::Collection& collection = *opened.collection;
   MRL_ASSIGN_OR_RETURN(const Queries queries,
                        ReadQueries(args.queries, collection.schema(), 0, args.limit));
-  MRL_ASSIGN_OR_RETURN(const auto plans, Plans(args, collection, queries.dims));
+  MRL_ASSIGN_OR_RETURN(const auto plans, Plans(args, opened, queries.dims));
   MRL_ASSIGN_OR_RETURN(const Truth truth, FindTruth(args, collection, queries));
   std::vector<std::vector<std::string>> table = {{"funnel", "recall", "95 %", "qps", "mean ms",
                                                   "p50 ms", "p95 ms", "p99 ms", "multiply-adds",
@@ -197,6 +199,7 @@ void CheckInFlight(const EvalArgs& args) {
 constexpr char kExamples[] = R"(Examples:
   mrl-index eval --index INDEX --queries queries.npy -k 10
   mrl-index eval --index INDEX --queries queries.npy --funnel 16:200,512:10 --exact --json
+  mrl-index eval --index INDEX --labels category
   mrl-index eval --index INDEX --queries queries.fvecs --truth truth.npy --threads 4)";
 
 }  // namespace
@@ -206,11 +209,21 @@ void AddEval(CLI::App& app, Verb* verb) {
   CLI::App* eval = app.add_subcommand("eval", "Measure recall and cost of funnels");
   eval->footer(kExamples);
   eval->add_option("--index", args->index, "Collection directory")->required();
-  eval->add_option("--queries", args->queries, "Embedding file of queries")->required();
+  CLI::Option_group* what = eval->add_option_group("What", "One of the two");
+  what->add_option("--queries", args->queries, "Embedding file of queries");
+  CLI::Option* labels = what->add_option(
+      "--labels", args->labels,
+      "Instead: classify points by their neighbours' values of this payload field");
+  what->require_option(1);
+  eval->add_option("--sample", args->sample, "Points of --labels: half teach, half are classified")
+      ->needs(labels)
+      ->check(CLI::Range(2, 1'000'000))
+      ->capture_default_str();
   eval->add_option("--truth", args->truth,
                    "npy (i4, i8) of true rows in build order; default: exact search");
   eval->add_option("-k", args->k, "Points wanted, 1 to 10000")->capture_default_str();
   eval->add_option("--funnel", args->funnels, "A funnel to measure; may be repeated");
+  eval->add_option("--profile", args->profiles, "A profile of the index; may be repeated");
   eval->add_flag("--exact", args->exact, "Measure exact search too");
   eval->add_option("--limit", args->limit, "Use at most so many queries");
   eval->add_option("--threads", args->threads, "Queries run at a time")
@@ -222,7 +235,16 @@ void AddEval(CLI::App& app, Verb* verb) {
   eval->add_flag("--json", args->json, "One JSON object a line and funnel");
   eval->callback([args, verb] {
     CheckInFlight(*args);
-    *verb = [args] { return Eval(*args); };
+    *verb = [args] {
+      if (args->labels.empty()) return Eval(*args);
+      return EvalLabels({.index = args->index,
+                         .field = args->labels,
+                         .k = args->k,
+                         .sample = args->sample,
+                         .seed = 1,
+                         .threads = args->threads,
+                         .json = args->json});
+    };
   });
 }
 

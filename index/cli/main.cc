@@ -69,6 +69,8 @@ int Run(int argc, char** argv) {
   AddSearch(app, &verb);
   AddEval(app, &verb);
   AddTune(app, &verb);
+  AddCertify(app, &verb);
+  AddProfile(app, &verb);
   AddReport(app, &verb);
   AddEstimate(app, &verb);
   for (CLI::App* one : app.get_subcommands({})) one->set_version_flag("--version", kVersion);

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "index/collection/profiles.h"
 #include "index/io/embeddings.h"
 
 namespace mrl::cli {
@@ -14,6 +15,7 @@ absl::StatusOr<OpenedIndex> OpenIndex(const std::string& path) {
   index.account = std::make_unique<MemoryAccount>(MemoryAccount::DefaultLimitBytes());
   MRL_ASSIGN_OR_RETURN(index.collection,
                        collection::Collection::Open(FileSystem::Posix(), path, *index.account));
+  MRL_ASSIGN_OR_RETURN(index.profiles, collection::ReadProfiles(FileSystem::Posix(), path));
   return index;
 }
 
@@ -40,17 +42,18 @@ absl::StatusOr<Queries> ReadQueries(const std::string& path, const Schema& schem
   return queries;
 }
 
-absl::StatusOr<funnel::Plan> PlanFor(const collection::Collection& collection,
-                                     const std::string& funnel_text, bool exact, uint32_t k,
-                                     uint32_t query_dims) {
+absl::StatusOr<funnel::ChosenPlan> PlanFor(const collection::Collection& collection,
+                                           const funnel::ProfileSet& profiles,
+                                           const AskedPlan& asked, uint32_t k,
+                                           uint32_t query_dims) {
   funnel::PlanInput input = collection.plan_input();
   input.k = k;
   input.query_dims = query_dims;
-  input.exact = exact;
-  if (!funnel_text.empty()) {
-    MRL_ASSIGN_OR_RETURN(input.funnel, funnel::ParseFunnel(funnel_text));
+  input.exact = asked.exact;
+  if (!asked.funnel.empty()) {
+    MRL_ASSIGN_OR_RETURN(input.funnel, funnel::ParseFunnel(asked.funnel));
   }
-  return funnel::MakePlan(input);
+  return funnel::ChoosePlan(profiles, asked.profile, std::move(input));
 }
 
 }  // namespace mrl::cli

@@ -8,13 +8,15 @@
 #include "absl/status/statusor.h"
 #include "base/memory_account.h"
 #include "index/collection/collection.h"
+#include "index/funnel/profile.h"
 
 namespace mrl::cli {
 
-// A collection with the account it is held from.
+// A collection with the account it is held from, and its profiles.
 struct OpenedIndex {
   std::unique_ptr<MemoryAccount> account;
   std::shared_ptr<const collection::Collection> collection;
+  funnel::ProfileSet profiles;
 };
 absl::StatusOr<OpenedIndex> OpenIndex(const std::string& path);
 
@@ -32,9 +34,15 @@ struct Queries {
 absl::StatusOr<Queries> ReadQueries(const std::string& path, const Schema& schema, uint64_t begin,
                                     uint64_t limit);
 
-// The plan for `funnel_text` ("" = the built-in rule) or exact search.
-absl::StatusOr<funnel::Plan> PlanFor(const collection::Collection& collection,
-                                     const std::string& funnel_text, bool exact, uint32_t k,
-                                     uint32_t query_dims);
+// What is asked for: at most one of a funnel, a profile and exact search. With none the default
+// profile, or the built-in rule where there is none.
+struct AskedPlan {
+  std::string funnel = {};
+  std::string profile = {};
+  bool exact = false;
+};
+absl::StatusOr<funnel::ChosenPlan> PlanFor(const collection::Collection& collection,
+                                           const funnel::ProfileSet& profiles,
+                                           const AskedPlan& asked, uint32_t k, uint32_t query_dims);
 
 }  // namespace mrl::cli

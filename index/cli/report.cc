@@ -113,14 +113,15 @@ absl::StatusOr<std::vector<double>> MeasureSearches(const ReportArgs& args,
   // Queries here are transformed; times do not mind.
   const size_t count = std::min(kQueries, compared.queries.rows);
   for (const uint32_t dims : compared.ladder) {
-    MRL_ASSIGN_OR_RETURN(const funnel::Plan plan,
-                         PlanFor(collection, absl::StrCat("scan/", dims, ":", 10 * args.k), false,
-                                 args.k, collection.schema().dim));
+    MRL_ASSIGN_OR_RETURN(
+        const funnel::ChosenPlan chosen,
+        PlanFor(collection, {}, {.funnel = absl::StrCat("scan/", dims, ":", 10 * args.k)}, args.k,
+                collection.schema().dim));
     std::vector<double> times;
     for (size_t i = 0; i < count; ++i) {
       MRL_ASSIGN_OR_RETURN(
           const funnel::Output output,
-          funnel::Run(collection.view(), plan,
+          funnel::Run(collection.view(), chosen.plan,
                       {compared.queries.matrix().row(i), compared.queries.dim}, {}));
       times.push_back(output.trace.stages.front().micros / 1000);
     }

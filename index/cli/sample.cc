@@ -6,9 +6,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
-#include "index/cli/asked.h"
 #include "index/io/embeddings.h"
 #include "index/transform/transform.h"
+#include "index/tune/view_subject.h"
 
 namespace mrl::cli {
 
@@ -54,16 +54,13 @@ Sample SampleIndex(const collection::Collection& collection, uint64_t count, uin
   sample.dim = schema.dim;
   sample.rows_of_source = collection.rows();
   sample.element_bytes = static_cast<uint32_t>(ElementBytes(schema.storage));
-  const std::vector<uint64_t> rows = SpreadRows(collection.rows(), count, seed);
+  const funnel::View& view = collection.view();
+  const std::vector<funnel::Location> rows = tune::SampleRows(view, count, seed);
   sample.rows = rows.size();
   sample.values.resize(rows.size() * sample.dim);
-  // Numbers count from the first row of the first part.
-  const funnel::View& view = collection.view();
-  const uint64_t first = view.parts.empty() ? 0 : RowNumber(view, {0, 0});
   for (size_t i = 0; i < rows.size(); ++i) {
-    const funnel::Location at = LocationOf(view, first + rows[i]);
-    view.parts[at.part].segment->Prefix(at.row, schema.levels() - 1,
-                                        sample.values.data() + i * sample.dim);
+    view.parts[rows[i].part].segment->Prefix(rows[i].row, schema.levels() - 1,
+                                             sample.values.data() + i * sample.dim);
   }
   return sample;
 }

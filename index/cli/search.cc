@@ -15,7 +15,7 @@ namespace mrl::cli {
 namespace {
 
 struct SearchArgs {
-  std::string index, id, vector, funnel, filter;
+  std::string index, id, vector, funnel, profile, filter;
   std::vector<std::string> why_not, fields;
   uint64_t row = 0;
   uint32_t k = 10;
@@ -118,15 +118,19 @@ void PrintWhyNot(const funnel::WhyNot& why) {
   std::puts(line.c_str());
 }
 
-absl::Status Print(const SearchArgs& args, const funnel::View& view, const funnel::Plan& plan,
-                   const funnel::Output& output) {
+absl::Status Print(const SearchArgs& args, const funnel::View& view,
+                   const funnel::ChosenPlan& chosen, const funnel::Output& output) {
   nlohmann::json hits = nlohmann::json::array();
   for (const funnel::Hit& hit : output.hits) {
     MRL_ASSIGN_OR_RETURN(nlohmann::json json, HitJson(view, hit));
     hits.push_back(std::move(json));
   }
   if (args.json) {
-    nlohmann::json json = {{"plan", plan.ToText()}, {"hits", hits}};
+    nlohmann::json json = {{"plan", chosen.plan.ToText()}, {"hits", hits}};
+    if (chosen.version > 0) {
+      json["profile"] = chosen.profile;
+      json["profile_version"] = chosen.version;
+    }
     if (args.explain) json["trace"] = ToJson(output.trace);
     for (const auto& why : output.trace.why_not) json["why_not"].push_back(WhyNotJson(why));
     PrintJson(json);
@@ -134,7 +138,10 @@ absl::Status Print(const SearchArgs& args, const funnel::View& view, const funne
   }
   PrintHits(args, hits);
   if (args.explain) {
-    std::printf("\nplan %s\n", plan.ToText().c_str());
+    const std::string profile = chosen.version == 0 ? ""
+                                                    : absl::StrCat(" of profile ", chosen.profile,
+                                                                   " version ", chosen.version);
+    std::printf("\nplan %s%s\n", chosen.plan.ToText().c_str(), profile.c_str());
     PrintStages(output.trace);
   }
   for (const auto& why : output.trace.why_not) PrintWhyNot(why);
@@ -146,15 +153,16 @@ absl::Status Search(const SearchArgs& args) {
   MRL_ASSIGN_OR_RETURN(const OpenedIndex opened, OpenIndex(args.index));
   const collection::Collection& collection = *opened.collection;
   MRL_ASSIGN_OR_RETURN(const Asked asked, ReadQuery(args, collection));
-  MRL_ASSIGN_OR_RETURN(funnel::Plan plan, PlanFor(collection, args.funnel, args.exact, args.k,
-                                                  static_cast<uint32_t>(asked.vector.size())));
+  MRL_ASSIGN_OR_RETURN(funnel::ChosenPlan chosen,
+                       PlanFor(collection, opened.profiles, {args.funnel, args.profile, args.exact},
+                               args.k, static_cast<uint32_t>(asked.vector.size())));
   funnel::View view = collection.view();
   if (!args.filter.empty()) {
     MRL_ASSIGN_OR_RETURN(const filter::Expression parsed, filter::ParseExpression(args.filter));
     MRL_ASSIGN_OR_RETURN(const filter::Filter filter,
                          filter::Filter::Make(parsed, collection.schema().fields));
     view = funnel::Narrow(view, filter);
-    plan = funnel::NarrowPlan(plan, view.schema, view.rows(), collection.rows());
+    chosen.plan = funnel::NarrowPlan(chosen.plan, view.schema, view.rows(), collection.rows());
   }
   std::vector<PointId> why_not;
   for (const std::string& text : args.why_not) {
@@ -165,8 +173,9 @@ absl::Status Search(const SearchArgs& args) {
   options.leave_out = asked.self;
   options.why_not = why_not;
   options.stopped = Interrupted;
-  MRL_ASSIGN_OR_RETURN(const funnel::Output output, funnel::Run(view, plan, asked.vector, options));
-  return Print(args, view, plan, output);
+  MRL_ASSIGN_OR_RETURN(const funnel::Output output,
+                       funnel::Run(view, chosen.plan, asked.vector, options));
+  return Print(args, view, chosen, output);
 }
 
 constexpr char kExamples[] = R"(Examples:
@@ -190,8 +199,12 @@ void AddSearch(CLI::App& app, Verb* verb) {
   search->add_option("-k", args->k, "Points wanted, 1 to 10000")->capture_default_str();
   CLI::Option* funnel =
       search->add_option("--funnel", args->funnel, "Such as 16:200,32:100,64:50,512:10");
+  CLI::Option* profile =
+      search->add_option("--profile", args->profile, "A profile of the index; else its default")
+          ->excludes(funnel);
   search->add_flag("--exact", args->exact, "Compare with every row at full dimension")
-      ->excludes(funnel);
+      ->excludes(funnel)
+      ->excludes(profile);
   search->add_option("--filter", args->filter,
                      "Only points that match, such as 'year >= 2000 AND lang = \"en\"'");
   search->add_flag("--explain", args->explain, "Print what each stage did");

@@ -3,8 +3,8 @@
 #include <cstdio>
 #include <memory>
 #include <thread>
+#include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/status.h"
@@ -13,32 +13,22 @@
 #include "index/cli/open_index.h"
 #include "index/cli/output.h"
 #include "index/cli/progress.h"
+#include "index/cli/save_profile.h"
+#include "index/tune/certificate.h"
 #include "index/tune/measure.h"
 #include "index/tune/tuner.h"
+#include "index/tune/view_subject.h"
 
 namespace mrl::cli {
 namespace {
 
 struct TuneArgs {
-  std::string index, queries, truth;
+  std::string index, queries, truth, save;
   tune::TuneOptions options;
   uint64_t limit = 0;
   uint32_t threads = 0;
-  bool json = false;
+  bool make_default = false, json = false;
 };
-
-// What is worth trying of a coarse kind that is not ours: its one parameter, doubling.
-std::vector<coarse::Params> ParamsToTry(const collection::Collection& collection) {
-  constexpr double kValues[] = {8, 16, 32, 64, 128, 256, 512};
-  const std::string about = collection.view().parts.front().indexes.front()->Describe();
-  const char* name = absl::StrContains(about, "HNSW")  ? "efSearch"
-                     : absl::StrContains(about, "IVF") ? "nprobe"
-                                                       : nullptr;
-  std::vector<coarse::Params> params;
-  if (name == nullptr) return {{}};
-  for (const double value : kValues) params.push_back({{name, value}});
-  return params;
-}
 
 nlohmann::json ToJson(const tune::Measured& measured) {
   return {{"funnel", measured.plan.ToText()},
@@ -47,7 +37,8 @@ nlohmann::json ToJson(const tune::Measured& measured) {
           {"qps", measured.qps()},
           {"mean_ms", measured.times.mean_ms},
           {"p50_ms", measured.times.p50_ms},
-          {"p99_ms", measured.times.p99_ms}};
+          {"p99_ms", measured.times.p99_ms},
+          {"mean_bytes", measured.mean_bytes}};
 }
 
 nlohmann::json ResultJson(const TuneArgs& args, const tune::TuneResult& result,
@@ -56,6 +47,8 @@ nlohmann::json ResultJson(const TuneArgs& args, const tune::TuneResult& result,
   json["k"] = args.options.k;
   if (args.options.target_p99_ms > 0) {
     json["target_p99_ms"] = args.options.target_p99_ms;
+  } else if (args.options.target_bytes > 0) {
+    json["target_bytes"] = args.options.target_bytes;
   } else {
     json["target_recall"] = args.options.target_recall;
   }
@@ -95,11 +88,43 @@ void PrintText(const TuneArgs& args, const tune::TuneResult& result,
   for (const double share : lost) absl::StrAppendFormat(&stages, " %.4f", share);
   std::printf("lost per stage, held out:%s\n", stages.c_str());
   if (!result.reached) {
-    std::puts(args.options.target_p99_ms > 0
-                  ? "No funnel is that fast here; this one comes nearest."
+    std::puts(args.options.has_budget()
+                  ? "No funnel is that cheap here; this one comes nearest."
                   : "No funnel reaches the target surely on these queries; this one comes "
                     "nearest. More queries narrow the interval.");
   }
+}
+
+// What the tuned funnel is, for the note of its profile.
+std::string Note(const TuneArgs& args, const tune::TuneResult& result) {
+  const std::string target =
+      args.options.target_p99_ms > 0 ? absl::StrCat("p99 ", args.options.target_p99_ms, " ms")
+      : args.options.target_bytes > 0
+          ? absl::StrCat(args.options.target_bytes, " bytes")
+          : absl::StrCat("recall@", args.options.k, " ", args.options.target_recall);
+  return absl::StrFormat("tuned to %s; held-out recall %.4f (%.4f-%.4f, %d queries)", target,
+                         result.held_out.recall, result.held_out.interval.low,
+                         result.held_out.interval.high, result.held_out_queries.size());
+}
+
+// Saves what reached its target, where a name was given. `*saved` is the version, or 0.
+absl::Status SaveTuned(const TuneArgs& args, const collection::Collection& collection,
+                       const tune::TuneResult& result, const std::vector<double>& lost,
+                       uint32_t* saved) {
+  if (args.save.empty()) return absl::OkStatus();
+  if (!result.reached) {
+    return absl::FailedPreconditionError(absl::StrCat("no funnel reaches the target, so profile '",
+                                                      args.save, "' was not saved; the nearest is ",
+                                                      result.held_out.plan.ToText()));
+  }
+  funnel::Certificate certificate = tune::ToCertificate(result.held_out, lost, args.options.seed);
+  Bind(collection, &certificate);
+  MRL_ASSIGN_OR_RETURN(*saved, SaveProfile(args.index, result.held_out.plan,
+                                           {.name = args.save,
+                                            .note = Note(args, result),
+                                            .certificate = std::move(certificate),
+                                            .make_default = args.make_default}));
+  return absl::OkStatus();
 }
 
 absl::Status Tune(TuneArgs args) {
@@ -115,7 +140,7 @@ absl::Status Tune(TuneArgs args) {
   if (args.truth.empty()) std::fputs("finding the true neighbours by exact search\n", stderr);
   MRL_ASSIGN_OR_RETURN(tune::Subject subject,
                        MakeSubject(collection, queries, args.truth, args.options.k, threads));
-  if (collection.kinds().front() != "scan") subject.params = ParamsToTry(collection);
+  subject.params = tune::ParamsToTry(collection.view());
   MRL_ASSIGN_OR_RETURN(const tune::TuneResult result,
                        tune::Tune(subject, args.options, ShowParts()));
   MRL_ASSIGN_OR_RETURN(
@@ -123,17 +148,23 @@ absl::Status Tune(TuneArgs args) {
       tune::LossPerStage(subject, LostAt(collection, queries), result.held_out.plan,
                          result.held_out_queries, result.held_out.recalls, args.options.k,
                          args.options.threads));
+  uint32_t saved = 0;
+  absl::Status save_status = SaveTuned(args, collection, result, lost, &saved);
   if (args.json) {
-    PrintJson(ResultJson(args, result, lost));
+    nlohmann::json json = ResultJson(args, result, lost);
+    if (saved > 0) json["profile"] = {{"name", args.save}, {"version", saved}};
+    PrintJson(json);
   } else {
     PrintText(args, result, lost);
+    if (saved > 0) std::printf("saved as profile %s version %u\n", args.save.c_str(), saved);
   }
-  return absl::OkStatus();
+  return save_status;
 }
 
 constexpr char kExamples[] = R"(Examples:
   mrl-index tune --index INDEX --queries queries.npy --target-recall 0.95 -k 10
   mrl-index tune --index INDEX --queries queries.npy --target-p99-ms 2 --json
+  mrl-index tune --index INDEX --queries queries.npy --save text95 --default
 Half of the queries tune, the other half checks what is reported; times are of one query at a time.
 A funnel reaches the target when the lower end of its 95 % interval does, on the tuning half.)";
 
@@ -148,10 +179,16 @@ void AddTune(CLI::App& app, Verb* verb) {
   CLI::Option* recall =
       tune->add_option("--target-recall", args->options.target_recall, "Above 0, at most 1")
           ->capture_default_str();
-  tune->add_option("--target-p99-ms", args->options.target_p99_ms,
-                   "Instead: the best recall whose 99th percentile is at most this")
+  CLI::Option* p99 =
+      tune->add_option("--target-p99-ms", args->options.target_p99_ms,
+                       "Instead: the best recall whose 99th percentile is at most this")
+          ->check(CLI::PositiveNumber)
+          ->excludes(recall);
+  tune->add_option("--target-bytes", args->options.target_bytes,
+                   "Instead: the best recall that reads at most so many bytes a query")
       ->check(CLI::PositiveNumber)
-      ->excludes(recall);
+      ->excludes(recall)
+      ->excludes(p99);
   tune->add_option("-k", args->options.k, "Points wanted, 1 to 10000")->capture_default_str();
   tune->add_option("--truth", args->truth,
                    "npy (i4, i8) of true rows in build order; default: exact search");
@@ -161,6 +198,9 @@ void AddTune(CLI::App& app, Verb* verb) {
       ->check(CLI::Range(1, 256));
   tune->add_option("--seed", args->options.seed, "Of the split and the intervals")
       ->capture_default_str();
+  CLI::Option* save =
+      tune->add_option("--save", args->save, "Save what reached the target as this profile");
+  tune->add_flag("--default", args->make_default, "Make the profile the default")->needs(save);
   tune->add_flag("--json", args->json, "One JSON object");
   tune->callback([args, verb] { *verb = [args] { return Tune(*args); }; });
 }

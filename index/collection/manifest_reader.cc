@@ -8,6 +8,7 @@
 #include "base/status.h"
 #include "index/collection/database.h"
 #include "index/collection/layout.h"
+#include "index/collection/profile_disk.h"
 
 namespace mrl::collection {
 namespace {
@@ -42,6 +43,13 @@ absl::Status CheckManifest(const Manifest& manifest) {
   return absl::OkStatus();
 }
 
+uint32_t FormatVersion(const Manifest& manifest) {
+  if (!manifest.profiles.empty() || !manifest.schema.fields.empty()) {
+    return format::kManifestVersion;
+  }
+  return manifest.next_segment == 0 ? format::kBuiltManifestVersion : format::kLiveManifestVersion;
+}
+
 absl::StatusOr<Manifest> FromDisk(const disk::Manifest& message) {
   Manifest manifest;
   manifest.uuid = message.uuid();
@@ -69,6 +77,7 @@ absl::StatusOr<Manifest> FromDisk(const disk::Manifest& message) {
   }
   manifest.tail_epoch = message.tail_epoch();
   manifest.next_segment = message.next_segment();
+  MRL_ASSIGN_OR_RETURN(manifest.profiles, ProfilesFromDisk(message.profiles()));
   MRL_RETURN_IF_ERROR(CheckManifest(manifest));
   return manifest;
 }
@@ -106,9 +115,7 @@ uint64_t Manifest::rows() const {
 
 std::string Manifest::Serialize() const {
   disk::Manifest message;
-  message.set_format_version(!schema.fields.empty() ? format::kManifestVersion
-                             : next_segment != 0    ? format::kLiveManifestVersion
-                                                    : format::kBuiltManifestVersion);
+  message.set_format_version(FormatVersion(*this));
   message.set_uuid(uuid);
   message.set_generation(generation);
   message.set_created_unix_s(created_unix_s);
@@ -141,6 +148,7 @@ std::string Manifest::Serialize() const {
   }
   message.set_tail_epoch(tail_epoch);
   message.set_next_segment(next_segment);
+  if (!profiles.empty()) ProfilesToDisk(profiles, message.mutable_profiles());
   return message.SerializeAsString();
 }
 

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "index/coarse/index_spec.h"
 #include "index/format/manifest.h"
+#include "index/funnel/profile.h"
 #include "index/schema/schema.h"
 #include "index/store/segment.h"
 
@@ -32,6 +33,7 @@ struct Manifest {
   std::vector<coarse::IndexSpec> indexes;  // that segments to come get beside `scan`
   uint32_t tail_epoch = 0;                 // rows of earlier epochs are sealed
   uint32_t next_segment = 0;               // 0 = never written to since it was built
+  funnel::ProfileSet profiles;
 
   uint64_t rows() const;
   // Coarse kinds that have side files or will have, the active one first.

@@ -12,7 +12,8 @@
 namespace mrl::format {
 
 // 1 is what a bulk build writes; 2 may have deletions, a tail, and segments that leave numbers out;
-// 3 has fields, and a side file of kind `filter` beside each segment.
+// 3 has fields with a side file of kind `filter` beside each segment, or profiles, which a program
+// that knows of none would search without.
 inline constexpr uint32_t kBuiltManifestVersion = 1;
 inline constexpr uint32_t kLiveManifestVersion = 2;
 inline constexpr uint32_t kManifestVersion = 3;

@@ -13,6 +13,7 @@
 #include "index/coarse/exact_scan.h"
 #include "index/funnel/cut.h"
 #include "index/funnel/stages.h"
+#include "index/funnel/stepped.h"
 #include "index/funnel/why_not.h"
 #include "index/transform/transform.h"
 
@@ -135,13 +136,67 @@ class TileRun {
       MRL_RETURN_IF_ERROR(End(number, candidates, start, 0));
     }
     output_.trace.why_not = follower_.Take();
-    for (const Shortlisted& found : candidates) {
-      output_.hits.push_back({found.at, coarse::ScoreOfKey(view_.schema.metric, found.key)});
-    }
+    output_.hits = HitsOf(candidates);
     return std::move(output_);
   }
 
+  // As Finish for a search alone, which `stepped` may end after any stage.
+  absl::StatusOr<SteppedOutput> FinishStepped(std::vector<Shortlisted> candidates, double micros,
+                                              const SteppedOptions& stepped) {
+    for (size_t number = 0;; ++number) {
+      const Clock::time_point start = Clock::now();
+      std::vector<Hit> best;
+      const absl::Status ran = Step(number, candidates, start, number == 0 ? micros : 0);
+      if (ran.ok()) best = BestOf(candidates);
+      const bool is_cut = absl::IsCancelled(ran) && stepped.anytime && number > 0;
+      if (!ran.ok() && !is_cut) return ran;
+      if (is_cut) return EndStepped(number, /*cut=*/true);
+      output_.hits = std::move(best);
+      const bool is_last = number + 1 == plan_.stages.size();
+      const Next next = stepped.after
+                            ? stepped.after(number, output_.trace.stages[number], output_.hits)
+                            : Next::kGoOn;
+      if (is_last || next == Next::kEnd) return EndStepped(number + 1, /*cut=*/false);
+    }
+  }
+
  private:
+  std::vector<Hit> HitsOf(const std::vector<Shortlisted>& candidates) const {
+    std::vector<Hit> hits;
+    hits.reserve(candidates.size());
+    for (const Shortlisted& found : candidates) {
+      hits.push_back({found.at, coarse::ScoreOfKey(view_.schema.metric, found.key)});
+    }
+    return hits;
+  }
+
+  // The best k of what a stage kept, equal keys by id.
+  std::vector<Hit> BestOf(std::vector<Shortlisted> candidates) const {
+    const size_t count = std::min<size_t>(plan_.k, candidates.size());
+    std::partial_sort(
+        candidates.begin(), candidates.begin() + static_cast<ptrdiff_t>(count), candidates.end(),
+        [this](const Shortlisted& a, const Shortlisted& b) { return BeforeById(view_, a, b); });
+    candidates.resize(count);
+    return HitsOf(candidates);
+  }
+
+  // One stage; of the first only its end, as the coarse search has run.
+  absl::Status Step(size_t number, std::vector<Shortlisted>& candidates, Clock::time_point start,
+                    double micros_before) {
+    if (number > 0) {
+      MRL_RETURN_IF_ERROR(CheckStopped());
+      MRL_RETURN_IF_ERROR(
+          Rerank(*search_, plan_.stages[number], candidates, &output_.trace.stages[number]));
+    }
+    return End(number, candidates, start, micros_before);
+  }
+
+  SteppedOutput EndStepped(size_t stages, bool cut) {
+    output_.trace.stages.resize(stages);
+    output_.trace.why_not = follower_.Take();
+    return {std::move(output_), cut};
+  }
+
   absl::Status CheckStopped() const {
     return search_->stopped() ? absl::CancelledError("the search was stopped") : absl::OkStatus();
   }
@@ -220,6 +275,23 @@ absl::StatusOr<Output> Run(const View& view, const Plan& plan, absl::Span<const 
                            const RunOptions& options) {
   const TileQuery tile = {query, options};
   return std::move(RunTile(view, plan, {&tile, 1}).front());
+}
+
+absl::StatusOr<SteppedOutput> RunStepped(const View& view, const Plan& plan,
+                                         absl::Span<const float> query, const RunOptions& options,
+                                         const SteppedOptions& stepped) {
+  const TileQuery alone = {query, options};
+  TileRun run(view, plan, alone);
+  MRL_RETURN_IF_ERROR(run.Prepare());
+  Tiled tiled = run.FirstStage();
+  const Clock::time_point start = Clock::now();
+  if (plan.exact) {
+    RunExact(view, plan, {&tiled, 1});
+  } else {
+    RunCoarse(view, plan, {&tiled, 1});
+  }
+  MRL_RETURN_IF_ERROR(tiled.status);
+  return run.FinishStepped(std::move(tiled.candidates), MicrosSince(start), stepped);
 }
 
 }  // namespace mrl::funnel

@@ -22,14 +22,19 @@ double MedianOf(std::vector<double>& values) {
 
 absl::StatusOr<std::vector<double>> MeasureRecalls(const Subject& subject, const funnel::Plan& plan,
                                                    absl::Span<const size_t> queries, uint32_t k,
-                                                   size_t threads) {
+                                                   size_t threads, double* mean_bytes) {
   const bool larger = LargerIsNearer(subject.plan.schema->metric);
   std::vector<double> recalls(queries.size());
+  std::vector<double> bytes(queries.size());
   MRL_RETURN_IF_ERROR(ForEach(queries.size(), threads, [&](size_t i) -> absl::Status {
     MRL_ASSIGN_OR_RETURN(const Answer answer, subject.search(plan, queries[i]));
     recalls[i] = RecallAtK(answer.rows, subject.truth[queries[i]], k, larger);
+    for (const funnel::StageTrace& stage : answer.stages) {
+      bytes[i] += static_cast<double>(stage.bytes);
+    }
     return absl::OkStatus();
   }));
+  if (mean_bytes != nullptr) *mean_bytes = Mean(bytes);
   return recalls;
 }
 

@@ -12,9 +12,10 @@ namespace mrl::tune {
 
 // Recall at `k` of each of `queries` (numbers of the subject's queries), in their order. The last
 // stage of `plan` is the whole query at stored precision, so that its scores are the truth's.
+// `mean_bytes`, where it is not null, becomes what a query read of vectors and codes.
 absl::StatusOr<std::vector<double>> MeasureRecalls(const Subject& subject, const funnel::Plan& plan,
                                                    absl::Span<const size_t> queries, uint32_t k,
-                                                   size_t threads);
+                                                   size_t threads, double* mean_bytes = nullptr);
 
 // Milliseconds of each of `queries` for each of `plans`, one at a time: per query the plans take
 // turns, and the median of `rounds` turns counts, so that what else the machine does meets all

@@ -13,6 +13,7 @@ namespace mrl::tune {
 namespace {
 
 constexpr absl::string_view kScan = "scan";
+constexpr absl::string_view kLists = "ivf_scan";
 constexpr uint32_t kBoundedBits = 8;  // codes that make a scan of their prefix exact
 constexpr uint32_t kKeepPerHit = 20;
 constexpr uint32_t kFewRows = 200;  // the two sizes between which a row's cost is taken
@@ -119,12 +120,22 @@ class Prober {
       }
     }
     const std::string& active = subject_.plan.kinds.front();
-    if (active != kScan && subject_.plan.default_dims <= query_dims()) {
-      for (const coarse::Params& params : subject_.params) {
-        AddCoarse(active, params, subject_.plan.default_dims, 0);
+    const uint32_t only_dims = subject_.plan.default_dims;
+    for (const coarse::Params& params : subject_.params) {
+      if (active == kLists) AddLists(params);
+      if (active != kScan && only_dims > 0 && only_dims <= query_dims()) {
+        AddCoarse(active, params, only_dims, 0);
       }
     }
     ListReranks();
+  }
+
+  // Lists hold one code, which serves shorter prefixes too.
+  void AddLists(const coarse::Params& params) {
+    for (const Code& code : Codes()) {
+      if (!subject_.plan.list_code.Serves(code)) continue;
+      AddCoarse(std::string(kLists), params, code.dims, code.bits);
+    }
   }
 
   void ListReranks() {

@@ -26,6 +26,7 @@ constexpr double kFrontTargets[] = {0.5,  0.7,  0.8,   0.9,   0.95,  0.97,
 constexpr double kShorter = 0.9;     // one step of shortening a keep
 constexpr double kTimeNoise = 1.15;  // plans within this of the cheapest prediction are timed
 constexpr size_t kTimingRounds = 3;
+constexpr size_t kBudgetSteps = 7;
 constexpr size_t kShortenedMax = 3;  // plans whose keeps are shortened
 
 struct Trial {
@@ -34,6 +35,7 @@ struct Trial {
   double recall = 0;
   Interval interval;
   std::vector<double> recalls;
+  double mean_bytes = 0;
   std::vector<double> millis;  // empty until timed
   // Without the slowest fifth: that is where another program had the core.
   double TypicalMillis() const {
@@ -54,9 +56,9 @@ class Tuner {
     probe.k = options_.k;
     probe.threads = options_.threads;
     MRL_ASSIGN_OR_RETURN(input_, Probe(subject_, result_.tuning_queries, probe, progress_));
-    if (options_.target_p99_ms > 0) {
+    if (options_.has_budget()) {
       MRL_RETURN_IF_ERROR(TryFront());
-      MRL_RETURN_IF_ERROR(ChooseByLatency());
+      MRL_RETURN_IF_ERROR(ChooseByBudget());
     } else {
       MRL_RETURN_IF_ERROR(TryTarget());
       MRL_RETURN_IF_ERROR(ShortenBest());
@@ -101,8 +103,9 @@ class Tuner {
     if (!is_new) return &trial;
     trial.plan = *std::move(plan);
     trial.predicted_us = predicted_us;
-    MRL_ASSIGN_OR_RETURN(trial.recalls, MeasureRecalls(subject_, trial.plan, result_.tuning_queries,
-                                                       options_.k, options_.threads));
+    MRL_ASSIGN_OR_RETURN(trial.recalls,
+                         MeasureRecalls(subject_, trial.plan, result_.tuning_queries, options_.k,
+                                        options_.threads, &trial.mean_bytes));
     trial.recall = Mean(trial.recalls);
     trial.interval = MeanInterval(trial.recalls, interval_options());
     if (progress_) progress_("running funnels", trials_.size(), trials_expected_);
@@ -267,21 +270,45 @@ class Tuner {
     return Time(Undominated(untimed, /*any_recall=*/false));
   }
 
-  absl::Status ChooseByLatency() {
+  // What the budget is held against.
+  double CostOf(const Trial& trial) const {
+    if (options_.target_bytes > 0) return trial.mean_bytes;
+    std::vector<double> millis = trial.millis;
+    return Summarise(millis).p99_ms;
+  }
+
+  // Runs the chains between the front's points, by halves, towards what the budget still pays for.
+  absl::Status NarrowBudget(double budget) {
+    double low = kFrontTargets[0] / 2;
+    double high = 1;
+    for (size_t i = 0; i < kBudgetSteps; ++i) {
+      const double target = (low + high) / 2;
+      Trial* trial = nullptr;
+      for (const Chain& chain : CheapestChains(input_, target, 1)) {
+        MRL_ASSIGN_OR_RETURN(trial, Try(ToFunnel(input_, chain), chain.micros));
+      }
+      if (trial != nullptr && trial->millis.empty()) MRL_RETURN_IF_ERROR(Time({trial}));
+      const bool fits = trial != nullptr && CostOf(*trial) <= budget;
+      (fits ? low : high) = target;
+    }
+    return absl::OkStatus();
+  }
+
+  // The best recall within the budget; the cheapest where none is.
+  absl::Status ChooseByBudget() {
+    const double budget =
+        options_.target_bytes > 0 ? options_.target_bytes : options_.target_p99_ms;
     MRL_RETURN_IF_ERROR(TimeAll());
-    const auto p99 = [](const Trial& trial) {
-      std::vector<double> millis = trial.millis;
-      return Summarise(millis).p99_ms;
-    };
-    Trial* fastest = nullptr;
+    MRL_RETURN_IF_ERROR(NarrowBudget(budget));
+    Trial* cheapest = nullptr;
     for (auto& [text, trial] : trials_) {
       if (trial.millis.empty()) continue;
-      if (fastest == nullptr || p99(trial) < p99(*fastest)) fastest = &trial;
-      if (p99(trial) > options_.target_p99_ms) continue;
+      if (cheapest == nullptr || CostOf(trial) < CostOf(*cheapest)) cheapest = &trial;
+      if (CostOf(trial) > budget) continue;
       if (chosen_ == nullptr || trial.recall > chosen_->recall) chosen_ = &trial;
     }
     result_.reached = chosen_ != nullptr;
-    if (chosen_ == nullptr) chosen_ = fastest;
+    if (chosen_ == nullptr) chosen_ = cheapest;
     return absl::OkStatus();
   }
 
@@ -291,7 +318,8 @@ class Tuner {
             .recall = trial.recall,
             .interval = trial.interval,
             .times = Summarise(millis),
-            .recalls = trial.recalls};
+            .recalls = trial.recalls,
+            .mean_bytes = trial.mean_bytes};
   }
 
   absl::Status Report() {
@@ -320,8 +348,8 @@ class Tuner {
     const std::vector<size_t>& queries = result_.held_out_queries;
     Measured measured;
     measured.plan = plan;
-    MRL_ASSIGN_OR_RETURN(measured.recalls,
-                         MeasureRecalls(subject_, plan, queries, options_.k, options_.threads));
+    MRL_ASSIGN_OR_RETURN(measured.recalls, MeasureRecalls(subject_, plan, queries, options_.k,
+                                                          options_.threads, &measured.mean_bytes));
     measured.recall = Mean(measured.recalls);
     measured.interval = MeanInterval(measured.recalls, interval_options());
     MRL_ASSIGN_OR_RETURN(auto millis, MeasureMillis(subject_, {plan}, queries, kTimingRounds));
@@ -350,6 +378,10 @@ absl::Status TuneOptions::Validate() const {
   if (!(target_p99_ms >= 0)) {
     return absl::InvalidArgumentError(
         absl::StrCat("the target latency is ", target_p99_ms, " ms; it cannot be negative"));
+  }
+  if (!(target_bytes >= 0)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the target is ", target_bytes, " bytes; it cannot be negative"));
   }
   if (k == 0 || k > funnel::Limits::kKMax) {
     return absl::InvalidArgumentError(

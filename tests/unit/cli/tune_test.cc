@@ -39,8 +39,8 @@ TEST_F(TuneVerb, ReportsTheFunnelOnTheQueriesThatDidNotChooseIt) {
   const Json json = TuneJson(60, {"--target-recall", "0.8"});
   std::vector<std::string> keys;
   for (const auto& item : json.items()) keys.push_back(item.key());
-  EXPECT_THAT(keys, ElementsAre("front", "funnel", "interval", "k", "lost", "mean_ms", "p50_ms",
-                                "p99_ms", "qps", "queries", "reached", "recall", "seed",
+  EXPECT_THAT(keys, ElementsAre("front", "funnel", "interval", "k", "lost", "mean_bytes", "mean_ms",
+                                "p50_ms", "p99_ms", "qps", "queries", "reached", "recall", "seed",
                                 "target_recall", "tried", "tuning"));
   EXPECT_EQ(json["reached"], true);
   EXPECT_GE(json["tuning"]["interval"][0], 0.8);
@@ -59,6 +59,7 @@ TEST_F(TuneVerb, CodesNoCodesAndOtherKindsAreTuned) {
         {"--metric", "l2", "--codes", "16b8,32b8"},
         {"--coarse", "faiss", "--faiss-factory", "HNSW8", "--coarse-dims", "16"},
         {"--coarse", "faiss", "--faiss-factory", "IVF4,Flat", "--coarse-dims", "32"},
+        {"--coarse", "ivf_scan", "--codes", "32b1"},
         {"--dims", "32"}}) {
     std::vector<std::string> more = build;
     more.push_back("--replace");

@@ -1,12 +1,14 @@
 // What a manifest may say, written into a database by hand.
 #include <functional>
 
+#include "base/check.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "index/collection/collection.h"
 #include "index/collection/database.h"
 #include "index/collection/layout.h"
 #include "index/collection/manifest_reader.h"
+#include "index/collection/profiles.h"
 #include "tests/support/test_folder.h"
 #include "tests/unit/collection/sample.h"
 
@@ -84,7 +86,7 @@ TEST_F(ManifestFile, OfANewerFormatIsRefusedByItsVersion) {
   newer.set_format_version(format::kManifestVersion + 1);
   Write(newer.SerializeAsString());
   ExpectRefused(absl::StatusCode::kFailedPrecondition,
-                "the manifest has format version 3; this program reads up to 2: use a newer one");
+                "the manifest has format version 4; this program reads up to 3: use a newer one");
 }
 
 TEST_F(ManifestFile, OfOtherBytesIsDamage) {
@@ -114,6 +116,115 @@ TEST_F(ManifestFile, NamesACoarseKindThatIsNotKnown) {
   ExpectRefused([](Manifest& manifest) { manifest.side_files[0].kind = "../x"; },
                 absl::StatusCode::kFailedPrecondition,
                 "the coarse kind '../x' is not known to this program");
+}
+
+funnel::ProfileSet SomeProfiles() {
+  funnel::ProfileSet set;
+  const funnel::ProfileVersion version = {
+      .version = 0, .funnel = "4:50,24", .k = 10, .created_unix_s = 1'800'000'000, .note = "a"};
+  CHECK(set.Create("fast", version).ok() && set.AddVersion("fast", version).ok());
+  CHECK(set.RollBack("fast", 1).ok() && set.SetDefault("fast").ok());
+  funnel::Certificate certificate;
+  certificate.funnel = "scan/4:50,24:10";
+  certificate.k = 10;
+  certificate.queries = 7;
+  certificate.own_points = true;
+  certificate.recall = 0.75;
+  certificate.low = 0.5;
+  certificate.high = 1;
+  certificate.lost = {0.25, 0};
+  certificate.seed = 3;
+  certificate.generation = 4;
+  certificate.sequence = 5;
+  certificate.rows = 6;
+  certificate.created_unix_s = 1'800'000'001;
+  certificate.change_max = 0.2;
+  CHECK(set.SetCertificate("fast", 2, certificate).ok());
+  return set;
+}
+
+TEST_F(ManifestFile, KeepsProfilesUnderAVersionOfItsOwn) {
+  Manifest manifest = Good();
+  manifest.profiles = SomeProfiles();
+  Write(manifest.Serialize());
+  const auto read = Read();
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->profiles, SomeProfiles());
+  disk::Manifest message;
+  ASSERT_TRUE(message.ParseFromString(manifest.Serialize()));
+  EXPECT_EQ(message.format_version(), 3u);
+  manifest.profiles = {};
+  ASSERT_TRUE(message.ParseFromString(manifest.Serialize()));
+  EXPECT_EQ(message.format_version(), 1u);
+}
+
+TEST_F(ManifestFile, HasPossibleProfiles) {
+  ExpectRefused(
+      [](Manifest& manifest) {
+        manifest.profiles = SomeProfiles();
+        manifest.profiles.profiles[0].serving = 3;
+      },
+      absl::StatusCode::kDataLoss, "manifest: profile 'fast' has no version 3");
+  ExpectRefused(
+      [](Manifest& manifest) {
+        manifest.profiles = SomeProfiles();
+        manifest.profiles.default_name = "slow";
+      },
+      absl::StatusCode::kDataLoss, "manifest: profile 'slow' does not exist");
+}
+
+class ProfilesOfADirectory : public ::testing::Test {
+ protected:
+  void SetUp() override { ASSERT_TRUE(Build(FileSystem::Posix(), Path(), SmallSchema(), 60).ok()); }
+  std::string Path() const { return folder_.Path("c"); }
+  static absl::Status Save(funnel::ProfileSet& set) {
+    set = SomeProfiles();
+    return absl::OkStatus();
+  }
+  test::TestFolder folder_;
+  MemoryAccount account_{1 << 28};
+};
+
+TEST_F(ProfilesOfADirectory, AreThereWhenItIsOpenedAgain) {
+  const auto before = Collection::Open(FileSystem::Posix(), Path(), account_);
+  ASSERT_TRUE(before.ok()) << before.status();
+  const absl::Status saved = EditProfiles(FileSystem::Posix(), Path(), Save);
+  ASSERT_TRUE(saved.ok()) << saved;
+  const auto after = Collection::Open(FileSystem::Posix(), Path(), account_);
+  ASSERT_TRUE(after.ok()) << after.status();
+  EXPECT_EQ((*after)->generation(), (*before)->generation());
+  EXPECT_EQ((*after)->rows(), 60u);
+  EXPECT_TRUE(Verify(FileSystem::Posix(), Path(), {}).ok());
+  const auto alone = ReadProfiles(FileSystem::Posix(), Path());
+  ASSERT_TRUE(alone.ok()) << alone.status();
+  EXPECT_EQ(*alone, SomeProfiles());
+}
+
+TEST_F(ProfilesOfADirectory, StayAsTheyAreWhenAChangeIsRefused) {
+  ASSERT_TRUE(EditProfiles(FileSystem::Posix(), Path(), Save).ok());
+  const absl::Status refused =
+      EditProfiles(FileSystem::Posix(), Path(), [](funnel::ProfileSet& set) {
+        set.default_name.clear();
+        return set.Delete("slow");
+      });
+  EXPECT_EQ(refused.code(), absl::StatusCode::kNotFound);
+  const absl::Status impossible =
+      EditProfiles(FileSystem::Posix(), Path(), [](funnel::ProfileSet& set) {
+        set.profiles.clear();
+        return absl::OkStatus();
+      });
+  EXPECT_EQ(impossible.code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(*ReadProfiles(FileSystem::Posix(), Path()), SomeProfiles());
+  EXPECT_EQ(EditProfiles(FileSystem::Posix(), folder_.Path("none"), Save).code(),
+            absl::StatusCode::kNotFound);
+}
+
+TEST_F(ProfilesOfADirectory, AreChangedByOneWriterAtATime) {
+  const auto writer = Database::OpenForWriting(DatabasePath(Path()));
+  ASSERT_TRUE(writer.ok()) << writer.status();
+  const absl::Status refused = EditProfiles(FileSystem::Posix(), Path(), Save);
+  EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(refused.message(), HasSubstr("open for writing already"));
 }
 
 TEST_F(ManifestFile, IsMissingWhereNoCollectionIs) {

@@ -1,0 +1,180 @@
+#include "index/tune/view_subject.h"
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+#include <random>
+#include <string>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "base/status.h"
+#include "index/tune/for_each.h"
+
+namespace mrl::tune {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr absl::string_view kListsKind = "ivf_scan ";  // as its description begins
+
+bool TakesPart(const funnel::View::Part& part, uint32_t row) {
+  const uint64_t* allowed = part.allowed_data();
+  return allowed == nullptr || ((allowed[row / 64] >> (row % 64)) & 1) != 0;
+}
+
+funnel::RunOptions OptionsFor(const ViewQueries& queries, size_t query, const StoppedFn& stopped) {
+  funnel::RunOptions options;
+  options.stopped = stopped;
+  if (!queries.own.empty()) options.leave_out = queries.own[query];
+  return options;
+}
+
+std::vector<Scored> RowsOf(const funnel::Output& output, bool in_full) {
+  std::vector<Scored> rows;
+  rows.reserve(output.hits.size());
+  for (const funnel::Hit& hit : output.hits) {
+    rows.push_back({RowOf(hit.at), in_full ? hit.score : std::numeric_limits<float>::quiet_NaN()});
+  }
+  return rows;
+}
+
+bool EndsInFull(const funnel::Plan& plan, uint32_t query_dims) {
+  return plan.stages.back().dims == query_dims && plan.stages.back().bits == 0;
+}
+
+}  // namespace
+
+uint64_t RowOf(const funnel::Location& at) { return (uint64_t{at.part} << 32) | at.row; }
+
+funnel::Location LocationOf(uint64_t row) {
+  return {static_cast<uint32_t>(row >> 32), static_cast<uint32_t>(row)};
+}
+
+std::vector<funnel::Location> SampleRows(const funnel::View& view, size_t count, uint64_t seed) {
+  // Selection sampling: a row is taken with the chance of what is still wanted among what is left.
+  std::mt19937_64 engine(seed);
+  uint64_t left = view.rows();
+  uint64_t wanted = std::min<uint64_t>(count, left);
+  std::vector<funnel::Location> rows;
+  rows.reserve(wanted);
+  for (uint32_t part = 0; part < view.parts.size(); ++part) {
+    const funnel::View::Part& from = view.parts[part];
+    for (uint32_t row = 0; row < from.segment->rows() && wanted > 0; ++row) {
+      if (!TakesPart(from, row)) continue;
+      if (engine() % left < wanted) {
+        rows.push_back({part, row});
+        --wanted;
+      }
+      --left;
+    }
+  }
+  return rows;
+}
+
+ViewQueries SampleQueries(const funnel::View& view, size_t count, uint64_t seed) {
+  ViewQueries queries;
+  queries.dims = view.schema.dim;
+  queries.own = SampleRows(view, count, seed);
+  queries.values.resize(queries.own.size() * queries.dims);
+  for (size_t i = 0; i < queries.own.size(); ++i) {
+    const funnel::Location& at = queries.own[i];
+    view.parts[at.part].segment->Vector(at.row, queries.values.data() + i * queries.dims);
+  }
+  return queries;
+}
+
+Subject MakeSubject(const funnel::View& view, const funnel::PlanInput& plan,
+                    const ViewQueries& queries, StoppedFn stopped) {
+  Subject subject;
+  subject.plan = plan;
+  subject.plan.query_dims = queries.dims;
+  subject.rows = view.rows();
+  subject.params = ParamsToTry(view);
+  subject.search = [&view, &queries, stopped = std::move(stopped)](
+                       const funnel::Plan& run, size_t query) -> absl::StatusOr<Answer> {
+    const auto start = Clock::now();
+    MRL_ASSIGN_OR_RETURN(funnel::Output output, funnel::Run(view, run, queries.row(query),
+                                                            OptionsFor(queries, query, stopped)));
+    Answer answer;
+    answer.millis = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+    answer.rows = RowsOf(output, EndsInFull(run, queries.dims));
+    answer.stages = std::move(output.trace.stages);
+    return answer;
+  };
+  return subject;
+}
+
+LostAtFn LostAt(const funnel::View& view, const ViewQueries& queries, StoppedFn stopped) {
+  return [&view, &queries, stopped = std::move(stopped)](
+             const funnel::Plan& plan, size_t query,
+             absl::Span<const uint64_t> rows) -> absl::StatusOr<std::vector<int>> {
+    std::vector<PointId> ids;
+    for (const uint64_t row : rows) {
+      const funnel::Location at = LocationOf(row);
+      ids.push_back(view.parts[at.part].segment->Id(at.row));
+    }
+    funnel::RunOptions options = OptionsFor(queries, query, stopped);
+    options.why_not = ids;
+    MRL_ASSIGN_OR_RETURN(const funnel::Output output,
+                         funnel::Run(view, plan, queries.row(query), options));
+    std::vector<int> stages;
+    for (const funnel::WhyNot& why : output.trace.why_not) stages.push_back(why.lost_at);
+    return stages;
+  };
+}
+
+absl::Status FindTruth(const funnel::View& view, const ViewQueries& queries, uint32_t k,
+                       size_t threads, const StoppedFn& stopped, const ProgressFn& progress,
+                       Subject* subject) {
+  funnel::PlanInput input = subject->plan;
+  input.k = k;
+  input.exact = true;
+  MRL_ASSIGN_OR_RETURN(const funnel::Plan plan, funnel::MakePlan(input));
+  subject->truth.assign(queries.rows(), {});
+  absl::Mutex mutex;
+  uint64_t done = 0;
+  return ForEach(queries.rows(), threads, [&](size_t i) -> absl::Status {
+    MRL_ASSIGN_OR_RETURN(const funnel::Output output,
+                         funnel::Run(view, plan, queries.row(i), OptionsFor(queries, i, stopped)));
+    subject->truth[i] = RowsOf(output, true);
+    if (subject->truth[i].empty()) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "the collection has ", view.rows(), " points; query ", i, " has no neighbour in it"));
+    }
+    absl::MutexLock lock(&mutex);
+    if (progress) progress("finding the true neighbours", ++done, queries.rows());
+    return absl::OkStatus();
+  });
+}
+
+std::vector<coarse::Params> ParamsToTry(const funnel::View& view) {
+  constexpr double kValues[] = {8, 16, 32, 64, 128, 256, 512};
+  const char* name = nullptr;
+  double limit = std::numeric_limits<double>::infinity();
+  for (const funnel::View::Part& part : view.parts) {
+    const std::string about = part.indexes.empty() ? "" : part.indexes.front()->Describe();
+    if (absl::StartsWith(about, kListsKind)) {
+      // The fewest lists of any part are the most that can be asked of all.
+      double lists = 0;
+      const absl::string_view count = absl::string_view(about).substr(kListsKind.size());
+      if (absl::SimpleAtod(count.substr(0, count.find(' ')), &lists)) {
+        limit = std::min(limit, lists);
+      }
+    }
+    if (name != nullptr) continue;
+    if (absl::StrContains(about, "HNSW")) name = "efSearch";
+    if (absl::StrContains(about, "IVF") || absl::StartsWith(about, kListsKind)) name = "nprobe";
+  }
+  std::vector<coarse::Params> params;
+  for (const double value : kValues) {
+    if (name != nullptr && value <= limit) params.push_back({{name, value}});
+  }
+  if (params.empty()) return {{}};
+  return params;
+}
+
+}  // namespace mrl::tune
