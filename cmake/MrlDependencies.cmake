@@ -5,6 +5,9 @@ find_package(OpenMP REQUIRED)               # FAISS's config asks for its target
 find_package(Protobuf REQUIRED)             # messages; module mode, Debian ships no config file
 find_package(absl CONFIG REQUIRED)          # Status, strings, containers, synchronization
 find_package(gRPC CONFIG REQUIRED)          # RPC
+if(MRL_FAISS_GPU)
+  set(faiss_ROOT "${MRL_FAISS_GPU}")
+endif()
 find_package(faiss CONFIG REQUIRED)         # coarse kind `faiss`, seen by index/coarse only
 find_package(RocksDB CONFIG REQUIRED)       # manifest and id map, seen by index/collection only
 find_package(yaml-cpp CONFIG REQUIRED)      # server configuration files

@@ -18,13 +18,16 @@ if(MRL_CCACHE)
 endif()
 
 add_library(mrl_flags INTERFACE)
-target_compile_options(mrl_flags INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Werror)
+target_compile_options(mrl_flags INTERFACE
+  "$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wshadow;-Wnon-virtual-dtor;-Werror>"
+  "$<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings;-Xcompiler=-Wall>")
 target_include_directories(mrl_flags INTERFACE "${CMAKE_SOURCE_DIR}")
 if(MRL_SANITIZE)
   add_compile_options(-fsanitize=${MRL_SANITIZE} -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${MRL_SANITIZE})
 else()
-  add_compile_options(-D_FORTIFY_SOURCE=2 -fstack-protector-strong)
+  add_compile_options($<$<COMPILE_LANGUAGE:C,CXX>:-D_FORTIFY_SOURCE=2>
+                      $<$<COMPILE_LANGUAGE:C,CXX>:-fstack-protector-strong>)
   add_link_options(-Wl,-z,relro,-z,now)
 endif()
 

@@ -140,6 +140,25 @@ check_tidy() {
 # What runs in several threads: the pool, shared searches, and the server with all that it calls.
 check_threads() { build tsan thread_tests && ctest --preset tsan -L threads; }
 
+# The GPU configuration: compiled and linked where nvcc is there. Its tests say why they are skipped
+# where there is no device.
+check_gpu() {
+  local nvcc faiss log=$cache/gpu.log
+  nvcc=$(PATH=$PATH:/usr/local/cuda/bin command -v nvcc) ||
+    { say "GPU: SKIPPED, there is no nvcc on this machine: nothing of it was compiled"; return 0; }
+  faiss=$(deploy/deps/faiss-gpu.sh --arch 90 --find 2>/dev/null) ||
+    say "GPU: FAISS's GPU classes SKIPPED, deploy/deps/faiss-gpu.sh --arch 90 has not built them on this machine"
+  say "GPU: building preset gpu with $nvcc"
+  { cmake --preset gpu -DMRL_PYTHON="$python" -DCMAKE_CUDA_ARCHITECTURES=90 -DMRL_FAISS_GPU="${faiss:-}" &&
+    cmake --build --preset gpu --target mrl-server mrl-index gpu_device_test; } >"$log" 2>&1 ||
+    { tail -40 "$log"; return 1; }
+  build/gpu/bin/mrl-server --version
+  build/gpu/tests/gpu_device_test --gtest_brief=1 >"$log" 2>&1 || { tail -40 "$log"; return 1; }
+  if grep -q SKIPPED "$log"; then
+    say "GPU: tests on a device SKIPPED: $(grep -m1 -A1 Skipped "$log" | tail -1)"
+  fi
+}
+
 check_fuzz() {
   build fuzz fuzzers || return 1
   local target
@@ -158,6 +177,7 @@ run_tests() {
   check "tests under ASan and UBSan" ctest --preset dev -E e2e
   check "tests under TSan" check_threads
   check "fuzzing for 15 s a target" check_fuzz
+  check "GPU" check_gpu
   say "tests of the release build"
   if [ "$failed" = 0 ]; then
     ctest --preset release

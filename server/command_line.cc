@@ -12,6 +12,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "base/status.h"
+#include "index/coarse/gpu/device_set.h"
 #include "server/version.h"
 
 namespace mrl::server {
@@ -103,6 +104,13 @@ struct Flags {
   bool print_config = false, check_config = false, hash_key = false;
 };
 
+// Looks for devices only when it is asked for.
+std::string VersionText() {
+  const auto gpu = coarse::gpu::DeviceSet::Open({.mode = coarse::gpu::GpuMode::kAuto});
+  return absl::StrCat("mrl-server ", kVersion, " (", kCommit, ")\ngpu: ",
+                      gpu.ok() ? (*gpu)->report() : std::string(gpu.status().message()));
+}
+
 void Declare(CLI::App* app, Flags* flags) {
   app->footer("Flags win over MRL_* variables, those over the file, the file over defaults.");
   for (const ConfigKey& key : ConfigKeys()) {
@@ -121,7 +129,7 @@ void Declare(CLI::App* app, Flags* flags) {
   app->add_flag("--check-config", flags->check_config, "Check the configuration, and stop");
   app->add_flag("--hash-key", flags->hash_key,
                 "Read a key from stdin, print its hash for the --api-keys file, and stop");
-  app->set_version_flag("--version", absl::StrCat("mrl-server ", kVersion, " (", kCommit, ")"));
+  app->set_version_flag("--version", VersionText, "Print the version and the devices, and stop");
 }
 
 absl::StatusOr<ConfigTexts> Merge(Flags flags, const Environment& environment) {

@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "index/store/segment.h"
+#include "server/gpu_options.h"
 #include "server/http/address.h"
 #include "server/trace/exporter.h"
 
@@ -94,6 +95,18 @@ const std::vector<Entry>& Table() {
        "Refuse to write points while the data folder's disk has less left; 0 = no limit (default "
        "268435456)",
        Number{&Config::disk_reserve_bytes, 0, kBytesMax}},
+      {"gpu",
+       "GPU kinds of search: off, auto = by devices where there are any, require (default off)",
+       Text{&Config::gpu, {"off", "auto", "require"}}},
+      {"gpu-devices", "Numbers of the CUDA devices to use, comma between (default all)",
+       Text{&Config::gpu_devices, {}}},
+      {"gpu-memory-bytes", "Memory to take of each device; 0 = 90 % of what is free (default 0)",
+       Number{&Config::gpu_memory_bytes, 0, kBytesMax}},
+      {"gpu-float16", "Keep vectors of FAISS's GPU indexes in half precision",
+       Switch{&Config::gpu_float16}},
+      {"gpu-replicas",
+       "Devices that get a copy of each segment; 1 = segments are spread (default 1)",
+       Number{&Config::gpu_replicas, 1, 64}},
       {"log-level", "debug, info, warn or error (default info)",
        Text{&Config::log_level, {"debug", "info", "warn", "error"}}, /*secret=*/false,
        /*reloads=*/true},
@@ -232,6 +245,7 @@ absl::Status Config::Validate() const {
     }
   }
   for (const Entry& entry : Table()) MRL_RETURN_IF_ERROR(Check(entry, *this));
+  MRL_RETURN_IF_ERROR(GpuOptionsOf(*this).status());
   return CheckExposure(*this);
 }
 

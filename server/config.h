@@ -35,6 +35,11 @@ struct Config {
   int64_t warm_up_queries = 16;       // searches of each collection before it is served; 0 = none
   int64_t drain_delay_ms = 0;         // between NOT_SERVING and the closing of the port
   int64_t drain_timeout_ms = 10'000;  // running calls are cancelled after it
+  std::string gpu = "off";            // off, auto = devices where there are any, require
+  std::string gpu_devices;            // numbers of CUDA devices, comma between; empty = all
+  int64_t gpu_memory_bytes = 0;       // of each device; 0 = nine tenths of what is free
+  bool gpu_float16 = false;           // FAISS keeps flat vectors in half precision
+  int64_t gpu_replicas = 1;           // devices that get a copy of each segment
   int64_t memory_limit_bytes = 0;     // 0 = 80 % of the cgroup's or the machine's memory
   int64_t disk_reserve_bytes = int64_t{256} << 20;  // points are not written while less is left
   std::string log_level = "info";                   // debug, info, warn, error

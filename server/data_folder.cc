@@ -68,6 +68,7 @@ DataFolder::Entry DataFolder::OpenCollection(const std::string& name, const std:
   options.seal_rows = options_.seal_rows;
   options.disk.bytes = options_.disk_reserve_bytes;
   options.disk.on_full = [this] { ballast_.Release(); };
+  options.gpu = options_.gpu;
   options.on_work = [this] {
     absl::MutexLock lock(&mutex_);
     has_work_ = true;

@@ -31,8 +31,9 @@ class DataFolder {
   };
 
   struct Options {
-    uint32_t seal_rows = 0;           // LiveOptions::seal_rows
-    uint64_t disk_reserve_bytes = 0;  // 0 = none; a quarter of it again is the ballast
+    uint32_t seal_rows = 0;                 // LiveOptions::seal_rows
+    uint64_t disk_reserve_bytes = 0;        // 0 = none; a quarter of it again is the ballast
+    coarse::gpu::DeviceSet* gpu = nullptr;  // see collection::Collection::Open
   };
 
   // Opens every collection; one that does not open is kept as damaged. `files` and `account`

@@ -47,9 +47,14 @@ class Registry {
   void SetObserver(Observer observer);
   // Once, before the first Reload.
   void SetPreparer(Preparer prepare) { prepare_ = std::move(prepare); }
+  // Devices for the GPU kinds of every collection that is opened from now on; they outlive the
+  // registry. Once, before anything is opened.
+  void UseGpu(coarse::gpu::DeviceSet* gpu) { gpu_ = gpu; }
+  // Null before UseGpu.
+  const coarse::gpu::DeviceSet* gpu() const { return gpu_; }
   // Takes over a data folder and opens its collections. Once, before calls come. ALREADY_EXISTS
   // when one has the name of an --index.
-  absl::Status OpenDataFolder(const std::string& folder, const DataFolder::Options& options);
+  absl::Status OpenDataFolder(const std::string& folder, DataFolder::Options options);
 
   // By name or alias. NOT_FOUND names the collection and those that exist.
   absl::StatusOr<Entry> Get(const std::string& name) const;
@@ -93,6 +98,7 @@ class Registry {
 
   FileSystem& files_;
   MemoryAccount& account_;
+  coarse::gpu::DeviceSet* gpu_ = nullptr;
   absl::Mutex reload_mutex_;  // held through a whole reload; taken before mutex_
   mutable absl::Mutex mutex_;
   std::map<std::string, Entry> entries_ ABSL_GUARDED_BY(mutex_);

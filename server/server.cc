@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/status.h"
+#include "server/gpu_options.h"
 #include "server/grpc_port.h"
 #include "server/metrics/exposition.h"
 #include "server/service/collection_service.h"
@@ -99,10 +100,19 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(FileSystem& files, const C
   std::unique_ptr<Server> server(new Server(files, config, std::move(settings), WorkersOf(config)));
   MRL_RETURN_IF_ERROR(server->LoadKeys());
   MRL_RETURN_IF_ERROR(server->LoadQuotas(config.quotas));
+  MRL_RETURN_IF_ERROR(server->OpenGpu());
   MRL_RETURN_IF_ERROR(server->ListenHttp());
   MRL_RETURN_IF_ERROR(server->Listen());
   MRL_RETURN_IF_ERROR(server->Open());
   return server;
+}
+
+absl::Status Server::OpenGpu() {
+  MRL_ASSIGN_OR_RETURN(const coarse::gpu::GpuOptions options, GpuOptionsOf(config_));
+  MRL_ASSIGN_OR_RETURN(gpu_, coarse::gpu::DeviceSet::Open(options));
+  registry_.UseGpu(gpu_.get());
+  spdlog::info("gpu: {}", gpu_->report());
+  return absl::OkStatus();
 }
 
 absl::Status Server::Listen() {

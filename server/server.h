@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/memory_account.h"
+#include "index/coarse/gpu/device_set.h"
 #include "index/schedule/worker_pool.h"
 #include "server/admission/admission.h"
 #include "server/config.h"
@@ -53,6 +54,7 @@ class Server {
   absl::Status ListenHttp();
   absl::Status LoadKeys();
   absl::Status LoadQuotas(const std::string& path);
+  absl::Status OpenGpu();
   absl::Status Open();
   // Takes up what the data folder says was under way.
   void RecoverOperations();
@@ -65,6 +67,7 @@ class Server {
   std::string address_;
   Readiness readiness_;
   MemoryAccount account_;
+  std::shared_ptr<coarse::gpu::DeviceSet> gpu_;
   Registry registry_;
   Operations operations_;  // stops before the registry goes
   Gate gate_;

@@ -40,14 +40,20 @@ absl::Status Run(client::Client& client, const Globals& globals) {
                {"workers", info.workers},
                {"memory_used_bytes", info.memory_used_bytes},
                {"memory_limit_bytes", info.memory_limit_bytes},
-               {"limits", info.limits}});
+               {"limits", info.limits},
+               {"gpu", info.gpu},
+               {"gpu_memory_used_bytes", info.gpu_memory_used_bytes},
+               {"gpu_memory_limit_bytes", info.gpu_memory_limit_bytes}});
   } else {
     PrintTable({{"health", healthy ? "serving" : "not serving"},
                 {"version", absl::StrCat(info.version, " (", info.commit, ")")},
                 {"instruction set", info.instruction_set},
                 {"workers", absl::StrCat(info.workers)},
                 {"memory",
-                 absl::StrCat(info.memory_used_bytes, " of ", info.memory_limit_bytes, " bytes")}});
+                 absl::StrCat(info.memory_used_bytes, " of ", info.memory_limit_bytes, " bytes")},
+                {"gpu", info.gpu},
+                {"gpu memory", absl::StrCat(info.gpu_memory_used_bytes, " of ",
+                                            info.gpu_memory_limit_bytes, " bytes")}});
   }
   return StatusOf(healthy);
 }

@@ -395,7 +395,10 @@ absl::StatusOr<ServerInfo> Client::GetServerInfo() {
                  response.workers(),
                  response.memory_used_bytes(),
                  response.memory_limit_bytes(),
-                 {}};
+                 {},
+                 response.gpu(),
+                 response.gpu_memory_used_bytes(),
+                 response.gpu_memory_limit_bytes()};
   for (const v1::Limit& limit : response.limits()) out.limits[limit.name()] = limit.value();
   return out;
 }

@@ -153,6 +153,9 @@ struct ServerInfo {
   uint64_t memory_used_bytes = 0;
   uint64_t memory_limit_bytes = 0;
   std::map<std::string, uint64_t> limits;
+  std::string gpu = {};  // devices, or "none: " and why
+  uint64_t gpu_memory_used_bytes = 0;
+  uint64_t gpu_memory_limit_bytes = 0;
 };
 
 }  // namespace mrl::client

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "index/cli/command.h"
+#include "index/cli/open_index.h"
 #include "index/cli/progress.h"
 #include "index/cli/side_rows.h"
 #include "index/collection/collection.h"
@@ -19,7 +20,7 @@ namespace {
 struct BuildArgs {
   std::vector<std::string> inputs, fields;
   std::string output, dims, codes, metric = "cosine", storage, transform = "none";
-  std::string ids, id_field, payloads, coarse = "scan", faiss_factory;
+  std::string ids, id_field, payloads, coarse = "scan", faiss_factory, gpu = "off";
   uint32_t coarse_dims = 0;
   uint64_t limit = 0;
   uint32_t chunk_rows = 0;
@@ -69,7 +70,8 @@ absl::StatusOr<Schema> MakeSchema(const BuildArgs& args, const Readers& readers)
   return schema;
 }
 
-collection::BuildOptions MakeOptions(const BuildArgs& args, const Schema& schema, uint64_t rows) {
+collection::BuildOptions MakeOptions(const BuildArgs& args, const Schema& schema, uint64_t rows,
+                                     coarse::gpu::DeviceSet* gpu) {
   collection::BuildOptions options;
   options.replace = args.replace;
   options.skip_invalid = args.skip_invalid;
@@ -78,6 +80,7 @@ collection::BuildOptions MakeOptions(const BuildArgs& args, const Schema& schema
     options.index = coarse::WithDefaults(
         {.kind = args.coarse, .dims = args.coarse_dims, .factory = args.faiss_factory}, schema);
     options.threads = std::max(1u, std::thread::hardware_concurrency());
+    options.gpu = gpu;
   }
   return options;
 }
@@ -120,7 +123,8 @@ absl::Status Build(const BuildArgs& args) {
   uint64_t rows = 0;
   for (const auto& reader : readers) rows += reader->rows();
   if (args.limit != 0) rows = std::min(rows, args.limit);
-  const collection::BuildOptions options = MakeOptions(args, schema, rows);
+  MRL_ASSIGN_OR_RETURN(const auto gpu, OpenGpu(args.gpu));
+  const collection::BuildOptions options = MakeOptions(args, schema, rows, gpu.get());
   MRL_ASSIGN_OR_RETURN(const auto builder, collection::CollectionBuilder::Create(
                                                FileSystem::Posix(), args.output, schema, options));
   MRL_RETURN_IF_ERROR(Load(args, readers, rows, *builder));
@@ -185,6 +189,7 @@ void AddCoarseOptions(CLI::App& build, BuildArgs& args) {
   build.add_option("--faiss-factory", args.faiss_factory, "FAISS factory string: HNSW32");
   build.add_option("--coarse-dims", args.coarse_dims,
                    "Prefix that FAISS indexes, or that ivf_scan clusters: a step of the ladder");
+  AddGpuFlag(build, &args.gpu);
 }
 
 void CheckCoarse(const BuildArgs& args) {

@@ -28,6 +28,7 @@ struct EvalArgs {
   uint32_t threads = 1;
   uint32_t in_flight = 0;
   bool exact = false, json = false;
+  std::string gpu = "off";
 };
 
 // Queries that a worker runs as one tile: its share of those in flight.
@@ -165,7 +166,7 @@ absl::StatusOr<std::vector<funnel::Plan>> Plans(const EvalArgs& args, const Open
 
 absl::Status Eval(const EvalArgs& args) {
   CatchInterrupts();
-  MRL_ASSIGN_OR_RETURN(const OpenedIndex opened, OpenIndex(args.index));
+  MRL_ASSIGN_OR_RETURN(const OpenedIndex opened, OpenIndex(args.index, args.gpu));
   const collection::Collection& collection = *opened.collection;
   MRL_ASSIGN_OR_RETURN(const Queries queries,
                        ReadQueries(args.queries, collection.schema(), 0, args.limit));
@@ -224,6 +225,7 @@ void AddEval(CLI::App& app, Verb* verb) {
   eval->add_option("-k", args->k, "Points wanted, 1 to 10000")->capture_default_str();
   eval->add_option("--funnel", args->funnels, "A funnel to measure; may be repeated");
   eval->add_option("--profile", args->profiles, "A profile of the index; may be repeated");
+  AddGpuFlag(*eval, &args->gpu);
   eval->add_flag("--exact", args->exact, "Measure exact search too");
   eval->add_option("--limit", args->limit, "Use at most so many queries");
   eval->add_option("--threads", args->threads, "Queries run at a time")

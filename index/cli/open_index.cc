@@ -10,11 +10,25 @@
 
 namespace mrl::cli {
 
-absl::StatusOr<OpenedIndex> OpenIndex(const std::string& path) {
+void AddGpuFlag(CLI::App& verb, std::string* gpu) {
+  verb.add_option("--gpu", *gpu, "GPU kinds: off, auto = by devices where there are any, require")
+      ->check(CLI::IsMember({"off", "auto", "require"}))
+      ->capture_default_str();
+}
+
+absl::StatusOr<std::shared_ptr<coarse::gpu::DeviceSet>> OpenGpu(const std::string& gpu) {
+  coarse::gpu::GpuOptions options;
+  MRL_ASSIGN_OR_RETURN(options.mode, coarse::gpu::ParseGpuMode(gpu));
+  return coarse::gpu::DeviceSet::Open(options);
+}
+
+absl::StatusOr<OpenedIndex> OpenIndex(const std::string& path, const std::string& gpu) {
   OpenedIndex index;
+  MRL_ASSIGN_OR_RETURN(index.gpu, OpenGpu(gpu));
   index.account = std::make_unique<MemoryAccount>(MemoryAccount::DefaultLimitBytes());
-  MRL_ASSIGN_OR_RETURN(index.collection,
-                       collection::Collection::Open(FileSystem::Posix(), path, *index.account));
+  MRL_ASSIGN_OR_RETURN(
+      index.collection,
+      collection::Collection::Open(FileSystem::Posix(), path, *index.account, index.gpu.get()));
   MRL_ASSIGN_OR_RETURN(index.profiles, collection::ReadProfiles(FileSystem::Posix(), path));
   return index;
 }

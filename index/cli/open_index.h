@@ -5,8 +5,11 @@
 #include <string>
 #include <vector>
 
+#include <CLI/CLI.hpp>
+
 #include "absl/status/statusor.h"
 #include "base/memory_account.h"
+#include "index/coarse/gpu/device_set.h"
 #include "index/collection/collection.h"
 #include "index/funnel/profile.h"
 
@@ -15,10 +18,15 @@ namespace mrl::cli {
 // A collection with the account it is held from, and its profiles.
 struct OpenedIndex {
   std::unique_ptr<MemoryAccount> account;
+  std::shared_ptr<coarse::gpu::DeviceSet> gpu;
   std::shared_ptr<const collection::Collection> collection;
   funnel::ProfileSet profiles;
 };
-absl::StatusOr<OpenedIndex> OpenIndex(const std::string& path);
+// `gpu`: off, auto or require.
+absl::StatusOr<OpenedIndex> OpenIndex(const std::string& path, const std::string& gpu = "off");
+absl::StatusOr<std::shared_ptr<coarse::gpu::DeviceSet>> OpenGpu(const std::string& gpu);
+// The flag --gpu of a verb.
+void AddGpuFlag(CLI::App& verb, std::string* gpu);
 
 // Rows of an embedding file whose length a query may have: dim, or a ladder step where the
 // collection has no transform.

@@ -20,6 +20,7 @@ struct SearchArgs {
   uint64_t row = 0;
   uint32_t k = 10;
   bool exact = false, explain = false, json = false, include_self = false;
+  std::string gpu = "off";
 };
 
 // Ids are typed as text: a string id first, then a number.
@@ -150,7 +151,7 @@ absl::Status Print(const SearchArgs& args, const funnel::View& view,
 
 absl::Status Search(const SearchArgs& args) {
   CatchInterrupts();
-  MRL_ASSIGN_OR_RETURN(const OpenedIndex opened, OpenIndex(args.index));
+  MRL_ASSIGN_OR_RETURN(const OpenedIndex opened, OpenIndex(args.index, args.gpu));
   const collection::Collection& collection = *opened.collection;
   MRL_ASSIGN_OR_RETURN(const Asked asked, ReadQuery(args, collection));
   MRL_ASSIGN_OR_RETURN(funnel::ChosenPlan chosen,
@@ -202,6 +203,7 @@ void AddSearch(CLI::App& app, Verb* verb) {
   CLI::Option* profile =
       search->add_option("--profile", args->profile, "A profile of the index; else its default")
           ->excludes(funnel);
+  AddGpuFlag(*search, &args->gpu);
   search->add_flag("--exact", args->exact, "Compare with every row at full dimension")
       ->excludes(funnel)
       ->excludes(profile);

@@ -47,6 +47,9 @@ class BitArray {
   // Of the ladder step `level`.
   float calibration(size_t level) const { return calibration_[level]; }
 
+  // Row by row, BitWords(code()) words each.
+  const uint64_t* words() const { return words_.As<uint64_t>(); }
+
   // Scores of single rows, as a scan gives them.
   void Score(const QuantisedBits& query, absl::Span<const uint32_t> rows, uint16_t* scores) const;
 

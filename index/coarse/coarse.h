@@ -12,10 +12,22 @@
 #include "index/schema/schema.h"
 #include "index/store/segment.h"
 
+namespace mrl::coarse::gpu {
+class DeviceSet;
+}
+
 namespace mrl::coarse {
 
 // Named numbers of one query, such as nprobe or efSearch; unknown names are refused.
 using Params = std::map<std::string, double>;
+
+// A stage after the first. A kind that can runs some of them by itself.
+struct LaterStage {
+  uint32_t dims = 0;
+  uint32_t bits = 0;  // 0 = stored precision
+  uint32_t keep = 0;
+  bool operator==(const LaterStage&) const = default;
+};
 
 struct Request {
   const float* query = nullptr;  // transformed, at least `dims` floats, not normalised
@@ -25,6 +37,8 @@ struct Request {
   const uint64_t* allowed = nullptr;   // bitmap over rows; null = all
   const Params* params = nullptr;      // null = none
   std::function<bool()> stopped = {};  // true = cancelled or past the deadline; may be empty
+  // What the search goes on with; `query` is as long as the longest of them.
+  absl::Span<const LaterStage> later = {};
 };
 
 struct Candidate {
@@ -37,6 +51,19 @@ struct Result {
   uint64_t rows_scanned = 0;
   uint64_t bytes_touched = 0;
   uint64_t rescored = 0;  // rows whose stored prefix was read to replace an estimate
+
+  // What the first stage kept, and the stages of the request's `later` that were run as well, from
+  // the first on: candidates and their scores are those of the last. A stage cuts as the first
+  // does; but the last of `later` leaves its cut to the caller, who orders by id.
+  struct Ran {
+    uint64_t candidates_in = 0;
+    uint64_t candidates_out = 0;
+    uint64_t bytes = 0;
+    float score_cut = 0;
+  };
+  uint64_t kept = 0;    // where `later` is not empty; candidates.size() otherwise
+  float score_cut = 0;  // as `kept`
+  std::vector<Ran> later;
 };
 
 // One for each request of a tile, in order.
@@ -91,6 +118,9 @@ struct FaissOptions {
   std::string factory;                 // "HNSW32", "IVF1024,Flat"
   uint32_t dims = 0;                   // on the ladder
   std::function<bool()> stopped = {};  // asked between chunks of rows; may be empty
+  // Trains and fills it on a device, and saves it as the CPU index that it is a copy of; null, or
+  // without a device where none is required: on the CPU.
+  gpu::DeviceSet* gpu = nullptr;
 };
 // CANCELLED, with no file left, when it was stopped.
 absl::Status BuildFaiss(FileSystem& files, const std::string& path, const store::Segment& segment,

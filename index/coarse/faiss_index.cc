@@ -1,4 +1,6 @@
 // Kind `faiss`: building, the side file, and searching.
+#include "index/coarse/faiss_index.h"
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -9,6 +11,7 @@
 #include "index/coarse/coarse.h"
 #include "index/coarse/exact_scan.h"
 #include "index/coarse/faiss_library.h"
+#include "index/coarse/gpu/device_set.h"
 #include "index/coarse/level_scorer.h"
 #include "index/coarse/side_file.h"
 
@@ -44,21 +47,40 @@ std::vector<float> Gather(const store::Segment& segment, size_t level, uint64_t 
   return vectors;
 }
 
-absl::Status TrainAndAdd(const store::Segment& segment, size_t level,
-                         const std::function<bool()>& stopped, FaissLibrary& library) {
+// `index` is a FaissLibrary, or a copy of one on a device.
+template <typename Index>
+absl::Status TrainAndAdd(const store::Segment& segment, size_t level, bool needs_training,
+                         const std::function<bool()>& stopped, Index& index) {
   const uint64_t rows = segment.rows();
-  if (library.needs_training()) {
+  if (needs_training) {
     const uint64_t row_bytes = segment.schema().ladder[level] * sizeof(float);
     const uint64_t wanted = std::min(rows, std::max<uint64_t>(1, kTrainBytesMax / row_bytes));
     const uint64_t stride = wanted == 0 ? 1 : rows / wanted;
-    MRL_RETURN_IF_ERROR(library.Train(Gather(segment, level, 0, stride, wanted)));
+    MRL_RETURN_IF_ERROR(index.Train(Gather(segment, level, 0, stride, wanted)));
   }
   for (uint64_t first = 0; first < rows; first += kAddRows) {
     if (IsStopped(stopped)) return absl::CancelledError("faiss: the build was stopped");
     const uint64_t count = std::min<uint64_t>(kAddRows, rows - first);
-    MRL_RETURN_IF_ERROR(library.Add(Gather(segment, level, first, 1, count)));
+    MRL_RETURN_IF_ERROR(index.Add(Gather(segment, level, first, 1, count)));
   }
   return absl::OkStatus();
+}
+
+// Trains and fills `library`, or puts one in its place that a device filled.
+absl::Status Fill(const store::Segment& segment, size_t level, const FaissOptions& options,
+                  std::unique_ptr<FaissLibrary>& library) {
+  const bool needs_training = library->needs_training();
+  gpu::DeviceSet* const gpu = options.gpu;
+  if (gpu != nullptr) {
+    absl::StatusOr<std::unique_ptr<gpu::FaissRunner>> runner = gpu->Build(*library);
+    if (runner.ok()) {
+      MRL_RETURN_IF_ERROR(TrainAndAdd(segment, level, needs_training, options.stopped, **runner));
+      MRL_ASSIGN_OR_RETURN(library, (*runner)->CopyToHost());
+      return absl::OkStatus();
+    }
+    if (gpu->options().mode == gpu::GpuMode::kRequire) return runner.status();
+  }
+  return TrainAndAdd(segment, level, needs_training, options.stopped, *library);
 }
 
 struct About {
@@ -110,70 +132,58 @@ absl::Status CrossCheck(const std::string& path, const About& about, const Faiss
   return absl::OkStatus();
 }
 
-class FaissIndex : public CoarseIndex {
- public:
-  FaissIndex(std::shared_ptr<const store::Segment> segment, About about,
-             std::unique_ptr<FaissLibrary> library, MemoryAccount::Reservation memory)
-      : segment_(std::move(segment)),
-        about_(std::move(about)),
-        library_(std::move(library)),
-        memory_(std::move(memory)) {}
-
-  absl::string_view kind() const override { return "faiss"; }
-  std::string Describe() const override {
-    return absl::StrCat("faiss ", about_.factory, " on ", about_.dims, " dims");
-  }
-  uint32_t dims() const override { return static_cast<uint32_t>(about_.dims); }
-  uint64_t memory_bytes() const override { return memory_.bytes(); }
-
-  absl::StatusOr<Result> Search(const Request& request) const override {
-    MRL_RETURN_IF_ERROR(Check(request));
-    const Metric metric = segment_->schema().metric;
-    std::vector<float> query(request.query, request.query + request.dims);
-    if (metric == Metric::kCosine) Normalise(query.data(), query.size());
-    static const Params kNone;
-    MRL_ASSIGN_OR_RETURN(FaissLibrary::Found found,
-                         library_->Search(query.data(), request.keep, request.allowed,
-                                          request.params == nullptr ? kNone : *request.params));
-    if (IsStopped(request.stopped)) return absl::CancelledError("the search was stopped");
-    CutByKeyThenRow(found.rows, request.keep);
-    Result result;
-    result.rows_scanned = found.rows_scanned;
-    result.bytes_touched = found.rows_scanned * (memory_bytes() / std::max(1u, segment_->rows()));
-    for (const KeyedRow& row : found.rows) {
-      result.candidates.push_back({ScoreOfKey(metric, row.key), row.row});
-    }
-    return result;
-  }
-
-  absl::Status Estimate(const float*, Code code, absl::Span<const uint32_t>,
-                        float*) const override {
-    return absl::FailedPreconditionError(
-        absl::StrCat("faiss: the code ", code.dims, "b", code.bits, " is not stored here"));
-  }
-
- private:
-  absl::Status Check(const Request& request) const {
-    if (request.dims != about_.dims) {
-      return absl::InvalidArgumentError(absl::StrCat("faiss: asked for ", request.dims,
-                                                     " dims, this index searches ", about_.dims));
-    }
-    if (request.bits != 0) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("faiss: asked for ", request.bits, " bits, it takes dims without bits"));
-    }
-    if (request.keep == 0) return absl::InvalidArgumentError("faiss: keep is 0, the least is 1");
-    if (IsStopped(request.stopped)) return absl::CancelledError("the search was stopped");
-    return absl::OkStatus();
-  }
-
-  const std::shared_ptr<const store::Segment> segment_;
-  const About about_;
-  const std::unique_ptr<FaissLibrary> library_;
-  const MemoryAccount::Reservation memory_;
-};
-
 }  // namespace
+
+std::string FaissIndex::Describe() const {
+  return absl::StrCat("faiss ", factory_, " on ", dims(), " dims");
+}
+
+std::vector<float> FaissIndex::QueryOf(const Request& request) const {
+  std::vector<float> query(request.query, request.query + request.dims);
+  if (segment_->schema().metric == Metric::kCosine) Normalise(query.data(), query.size());
+  return query;
+}
+
+Result FaissIndex::ResultOf(FaissLibrary::Found found, size_t keep) const {
+  CutByKeyThenRow(found.rows, keep);
+  Result result;
+  result.rows_scanned = found.rows_scanned;
+  result.bytes_touched = found.rows_scanned * (memory_bytes() / std::max(1u, segment_->rows()));
+  for (const KeyedRow& row : found.rows) {
+    result.candidates.push_back({ScoreOfKey(segment_->schema().metric, row.key), row.row});
+  }
+  return result;
+}
+
+absl::StatusOr<Result> FaissIndex::Search(const Request& request) const {
+  MRL_RETURN_IF_ERROR(Check(request));
+  static const Params kNone;
+  MRL_ASSIGN_OR_RETURN(FaissLibrary::Found found,
+                       library_->Search(QueryOf(request).data(), request.keep, request.allowed,
+                                        request.params == nullptr ? kNone : *request.params));
+  if (IsStopped(request.stopped)) return absl::CancelledError("the search was stopped");
+  return ResultOf(std::move(found), request.keep);
+}
+
+absl::Status FaissIndex::Estimate(const float*, Code code, absl::Span<const uint32_t>,
+                                  float*) const {
+  return absl::FailedPreconditionError(
+      absl::StrCat("faiss: the code ", code.dims, "b", code.bits, " is not stored here"));
+}
+
+absl::Status FaissIndex::Check(const Request& request) const {
+  if (request.dims != dims()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("faiss: asked for ", request.dims, " dims, this index searches ", dims()));
+  }
+  if (request.bits != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("faiss: asked for ", request.bits, " bits, it takes dims without bits"));
+  }
+  if (request.keep == 0) return absl::InvalidArgumentError("faiss: keep is 0, the least is 1");
+  if (IsStopped(request.stopped)) return absl::CancelledError("the search was stopped");
+  return absl::OkStatus();
+}
 
 absl::Status BuildFaiss(FileSystem& files, const std::string& path, const store::Segment& segment,
                         const FaissOptions& options) {
@@ -190,7 +200,7 @@ absl::Status BuildFaiss(FileSystem& files, const std::string& path, const store:
   }
   MRL_ASSIGN_OR_RETURN(auto library, FaissLibrary::Make(options.factory, options.dims,
                                                         LargerIsNearer(schema.metric)));
-  MRL_RETURN_IF_ERROR(TrainAndAdd(segment, static_cast<size_t>(level), options.stopped, *library));
+  MRL_RETURN_IF_ERROR(Fill(segment, static_cast<size_t>(level), options, library));
   MRL_ASSIGN_OR_RETURN(const std::vector<uint8_t> bytes, library->Serialise());
   const std::vector<uint8_t> about =
       Encode({.dims = options.dims, .rows = segment.rows(), .factory = options.factory});
@@ -224,8 +234,8 @@ absl::StatusOr<std::unique_ptr<CoarseIndex>> OpenFaiss(
     library = *std::move(parsed);
   }
   MRL_RETURN_IF_ERROR(CrossCheck(path, about, *library, *segment));
-  return std::make_unique<FaissIndex>(std::move(segment), std::move(about), std::move(library),
-                                      std::move(memory));
+  return std::make_unique<FaissIndex>(std::move(segment), std::move(about.factory),
+                                      std::move(library), std::move(memory));
 }
 
 }  // namespace mrl::coarse

@@ -198,6 +198,21 @@ absl::StatusOr<std::unique_ptr<FaissLibrary>> FaissLibrary::Parse(std::vector<ui
   return std::unique_ptr<FaissLibrary>(new FaissLibrary(std::make_unique<Impl>(std::move(index))));
 }
 
+std::unique_ptr<FaissLibrary> FaissLibrary::Adopt(std::unique_ptr<faiss::Index> index) {
+  return std::unique_ptr<FaissLibrary>(new FaissLibrary(std::make_unique<Impl>(std::move(index))));
+}
+
+const faiss::Index& FaissLibrary::index() const { return *impl_->index; }
+absl::Status FaissLibrary::CheckParams(const Params& params) const {
+  return coarse::CheckParams(param_names(), params);
+}
+size_t FaissLibrary::Nprobe(const Params& params) const {
+  return impl_->ivf == nullptr ? 0 : impl_->Nprobe(params);
+}
+uint64_t FaissLibrary::RowsScanned(const Params& params, size_t keep) const {
+  return impl_->RowsScanned(params, keep);
+}
+
 uint32_t FaissLibrary::dims() const { return static_cast<uint32_t>(impl_->index->d); }
 uint64_t FaissLibrary::rows() const { return static_cast<uint64_t>(impl_->index->ntotal); }
 bool FaissLibrary::inner_product() const {
@@ -233,7 +248,7 @@ absl::StatusOr<std::vector<uint8_t>> FaissLibrary::Serialise() const {
 absl::StatusOr<FaissLibrary::Found> FaissLibrary::Search(const float* query, size_t keep,
                                                          const uint64_t* allowed,
                                                          const Params& params) const {
-  MRL_RETURN_IF_ERROR(CheckParams(param_names(), params));
+  MRL_RETURN_IF_ERROR(CheckParams(params));
   Found found;
   const size_t all = rows();
   const size_t wanted = std::min<size_t>(keep, CountAllowed(allowed, static_cast<uint32_t>(all)));

@@ -12,6 +12,10 @@
 #include "index/coarse/coarse.h"
 #include "index/coarse/shortlist.h"
 
+namespace faiss {
+struct Index;
+}
+
 namespace mrl::coarse {
 
 // One FAISS index. FAISS's own threads are held to one around every call, so that results do not
@@ -23,12 +27,16 @@ class FaissLibrary {
                                                             uint32_t dims, bool inner_product);
   // Bytes that Serialise gave, unchanged. DATA_LOSS when FAISS cannot read them.
   static absl::StatusOr<std::unique_ptr<FaissLibrary>> Parse(std::vector<uint8_t> bytes);
+  // Takes `index` over.
+  static std::unique_ptr<FaissLibrary> Adopt(std::unique_ptr<faiss::Index> index);
   ~FaissLibrary();
 
   uint32_t dims() const;
   uint64_t rows() const;
   bool inner_product() const;
   bool needs_training() const;
+  // For those who copy it to a device.
+  const faiss::Index& index() const;
   // Named parameters of a query that this index knows, in order.
   std::vector<std::string> param_names() const;
 
@@ -40,7 +48,13 @@ class FaissLibrary {
     std::vector<KeyedRow> rows;  // in no order that may be relied on; at most `keep`
     uint64_t rows_scanned = 0;   // expected, where FAISS keeps no count
   };
-  // INVALID_ARGUMENT for parameters it does not know or out of range. `query` as it was built for
+  // INVALID_ARGUMENT for parameters it does not know or out of range.
+  absl::Status CheckParams(const Params& params) const;
+  // Where it takes nprobe: what a search with these parameters probes; else 0.
+  size_t Nprobe(const Params& params) const;
+  // As Found has it, of one search of `keep` rows.
+  uint64_t RowsScanned(const Params& params, size_t keep) const;
+  // As CheckParams. `query` as it was built for
   // (normalised for cosine). `allowed`: by FAISS's selector where it can, by fetching more where
   // not.
   absl::StatusOr<Found> Search(const float* query, size_t keep, const uint64_t* allowed,

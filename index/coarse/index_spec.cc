@@ -93,7 +93,7 @@ std::optional<format::FileKind> FileKindOf(absl::string_view kind) {
 absl::Status BuildIndex(FileSystem& files, const std::string& path, const store::Segment& segment,
                         const IndexSpec& spec, const BuildContext& context) {
   if (spec.kind == "ivf_scan") return BuildIvfScan(files, path, segment, spec, context);
-  return BuildFaiss(files, path, segment, {spec.factory, spec.dims, context.stopped});
+  return BuildFaiss(files, path, segment, {spec.factory, spec.dims, context.stopped, context.gpu});
 }
 
 uint64_t ExpectedMemoryBytes(const Schema& schema, const IndexSpec& spec, uint64_t rows) {

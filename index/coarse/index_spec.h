@@ -49,6 +49,7 @@ std::optional<format::FileKind> FileKindOf(absl::string_view kind);
 struct BuildContext {
   uint32_t threads = 1;                // at most, where the kind can use them
   std::function<bool()> stopped = {};  // asked now and then, by any of them; may be empty
+  gpu::DeviceSet* gpu = nullptr;       // as FaissOptions has it
 };
 
 // Writes the side file of one segment. CANCELLED, with no file left, when it was stopped.

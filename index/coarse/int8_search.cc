@@ -164,12 +164,6 @@ absl::StatusOr<std::vector<KeyedRow>> RunBlocks(Int8List list, const CodeArray& 
   return list.Take();
 }
 
-// What the roundings of an estimate and of an fp32 rescoring can add up to.
-float RoundingSlack(const Int8Request& request) {
-  const double steps = 64 + request.array->code.dims / 8.0;
-  return RoundUp(steps * kFloatStep * Magnitude(request));
-}
-
 }  // namespace
 
 bool CodeArray::SetNormMax() {
@@ -220,6 +214,11 @@ absl::StatusOr<std::vector<KeyedRow>> SearchBoundBlocks(const uint64_t* allowed,
 bool BoundsHold(const Int8Request& request) {
   const double magnitude = Magnitude(request);
   return magnitude >= kMagnitudeMin && magnitude <= kMagnitudeMax;
+}
+
+float RoundingSlack(const Int8Request& request) {
+  const double steps = 64 + request.array->code.dims / 8.0;
+  return RoundUp(steps * kFloatStep * Magnitude(request));
 }
 
 float EstimateRow(const CodeArray& array, const QuantisedQuery& query, uint32_t row) {

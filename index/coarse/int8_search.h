@@ -64,6 +64,9 @@ absl::StatusOr<std::vector<KeyedRow>> SearchBoundBlocks(const uint64_t* allowed,
 // near f32's overflow or underflow, a zero query): score every row instead.
 bool BoundsHold(const Int8Request& request);
 
+// What the roundings of an estimate and of an fp32 rescoring can add up to.
+float RoundingSlack(const Int8Request& request);
+
 // The estimate of one row.
 float EstimateRow(const CodeArray& array, const QuantisedQuery& query, uint32_t row);
 

@@ -29,6 +29,11 @@ int Quantise(double value, float scale) {
 
 }  // namespace
 
+float ScoreOfEstimate(Metric metric, const QuantisedQuery& query, float estimate) {
+  if (metric != Metric::kL2) return estimate;
+  return static_cast<float>(std::max(0.0, query.squared_norm - 2.0 * estimate));
+}
+
 float RoundUp(double value) {
   const float rounded = static_cast<float>(value);
   if (rounded >= value) return rounded;

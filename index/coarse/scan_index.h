@@ -28,12 +28,18 @@ class ScanIndex : public CoarseIndex {
   absl::Status Estimate(const float* query, Code code, absl::Span<const uint32_t> rows,
                         float* scores) const override;
 
- private:
+  // The codes of 8 bits of one prefix, and those that serve a nesting code; null when there are
+  // none.
   const CodeArray* Find(Code code) const;
-  // The array that serves a nesting code; null when there is none.
   const BitArray* FindBits(Code code) const;
   QuantisedBits Quantise(const float* query, Code code, const BitArray& array) const;
+  absl::Span<const CodeArray> arrays() const { return arrays_; }
+  absl::Span<const BitArray> bit_arrays() const { return bit_arrays_; }
+  const std::shared_ptr<const store::Segment>& segment() const { return segment_; }
+  // What Search refuses a request for.
   absl::Status Check(const Request& request) const;
+
+ private:
   // The best by the estimates of a code.
   Results SearchCodes(absl::Span<const Request> requests, const CodeArray& array) const;
   Results SearchBitCodes(absl::Span<const Request> requests, const BitArray& array) const;

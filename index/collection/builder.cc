@@ -269,8 +269,8 @@ absl::Status CollectionBuilder::Impl::BuildIndexes() {
     MRL_ASSIGN_OR_RETURN(const auto segment,
                          store::Segment::Open(files_, SegmentPath(temporary_path_, info.number),
                                               info, schema_, account));
-    MRL_RETURN_IF_ERROR(
-        coarse::BuildIndex(files_, path, *segment, *options_.index, {.threads = options_.threads}));
+    MRL_RETURN_IF_ERROR(coarse::BuildIndex(files_, path, *segment, *options_.index,
+                                           {.threads = options_.threads, .gpu = options_.gpu}));
     MRL_ASSIGN_OR_RETURN(const uint64_t file_bytes, FileBytes(files_, path));
     manifest_.side_files.push_back({info.number, options_.index->kind, file_bytes});
   }

@@ -35,9 +35,10 @@ Collection::~Collection() = default;
 
 absl::StatusOr<std::shared_ptr<const Collection>> Collection::Open(FileSystem& files,
                                                                    const std::string& path,
-                                                                   MemoryAccount& account) {
+                                                                   MemoryAccount& account,
+                                                                   coarse::gpu::DeviceSet* gpu) {
   MRL_RETURN_IF_ERROR(ExpectCollection(files, path));
-  MRL_ASSIGN_OR_RETURN(const Loaded loaded, LoadReadOnly(files, path, account));
+  MRL_ASSIGN_OR_RETURN(const Loaded loaded, LoadReadOnly(files, path, account, gpu));
   auto impl = std::make_unique<Impl>(files, path, std::make_shared<const Manifest>(loaded.manifest),
                                      loaded.parts.Publish(), loaded.sequence);
   return std::shared_ptr<const Collection>(new Collection(std::move(impl)));
@@ -49,7 +50,7 @@ uint64_t Collection::sequence() const { return impl_->sequence_; }
 int64_t Collection::created_unix_s() const { return impl_->manifest_->created_unix_s; }
 const funnel::View& Collection::view() const { return impl_->view_; }
 std::vector<Collection::File> Collection::files() const { return impl_->ListFiles(); }
-std::vector<std::string> Collection::kinds() const { return impl_->manifest_->kinds(); }
+std::vector<std::string> Collection::kinds() const { return view().kinds; }
 const std::vector<coarse::IndexSpec>& Collection::indexes() const {
   return impl_->manifest_->indexes;
 }

@@ -18,6 +18,10 @@
 #include "index/schema/schema.h"
 #include "index/store/segment.h"
 
+namespace mrl::coarse::gpu {
+class DeviceSet;
+}
+
 namespace mrl::collection {
 
 // One chunk of a bulk load.
@@ -33,6 +37,7 @@ struct BuildOptions {
   uint32_t segment_rows_max = store::Segment::kRowsMax;
   std::optional<coarse::IndexSpec> index;  // built as the active index beside `scan`
   uint32_t threads = 1;                    // that build it
+  coarse::gpu::DeviceSet* gpu = nullptr;   // that may build it; null = the CPU alone
   uint64_t rows_expected = 0;  // a hint for the layout of the first segment; 0 = unknown
 };
 
@@ -70,10 +75,11 @@ class CollectionBuilder {
 class Collection {
  public:
   // Reads the manifest, deletions and unsealed rows, opens segments and side files. DATA_LOSS names
-  // the damaged part; NOT_FOUND when `path` is no collection.
-  static absl::StatusOr<std::shared_ptr<const Collection>> Open(FileSystem& files,
-                                                                const std::string& path,
-                                                                MemoryAccount& account);
+  // the damaged part; NOT_FOUND when `path` is no collection. `gpu`: devices for the GPU kinds,
+  // which are there beside those that were built; null = none. It outlives the collection.
+  static absl::StatusOr<std::shared_ptr<const Collection>> Open(
+      FileSystem& files, const std::string& path, MemoryAccount& account,
+      coarse::gpu::DeviceSet* gpu = nullptr);
   ~Collection();
 
   const std::string& uuid() const;

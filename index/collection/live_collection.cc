@@ -418,7 +418,7 @@ absl::StatusOr<std::unique_ptr<LiveCollection>> LiveCollection::Open(FileSystem&
   MRL_RETURN_IF_ERROR(options.Validate());
   MRL_RETURN_IF_ERROR(ExpectCollection(files, path));
   MRL_ASSIGN_OR_RETURN(auto database, Database::OpenForWriting(DatabasePath(path), options.env));
-  MRL_ASSIGN_OR_RETURN(Loaded loaded, Load(files, path, *database, account));
+  MRL_ASSIGN_OR_RETURN(Loaded loaded, Load(files, path, *database, account, options.gpu));
   auto impl =
       std::make_unique<Impl>(files, path, account, options, std::move(database), std::move(loaded));
   MRL_RETURN_IF_ERROR(impl->RemoveUnnamedFiles());

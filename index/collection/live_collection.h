@@ -65,7 +65,8 @@ struct LiveOptions {
   DiskReserve disk = {};
   // Called, from a writing thread and under no lock, when Maintain has something to do.
   std::function<void()> on_work = {};
-  rocksdb::Env* env = nullptr;  // null = the system's; for tests that make it fail
+  rocksdb::Env* env = nullptr;            // null = the system's; for tests that make it fail
+  coarse::gpu::DeviceSet* gpu = nullptr;  // as Collection::Open takes it
 
   // INVALID_ARGUMENT names the value and the limit.
   absl::Status Validate() const;

@@ -116,6 +116,7 @@ class LiveCollection::Impl {
   struct BuiltIndex {
     Manifest::SideFile file;
     std::shared_ptr<const coarse::CoarseIndex> index;
+    std::shared_ptr<const coarse::CoarseIndex> on_gpu;  // null where devices add nothing to it
   };
   absl::StatusOr<BuiltIndex> BuildOne(std::shared_ptr<const store::Segment> segment,
                                       const coarse::IndexSpec& spec,

@@ -16,11 +16,15 @@ absl::StatusOr<LiveCollection::Impl::BuiltIndex> LiveCollection::Impl::BuildOne(
     const coarse::BuildContext& context) {
   const uint32_t number = segment->info().number;
   const std::string path = SideFilePath(path_, number, spec.kind);
-  MRL_RETURN_IF_ERROR(coarse::BuildIndex(files_, path, *segment, spec, context));
+  coarse::BuildContext here = context;
+  here.gpu = options_.gpu;
+  MRL_RETURN_IF_ERROR(coarse::BuildIndex(files_, path, *segment, spec, here));
   const auto open = [&]() -> absl::StatusOr<BuiltIndex> {
     MRL_ASSIGN_OR_RETURN(const auto file, files_.Open(path));
-    MRL_ASSIGN_OR_RETURN(auto index, coarse::OpenIndex(files_, path, spec.kind, segment, account_));
-    return BuiltIndex{{number, spec.kind, file->size()}, std::move(index)};
+    MRL_ASSIGN_OR_RETURN(std::shared_ptr<const coarse::CoarseIndex> index,
+                         coarse::OpenIndex(files_, path, spec.kind, segment, account_));
+    MRL_ASSIGN_OR_RETURN(auto on_gpu, CopyToGpu(options_.gpu, index));
+    return BuiltIndex{{number, spec.kind, file->size()}, std::move(index), std::move(on_gpu)};
   };
   absl::StatusOr<BuiltIndex> opened = open();
   if (!opened.ok()) files_.Remove(path).IgnoreError();  // unnamed: swept at the next open
@@ -72,9 +76,11 @@ absl::Status LiveCollection::Impl::CommitIndexes(const std::function<absl::Statu
   const absl::Status committed = database_->Commit(batch, /*sync=*/true);
   if (!committed.ok()) return Fail(committed);
   absl::MutexLock state_lock(&state_mutex_);
-  parts_.SetKinds(next.kinds());
+  parts_.SetKinds(KindsOf(next, options_.gpu));
   for (BuiltIndex& index : built) {
-    parts_.FindSegment(index.file.segment)->AddIndex(std::move(index.index));
+    LivePart* part = parts_.FindSegment(index.file.segment);
+    if (index.on_gpu != nullptr) part->AddIndex(std::move(index.on_gpu));
+    part->AddIndex(std::move(index.index));
   }
   manifest_ = std::make_shared<const Manifest>(std::move(next));
   version_ = nullptr;

@@ -33,12 +33,14 @@ absl::Status LiveCollection::Impl::Build(Replacement& replacement) {
   }
   alone.side_files = replacement.built->side_files;
   const auto open = [&]() -> absl::Status {
-    MRL_ASSIGN_OR_RETURN(replacement.opened,
-                         OpenSegment(files_, path_, alone, replacement.built->info, account_));
+    MRL_ASSIGN_OR_RETURN(
+        replacement.opened,
+        OpenSegment(files_, path_, alone, replacement.built->info, account_, options_.gpu));
     for (const coarse::IndexSpec& spec : alone.indexes) {
       alone.side_files.push_back({number, spec.kind});
       MRL_ASSIGN_OR_RETURN(BuiltIndex built, BuildOne(replacement.opened->segment(), spec, {}));
       alone.side_files.back() = std::move(built.file);
+      if (built.on_gpu != nullptr) replacement.opened->AddIndex(std::move(built.on_gpu));
       replacement.opened->AddIndex(std::move(built.index));
     }
     return absl::OkStatus();

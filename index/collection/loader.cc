@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "index/coarse/gpu/device_set.h"
 #include "index/coarse/index_spec.h"
 #include "index/collection/layout.h"
 #include "index/filter/field_file.h"
@@ -53,7 +54,7 @@ absl::Status LoadTail(const Database& database, Loaded& loaded) {
 
 // All but the rows.
 absl::StatusOr<Loaded> LoadHead(const std::string& path, const Database& database,
-                                MemoryAccount& account) {
+                                MemoryAccount& account, const coarse::gpu::DeviceSet* gpu) {
   const absl::StatusOr<std::string> bytes = database.GetManifest();
   if (!bytes.ok()) return Annotate(bytes.status(), path);
   const absl::StatusOr<Manifest> manifest = Manifest::Parse(*bytes);
@@ -61,17 +62,33 @@ absl::StatusOr<Loaded> LoadHead(const std::string& path, const Database& databas
   const absl::StatusOr<uint64_t> sequence = database.GetSequence();
   if (!sequence.ok()) return Annotate(sequence.status(), path);
   return Loaded{.manifest = *manifest,
-                .parts = PartList(manifest->schema, manifest->kinds(), account),
+                .parts = PartList(manifest->schema, KindsOf(*manifest, gpu), account),
                 .sequence = *sequence,
                 .epoch = manifest->tail_epoch};
 }
 
 }  // namespace
 
+std::vector<std::string> KindsOf(const Manifest& manifest, const coarse::gpu::DeviceSet* gpu) {
+  std::vector<std::string> kinds = manifest.kinds();
+  for (size_t built = kinds.size(), i = 0; gpu != nullptr && i < built; ++i) {
+    const absl::string_view added = gpu->KindFor(kinds[i]);
+    if (!added.empty()) kinds.emplace_back(added);
+  }
+  return kinds;
+}
+
+absl::StatusOr<std::shared_ptr<const coarse::CoarseIndex>> CopyToGpu(
+    coarse::gpu::DeviceSet* gpu, std::shared_ptr<const coarse::CoarseIndex> index) {
+  if (gpu == nullptr || gpu->KindFor(index->kind()).empty()) return nullptr;
+  return gpu->Make(std::move(index));
+}
+
 absl::StatusOr<std::unique_ptr<LivePart>> OpenSegment(FileSystem& files, const std::string& path,
                                                       const Manifest& manifest,
                                                       const store::SegmentInfo& info,
-                                                      MemoryAccount& account) {
+                                                      MemoryAccount& account,
+                                                      coarse::gpu::DeviceSet* gpu) {
   MRL_ASSIGN_OR_RETURN(
       const auto segment,
       store::Segment::Open(files, SegmentPath(path, info.number), info, manifest.schema, account));
@@ -84,9 +101,11 @@ absl::StatusOr<std::unique_ptr<LivePart>> OpenSegment(FileSystem& files, const s
       MRL_ASSIGN_OR_RETURN(fields, filter::OpenFieldFile(files, side_path, *segment, account));
       continue;
     }
-    MRL_ASSIGN_OR_RETURN(auto index,
+    MRL_ASSIGN_OR_RETURN(std::shared_ptr<const coarse::CoarseIndex> index,
                          coarse::OpenIndex(files, side_path, file.kind, segment, account));
+    MRL_ASSIGN_OR_RETURN(auto on_gpu, CopyToGpu(gpu, index));
     indexes.push_back(std::move(index));
+    if (on_gpu != nullptr) indexes.push_back(std::move(on_gpu));
   }
   if (indexes.empty()) {
     return absl::DataLossError(
@@ -97,14 +116,14 @@ absl::StatusOr<std::unique_ptr<LivePart>> OpenSegment(FileSystem& files, const s
         absl::StrCat(path, ": manifest: segment ", info.number, " has no filter index"));
   }
   return std::make_unique<LivePart>(segment, std::move(indexes), std::move(fields),
-                                    manifest.kinds());
+                                    KindsOf(manifest, gpu));
 }
 
 absl::StatusOr<Loaded> Load(FileSystem& files, const std::string& path, const Database& database,
-                            MemoryAccount& account) {
-  MRL_ASSIGN_OR_RETURN(Loaded loaded, LoadHead(path, database, account));
+                            MemoryAccount& account, coarse::gpu::DeviceSet* gpu) {
+  MRL_ASSIGN_OR_RETURN(Loaded loaded, LoadHead(path, database, account, gpu));
   for (const store::SegmentInfo& info : loaded.manifest.segments) {
-    MRL_ASSIGN_OR_RETURN(auto part, OpenSegment(files, path, loaded.manifest, info, account));
+    MRL_ASSIGN_OR_RETURN(auto part, OpenSegment(files, path, loaded.manifest, info, account, gpu));
     loaded.parts.AddSegment(std::move(part));
     loaded.sequence = std::max(loaded.sequence, info.end_sequence() - 1);
   }
@@ -114,10 +133,10 @@ absl::StatusOr<Loaded> Load(FileSystem& files, const std::string& path, const Da
 }
 
 absl::StatusOr<Loaded> LoadReadOnly(FileSystem& files, const std::string& path,
-                                    MemoryAccount& account) {
+                                    MemoryAccount& account, coarse::gpu::DeviceSet* gpu) {
   MRL_ASSIGN_OR_RETURN(const std::unique_ptr<Database> database,
                        Database::OpenReadOnly(DatabasePath(path)));
-  return Load(files, path, *database, account);
+  return Load(files, path, *database, account, gpu);
 }
 
 }  // namespace mrl::collection

@@ -11,6 +11,10 @@
 #include "index/collection/manifest_reader.h"
 #include "index/collection/part_list.h"
 
+namespace mrl::coarse::gpu {
+class DeviceSet;
+}
+
 namespace mrl::collection {
 
 struct Loaded {
@@ -20,19 +24,27 @@ struct Loaded {
   uint32_t epoch = 0;     // the tail's newest
 };
 
+// The kinds that were built, the active one first, and those that devices add. `gpu`: see
+// Collection::Open.
+std::vector<std::string> KindsOf(const Manifest& manifest, const coarse::gpu::DeviceSet* gpu);
+// What devices add to `index`; null where they add nothing.
+absl::StatusOr<std::shared_ptr<const coarse::CoarseIndex>> CopyToGpu(
+    coarse::gpu::DeviceSet* gpu, std::shared_ptr<const coarse::CoarseIndex> index);
+
 // Opens every segment and side file, marks deleted rows, and rebuilds the tail. Among the tail's
 // rows the id map has the last word: a row that it does not name is what a failed write left.
 // DATA_LOSS names the damaged part.
 absl::StatusOr<Loaded> Load(FileSystem& files, const std::string& path, const Database& database,
-                            MemoryAccount& account);
+                            MemoryAccount& account, coarse::gpu::DeviceSet* gpu = nullptr);
 // The same through a database of its own that is closed again.
 absl::StatusOr<Loaded> LoadReadOnly(FileSystem& files, const std::string& path,
-                                    MemoryAccount& account);
+                                    MemoryAccount& account, coarse::gpu::DeviceSet* gpu = nullptr);
 
 // A segment of the manifest with its side files.
 absl::StatusOr<std::unique_ptr<LivePart>> OpenSegment(FileSystem& files, const std::string& path,
                                                       const Manifest& manifest,
                                                       const store::SegmentInfo& info,
-                                                      MemoryAccount& account);
+                                                      MemoryAccount& account,
+                                                      coarse::gpu::DeviceSet* gpu = nullptr);
 
 }  // namespace mrl::collection

@@ -111,6 +111,7 @@ void PartList::SetKinds(const std::vector<std::string>& kinds) {
 funnel::View PartList::Publish() const {
   funnel::View view;
   view.schema = schema_;
+  view.kinds = kinds_;
   for (const auto& part : parts_) {
     if (part->live_rows() > 0) view.parts.push_back(part->Publish());
   }

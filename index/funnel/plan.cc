@@ -25,6 +25,9 @@ absl::Status Refused(const Parts&... parts) {
   return absl::InvalidArgumentError(absl::StrCat(parts...));
 }
 
+// The kinds that search the codes of the schema.
+bool SearchesCodes(absl::string_view kind) { return kind == "scan" || kind == "gpu_scan"; }
+
 uint32_t Distance(uint32_t a, uint32_t b) { return a > b ? a - b : b - a; }
 
 // The ladder step nearest to `wanted` among those not above `dims_max`; the shorter of two.
@@ -92,8 +95,8 @@ std::vector<Stage> SignStages(const PlanInput& input, uint32_t coarse_dims_max) 
 
 std::vector<Stage> BuiltInStages(const PlanInput& input, absl::string_view kind,
                                  uint32_t index_dims) {
-  if (kind == "scan" || (kind == "ivf_scan" && input.list_code.bits == 1)) {
-    const uint32_t dims_max = kind == "scan" ? kCoarseDims : input.list_code.dims;
+  if (SearchesCodes(kind) || (kind == "ivf_scan" && input.list_code.bits == 1)) {
+    const uint32_t dims_max = SearchesCodes(kind) ? kCoarseDims : input.list_code.dims;
     std::vector<Stage> stages = SignStages(input, dims_max);
     if (!stages.empty()) return stages;
   }
@@ -138,7 +141,7 @@ absl::Status CheckCoarse(const Plan& plan, uint32_t index_dims, const Code& list
     return Refused("stage 1: ", FormatCodes({{stage.dims, stage.bits}}),
                    ", the lists of ivf_scan hold ", FormatCodes({list_code}));
   }
-  if (stage.bits != 0 && plan.kind != "scan") {
+  if (stage.bits != 0 && !SearchesCodes(plan.kind)) {
     return Refused("stage 1: ", stage.dims, "b", stage.bits, " is a code of the kind scan, `",
                    plan.kind, "` takes dims without bits");
   }

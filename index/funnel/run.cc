@@ -60,9 +60,10 @@ absl::StatusOr<std::vector<float>> Prepare(const View& view, absl::Span<const fl
   return out;
 }
 
-// Cuts what stage `number` has scored to what it keeps, and completes its trace.
-absl::Status Keep(const Search& search, size_t number, std::vector<Shortlisted>& candidates,
-                  StageTrace* trace) {
+// Cuts what stage `number` has scored to what it keeps, and completes its trace. `by_index`: the
+// coarse index has scored it.
+absl::Status Keep(const Search& search, size_t number, bool by_index,
+                  std::vector<Shortlisted>& candidates, StageTrace* trace) {
   const Plan& plan = search.plan;
   const Stage& stage = plan.stages[number];
   const bool is_last = number + 1 == plan.stages.size();
@@ -71,8 +72,9 @@ absl::Status Keep(const Search& search, size_t number, std::vector<Shortlisted>&
   };
   trace->score_cut =
       is_last ? CutTo(candidates, stage.keep, by_id) : CutTo(candidates, stage.keep, BeforeByRow());
-  if (is_last && number == 0 && !plan.exact && stage.bits == 0 && plan.kind != "scan") {
-    // Another library's scores are its own: what leaves a search comes from the stored precision.
+  if (is_last && by_index && !plan.exact && stage.bits == 0 && plan.kind != "scan") {
+    // The scores of another library, or of a device, are its own: what leaves a search comes from
+    // the stored precision and from these kernels.
     StageTrace ignored;
     MRL_RETURN_IF_ERROR(Rerank(search, stage, candidates, &ignored));
     trace->rescored += candidates.size();
@@ -123,17 +125,22 @@ class TileRun {
   // Null search and trace where Prepare failed.
   Tiled FirstStage() { return {search_.get(), absl::OkStatus(), {}, output_.trace.stages.data()}; }
 
-  // The stages after the first, whose candidates came in `micros`.
-  absl::StatusOr<Output> Finish(std::vector<Shortlisted> candidates, double micros,
-                                size_t tile_queries) {
+  // The stages after those that are done, whose candidates came in `micros`.
+  absl::StatusOr<Output> Finish(Tiled first, double micros, size_t tile_queries) {
     output_.trace.tile_queries = static_cast<uint32_t>(tile_queries);
-    MRL_RETURN_IF_ERROR(End(0, candidates, Clock::now(), micros));
-    for (size_t number = 1; number < plan_.stages.size(); ++number) {
+    std::vector<Shortlisted> candidates = std::move(first.candidates);
+    output_.trace.stages.front().micros = micros;
+    for (size_t number = 0; number + 1 < first.stages_done; ++number) {
+      const StageTrace& done = output_.trace.stages[number];
+      output_.trace.multiply_adds += done.candidates_in * done.dims;
+    }
+    MRL_RETURN_IF_ERROR(End(first.stages_done - 1, true, candidates, Clock::now()));
+    for (size_t number = first.stages_done; number < plan_.stages.size(); ++number) {
       MRL_RETURN_IF_ERROR(CheckStopped());
       const Clock::time_point start = Clock::now();
       StageTrace* trace = &output_.trace.stages[number];
       MRL_RETURN_IF_ERROR(Rerank(*search_, plan_.stages[number], candidates, trace));
-      MRL_RETURN_IF_ERROR(End(number, candidates, start, 0));
+      MRL_RETURN_IF_ERROR(End(number, false, candidates, start));
     }
     output_.trace.why_not = follower_.Take();
     output_.hits = HitsOf(candidates);
@@ -200,11 +207,11 @@ class TileRun {
   absl::Status CheckStopped() const {
     return search_->stopped() ? absl::CancelledError("the search was stopped") : absl::OkStatus();
   }
-  absl::Status End(size_t number, std::vector<Shortlisted>& candidates, Clock::time_point start,
-                   double micros_before) {
+  absl::Status End(size_t number, bool by_index, std::vector<Shortlisted>& candidates,
+                   Clock::time_point start) {
     StageTrace& trace = output_.trace.stages[number];
-    MRL_RETURN_IF_ERROR(Keep(*search_, number, candidates, &trace));
-    trace.micros = micros_before + MicrosSince(start);
+    MRL_RETURN_IF_ERROR(Keep(*search_, number, by_index, candidates, &trace));
+    trace.micros += MicrosSince(start);
     output_.trace.multiply_adds += trace.candidates_in * trace.dims;
     return follower_.Note(*search_, number, candidates);
   }
@@ -262,8 +269,7 @@ std::vector<absl::StatusOr<Output>> RunTile(const View& view, const Plan& plan,
   std::vector<absl::StatusOr<Output>> outputs;
   for (size_t i = 0; i < queries.size(); ++i) {
     if (tile[i].status.ok()) {
-      outputs.push_back(
-          runs[i]->Finish(std::move(tile[i].candidates), share_micros, queries.size()));
+      outputs.push_back(runs[i]->Finish(std::move(tile[i]), share_micros, queries.size()));
     } else {
       outputs.emplace_back(tile[i].status);
     }

@@ -32,6 +32,8 @@ struct View {
   };
   Schema schema;
   std::vector<Part> parts;
+  // The coarse kinds that searches may ask for, the active one first; every part has them.
+  std::vector<std::string> kinds = {};
   uint64_t rows() const;
 };
 
@@ -57,7 +59,7 @@ struct StageTrace {
   uint64_t candidates_out = 0;
   uint64_t bytes = 0;
   uint64_t rescored = 0;
-  double micros = 0;    // of the first stage in a tile: its share
+  double micros = 0;  // of the first stage in a tile: its share; 0 where the first ran this one too
   float score_cut = 0;  // score of the last candidate kept
 };
 

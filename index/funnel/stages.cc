@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "index/coarse/exact_scan.h"
+#include "index/funnel/cut.h"
 
 namespace mrl::funnel {
 namespace {
@@ -94,7 +95,21 @@ absl::StatusOr<const coarse::CoarseIndex*> IndexOf(const View::Part& part, absl:
 
 namespace {
 
-coarse::Request CoarseRequest(const Search& search, uint32_t part) {
+// The stages after the first, as the index of `part` may run them. Who asks why a point is missing
+// follows it through every stage, and gets them one by one.
+std::vector<coarse::LaterStage> LaterStages(const Search& search, uint32_t part) {
+  std::vector<coarse::LaterStage> later;
+  if (!search.options.why_not.empty()) return later;
+  for (size_t i = 1; i < search.plan.stages.size(); ++i) {
+    const Stage& stage = search.plan.stages[i];
+    later.push_back(
+        {stage.dims, stage.bits, static_cast<uint32_t>(KeepWithLeftOut(search, part, stage.keep))});
+  }
+  return later;
+}
+
+coarse::Request CoarseRequest(const Search& search, uint32_t part,
+                              absl::Span<const coarse::LaterStage> later) {
   const Stage& stage = search.plan.stages.front();
   return {.query = search.query,
           .dims = stage.dims,
@@ -102,46 +117,109 @@ coarse::Request CoarseRequest(const Search& search, uint32_t part) {
           .keep = static_cast<uint32_t>(KeepWithLeftOut(search, part, stage.keep)),
           .allowed = search.view.parts[part].allowed_data(),
           .params = &search.plan.params,
-          .stopped = search.options.stopped};
+          .stopped = search.options.stopped,
+          .later = later};
 }
 
-void TakeResult(uint32_t part, const coarse::Result& result, Tiled& tiled) {
+// What one part found for one search.
+struct PartFound {
+  std::vector<Shortlisted> candidates;
+  size_t stages_done = 1;
+};
+
+// Notes a part's cut at a stage that the part has ended.
+void NoteCut(Metric metric, uint64_t kept, float score_cut, StageTrace* trace) {
+  const bool first = trace->candidates_out == 0;
+  trace->candidates_out += kept;
+  if (kept == 0) return;
+  const bool worse =
+      LargerIsNearer(metric) ? score_cut < trace->score_cut : score_cut > trace->score_cut;
+  if (first || worse) trace->score_cut = score_cut;
+}
+
+PartFound TakeResult(uint32_t part, const coarse::Result& result, const Tiled& tiled) {
   const Metric metric = tiled.search->view.schema.metric;
-  tiled.trace->candidates_in += result.rows_scanned;
-  tiled.trace->bytes += result.bytes_touched;
-  tiled.trace->rescored += result.rescored;
-  tiled.candidates.reserve(tiled.candidates.size() + result.candidates.size());
-  for (const coarse::Candidate& found : result.candidates) {
-    const Location at = {part, found.row};
+  StageTrace* trace = tiled.trace;
+  trace->candidates_in += result.rows_scanned;
+  trace->bytes += result.bytes_touched;
+  trace->rescored += result.rescored;
+  if (!result.later.empty()) NoteCut(metric, result.kept, result.score_cut, trace);
+  for (const coarse::Result::Ran& ran : result.later) {
+    ++trace;
+    trace->candidates_in += ran.candidates_in;
+    trace->bytes += ran.bytes;
+    if (&ran != &result.later.back()) NoteCut(metric, ran.candidates_out, ran.score_cut, trace);
+  }
+  PartFound found = {.candidates = {}, .stages_done = 1 + result.later.size()};
+  found.candidates.reserve(result.candidates.size());
+  for (const coarse::Candidate& candidate : result.candidates) {
+    const Location at = {part, candidate.row};
     if (IsLeftOut(*tiled.search, at)) continue;
     // Negating is its own inverse, so this turns scores to keys as well.
-    tiled.candidates.push_back({.at = at, .key = coarse::ScoreOfKey(metric, found.score)});
+    found.candidates.push_back({.at = at, .key = coarse::ScoreOfKey(metric, candidate.score)});
+  }
+  return found;
+}
+
+// Runs the stages that other parts have run already on a part that has not.
+absl::Status CatchUp(const Tiled& tiled, size_t stages_done, PartFound& found) {
+  const Search& search = *tiled.search;
+  const Metric metric = search.view.schema.metric;
+  for (; found.stages_done < stages_done; ++found.stages_done) {
+    const size_t before = found.stages_done - 1;
+    const float cut = CutTo(found.candidates, search.plan.stages[before].keep, BeforeByRow());
+    NoteCut(metric, found.candidates.size(), coarse::ScoreOfKey(metric, cut), tiled.trace + before);
+    StageTrace ran;
+    MRL_RETURN_IF_ERROR(Rerank(search, search.plan.stages[before + 1], found.candidates, &ran));
+    tiled.trace[before + 1].candidates_in += ran.candidates_in;
+    tiled.trace[before + 1].bytes += ran.bytes;
+  }
+  return absl::OkStatus();
+}
+
+// Puts the parts of one search together.
+void JoinParts(std::vector<PartFound>& parts, Tiled& tiled) {
+  for (const PartFound& found : parts) {
+    tiled.stages_done = std::max(tiled.stages_done, found.stages_done);
+  }
+  for (PartFound& found : parts) {
+    tiled.status.Update(CatchUp(tiled, tiled.stages_done, found));
+    if (!tiled.status.ok()) return;
+    tiled.candidates.insert(tiled.candidates.end(), found.candidates.begin(),
+                            found.candidates.end());
   }
 }
 
 }  // namespace
 
 void RunCoarse(const View& view, const Plan& plan, absl::Span<Tiled> tile) {
+  std::vector<std::vector<PartFound>> found(tile.size());
   for (uint32_t part = 0; part < view.parts.size(); ++part) {
     if (view.parts[part].rows() == 0) continue;  // nothing there that matches a filter
     const absl::StatusOr<const coarse::CoarseIndex*> index = IndexOf(view.parts[part], plan.kind);
-    std::vector<Tiled*> running;
+    std::vector<size_t> running;
+    std::vector<std::vector<coarse::LaterStage>> later;  // that the requests refer to
     std::vector<coarse::Request> requests;
-    for (Tiled& tiled : tile) {
-      if (tiled.status.ok()) tiled.status = index.status();
-      if (!tiled.status.ok()) continue;
-      running.push_back(&tiled);
-      requests.push_back(CoarseRequest(*tiled.search, part));
+    later.reserve(tile.size());
+    for (size_t i = 0; i < tile.size(); ++i) {
+      if (tile[i].status.ok()) tile[i].status = index.status();
+      if (!tile[i].status.ok()) continue;
+      running.push_back(i);
+      later.push_back(LaterStages(*tile[i].search, part));
+      requests.push_back(CoarseRequest(*tile[i].search, part, later.back()));
     }
     if (requests.empty()) return;
     const std::vector<absl::StatusOr<coarse::Result>> results = (*index)->SearchTile(requests);
     for (size_t i = 0; i < results.size(); ++i) {
       if (results[i].ok()) {
-        TakeResult(part, *results[i], *running[i]);
+        found[running[i]].push_back(TakeResult(part, *results[i], tile[running[i]]));
       } else {
-        running[i]->status = results[i].status();
+        tile[running[i]].status = results[i].status();
       }
     }
+  }
+  for (size_t i = 0; i < tile.size(); ++i) {
+    if (tile[i].status.ok()) JoinParts(found[i], tile[i]);
   }
 }
 

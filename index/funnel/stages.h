@@ -51,10 +51,12 @@ struct Tiled {
   Search* search = nullptr;
   absl::Status status;
   std::vector<Shortlisted> candidates;
-  StageTrace* trace = nullptr;
+  StageTrace* trace = nullptr;  // of the first stage; those of the others lie behind it
+  size_t stages_done = 1;       // candidates have the keys of the last of them, not cut yet
 };
 // The first stage of searches that share view and plan: each gets its candidates of every part, its
-// trace filled.
+// trace filled. Where the index of a part runs further stages by itself, all parts are brought so
+// far: then each part has kept its own best of the stages before the last that is done.
 void RunCoarse(const View& view, const Plan& plan, absl::Span<Tiled> tile);
 // As RunCoarse, but every row of every part at the full query, with all ties of the k-th.
 void RunExact(const View& view, const Plan& plan, absl::Span<Tiled> tile);

@@ -1,5 +1,6 @@
 #include "server/service/server_service.h"
 
+#include "index/coarse/gpu/device_set.h"
 #include "index/kernels/kernels.h"
 #include "server/limits.h"
 #include "server/rpc/call.h"
@@ -15,6 +16,11 @@ absl::Status Describe(const Registry& registry, int workers, v1::ServerInfo* out
   out->set_workers(static_cast<uint32_t>(workers));
   out->set_memory_used_bytes(registry.account().used_bytes());
   out->set_memory_limit_bytes(registry.account().limit_bytes());
+  if (const coarse::gpu::DeviceSet* gpu = registry.gpu()) {
+    out->set_gpu(gpu->report());
+    out->set_gpu_memory_used_bytes(gpu->used_bytes());
+    out->set_gpu_memory_limit_bytes(gpu->limit_bytes());
+  }
   for (const Limit& limit : LimitsTable()) {
     v1::Limit* added = out->add_limits();
     added->set_name(limit.name);

@@ -53,7 +53,7 @@ def test_images_of_others_are_pinned_by_digest(compose):
 def test_observability_is_a_profile_of_its_own(compose):
     profiles = {name: service.get("profiles") for name, service in compose["services"].items()}
     assert profiles == {
-        "mrl": None, "prometheus": ["observability"], "grafana": ["observability"]}  # fmt: skip
+        "mrl": None, "mrl-gpu": ["gpu"], "prometheus": ["observability"], "grafana": ["observability"]}  # fmt: skip
 
 
 def test_mounted_files_and_volumes_exist(compose):

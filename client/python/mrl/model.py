@@ -218,3 +218,6 @@ class ServerInfo:
     memory_used_bytes: int
     memory_limit_bytes: int
     limits: dict[str, int]
+    gpu: str
+    gpu_memory_used_bytes: int
+    gpu_memory_limit_bytes: int

@@ -99,6 +99,15 @@ TEST_F(Configuration, WrongValuesAreNamed) {
   ExpectRefused({"--log-level", "loud"}, "log-level is 'loud'; one of debug, info, warn, error");
 }
 
+TEST_F(Configuration, DevicesAreNumbers) {
+  EXPECT_EQ(Parse({})->config.gpu, "off");
+  EXPECT_TRUE(Parse({"--gpu", "auto", "--gpu-devices", "0,2", "--gpu-replicas", "2"}).ok());
+  ExpectRefused({"--gpu", "on"}, "gpu is 'on'; one of off, auto, require");
+  ExpectRefused({"--gpu-devices", "0,x"}, "gpu-devices is '0,x'; numbers with commas between");
+  ExpectRefused({"--gpu-devices", "1,0,1"}, "gpu-devices is '1,0,1'; 1 comes twice");
+  ExpectRefused({"--gpu-replicas", "0"}, "gpu-replicas is 0; 1 to 64 are accepted");
+}
+
 TEST_F(Configuration, SwitchesNeedNoValue) {
   EXPECT_FALSE(Parse({})->config.insecure_bind);
   EXPECT_TRUE(Parse({"--insecure-bind"})->config.insecure_bind);

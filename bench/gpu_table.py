@@ -1,0 +1,62 @@
+"""Prints the lines of gpu.sh as tables, and what became of the targets.
+
+    gpu_table.py gpu.jsonl
+"""
+import json
+import sys
+
+
+def read(path):
+    with open(path, encoding="utf-8") as file:
+        return [json.loads(line) for line in file if line.strip()]
+
+
+def share(line, card):
+    """Bytes of codes read per second against the card's copy, which counts both ways."""
+    if not card:
+        return ""
+    return f"{100 * line['code_bytes'] / line['p50_us'] * 1e6 / card:.0f} %"
+
+
+def print_table(lines, card):
+    print("| rows | what | B | queries/s | p50 µs | p99 µs | recall of scan | codes once, of the card's copy |")
+    print("|---|---|---|---|---|---|---|---|")
+    for line in lines:
+        recall = f"{line['recall_of_scan']:.4f}" if "recall_of_scan" in line else ""
+        print(f"| {line['rows']:,} | {line['engine']} {line['what']} | {line['batch']:,} "
+              f"| {line['queries_per_s']:,.0f} | {line['p50_us']:,.1f} | {line['p99_us']:,.1f} "
+              f"| {recall} | {share(line, card)} |")
+
+
+def find(lines, what, batch, rows=1_000_000):
+    for line in lines:
+        if line["what"] == what and line["batch"] == batch and line["rows"] == rows:
+            return line
+    return None
+
+
+def print_targets(lines):
+    many = find(lines, "gpu_scan 16b8:200", 1024)
+    one = find(lines, "gpu_scan 16b8:200", 1)
+    rival = find(lines, "matmul f16 + topk 16:200", 1024)
+    if many:
+        print(f"\n- 1 M queries/s at 1 M rows, 16b8, keep 200, B = 1024: {many['queries_per_s']:,.0f}")
+        print(f"- recall of the scan 1.0: {many['recall_of_scan']:.4f}")
+    if many and rival:
+        print(f"- 10 times torch: {many['queries_per_s'] / rival['queries_per_s']:.1f} times")
+    if one:
+        print(f"- B = 1 under 60 µs: {one['p50_us']:.1f} µs")
+
+
+def main():
+    lines = read(sys.argv[1])
+    cards = [line["bytes_per_s"] for line in lines if line["engine"] == "card"]
+    measured = [line for line in lines if line["engine"] != "card"]
+    if cards:
+        print(f"The card copies {max(cards) / 1e9:,.0f} GB/s, bytes read and written.\n")
+    print_table(measured, max(cards, default=0))
+    print_targets(measured)
+
+
+if __name__ == "__main__":
+    main()

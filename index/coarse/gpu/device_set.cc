@@ -1,0 +1,171 @@
+#include "index/coarse/gpu/device_set.h"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/status.h"
+#include "index/coarse/gpu/gpu_scan.h"
+
+namespace mrl::coarse::gpu {
+namespace {
+
+// Left for batches of queries when segments are copied.
+constexpr uint64_t kBatchBytes = uint64_t{1} << 30;
+
+}  // namespace
+
+absl::StatusOr<GpuMode> ParseGpuMode(absl::string_view text) {
+  for (const GpuMode mode : {GpuMode::kOff, GpuMode::kAuto, GpuMode::kRequire}) {
+    if (text == ToString(mode)) return mode;
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("gpu is `", text, "`, these are known: off, auto, require"));
+}
+
+absl::string_view ToString(GpuMode mode) {
+  switch (mode) {
+    case GpuMode::kOff:
+      return "off";
+    case GpuMode::kAuto:
+      return "auto";
+    case GpuMode::kRequire:
+      return "require";
+  }
+  return "off";
+}
+
+absl::StatusOr<std::shared_ptr<DeviceSet>> DeviceSet::Open(const GpuOptions& options) {
+  CudaDevices found = {.devices = {}, .why_none = "gpu is off"};
+  if (options.mode != GpuMode::kOff) {
+    MRL_ASSIGN_OR_RETURN(found, OpenCudaDevices(options));
+  }
+  if (options.mode == GpuMode::kRequire && found.devices.empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("gpu: a device is required, but ", found.why_none));
+  }
+  return std::make_shared<DeviceSet>(std::move(found.devices), options, std::move(found.why_none));
+}
+
+DeviceSet::DeviceSet(std::vector<std::unique_ptr<Device>> devices, const GpuOptions& options,
+                     std::string why_none)
+    : options_(options), why_none_(std::move(why_none)), devices_(std::move(devices)) {
+  for (const auto& device : devices_) {
+    pools_.push_back(
+        std::make_unique<WorkspacePool>(*device, std::max<uint32_t>(1, options.batches)));
+  }
+  UseFaiss([float16 = options.float16](Device& device) {
+    return MakeFaissResources(device.number(), float16);
+  });
+}
+
+std::string DeviceSet::report() const {
+  if (devices_.empty()) return absl::StrCat("none: ", why_none_);
+  std::vector<std::string> names;
+  for (const auto& device : devices_) names.push_back(device->name());
+  return absl::StrJoin(names, "; ");
+}
+
+uint64_t DeviceSet::used_bytes() const {
+  uint64_t bytes = 0;
+  for (const auto& device : devices_) bytes += device->account().used_bytes();
+  return bytes;
+}
+
+uint64_t DeviceSet::limit_bytes() const {
+  uint64_t bytes = 0;
+  for (const auto& device : devices_) bytes += device->account().limit_bytes();
+  return bytes;
+}
+
+absl::string_view DeviceSet::KindFor(absl::string_view built) const {
+  if (options_.mode == GpuMode::kOff) return "";
+  return built == "scan" ? "gpu_scan" : built == "faiss" ? "faiss_gpu" : "";
+}
+
+absl::StatusOr<std::shared_ptr<const CoarseIndex>> DeviceSet::Make(
+    std::shared_ptr<const CoarseIndex> built) {
+  return built->kind() == "faiss" ? MakeFaiss(std::move(built)) : MakeScan(std::move(built));
+}
+
+void DeviceSet::UseFaiss(const MakeResources& make) {
+  faiss_.clear();
+  for (const auto& device : devices_) {
+    faiss_.push_back(
+        std::make_unique<FaissDevice>([make, &device = *device] { return make(device); }));
+  }
+}
+
+std::vector<size_t> DeviceSet::ByRoom() const {
+  std::vector<size_t> order(devices_.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  const auto room = [this](size_t number) {
+    const MemoryAccount& account = devices_[number]->account();
+    return account.limit_bytes() - account.used_bytes();
+  };
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return room(a) > room(b); });
+  return order;
+}
+
+absl::StatusOr<std::shared_ptr<const CoarseIndex>> DeviceSet::MakeScan(
+    std::shared_ptr<const CoarseIndex> scan) {
+  const auto* codes = dynamic_cast<const ScanIndex*>(scan.get());
+  if (codes == nullptr) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("gpu_scan: needs an index of the kind scan, not ", scan->kind()));
+  }
+  std::vector<GpuScan::Copy> copies;
+  absl::Status refused = absl::FailedPreconditionError(absl::StrCat("gpu: ", why_none_));
+  for (const size_t number : ByRoom()) {
+    if (copies.size() >= std::max<uint32_t>(1, options_.replicas)) break;
+    Device& device = *devices_[number];
+    const uint64_t reserve = std::min(kBatchBytes, device.account().limit_bytes() / 8);
+    auto loaded = DeviceSegment::Load(device, *codes, reserve);
+    if (loaded.ok()) {
+      copies.push_back({*std::move(loaded), pools_[number].get()});
+    } else {
+      refused = loaded.status();
+    }
+  }
+  const bool required = options_.mode == GpuMode::kRequire;
+  if (copies.empty() && required) return refused;
+  return std::make_shared<GpuScan>(std::move(scan), *codes, std::move(copies), required,
+                                   std::string(refused.message()));
+}
+
+absl::StatusOr<std::shared_ptr<const CoarseIndex>> DeviceSet::MakeFaiss(
+    std::shared_ptr<const CoarseIndex> faiss) {
+  const auto* index = dynamic_cast<const FaissIndex*>(faiss.get());
+  if (index == nullptr) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("faiss_gpu: needs an index of the kind faiss, not ", faiss->kind()));
+  }
+  std::vector<FaissGpu::Copy> copies;
+  absl::Status refused = absl::FailedPreconditionError(absl::StrCat("gpu: ", why_none_));
+  for (const size_t number : ByRoom()) {
+    if (copies.size() >= std::max<uint32_t>(1, options_.replicas)) break;
+    Device& device = *devices_[number];
+    auto memory = device.Reserve(index->memory_bytes(), "a FAISS index");
+    auto runner = memory.ok() ? faiss_[number]->Copy(index->library()) : memory.status();
+    if (runner.ok()) {
+      copies.push_back(
+          {*std::move(runner), faiss_[number].get(), device.name(), *std::move(memory)});
+    } else {
+      refused = runner.status();
+    }
+  }
+  const bool required = options_.mode == GpuMode::kRequire;
+  if (copies.empty() && required) return refused;
+  return std::make_shared<FaissGpu>(std::move(faiss), *index, std::move(copies), required,
+                                    std::string(refused.message()));
+}
+
+absl::StatusOr<std::unique_ptr<FaissRunner>> DeviceSet::Build(const FaissLibrary& empty) {
+  if (devices_.empty()) return absl::FailedPreconditionError(absl::StrCat("gpu: ", why_none_));
+  return faiss_[ByRoom().front()]->Copy(empty);
+}
+
+}  // namespace mrl::coarse::gpu

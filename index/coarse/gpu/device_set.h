@@ -1,0 +1,96 @@
+// The devices of a process, and what is put on them.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "index/coarse/coarse.h"
+#include "index/coarse/gpu/faiss_gpu.h"
+#include "index/coarse/gpu/runtime.h"
+#include "index/coarse/gpu/workspace.h"
+
+namespace mrl::coarse::gpu {
+
+enum class GpuMode : uint8_t {
+  kOff,      // no device is looked for, the GPU kinds are unknown
+  kAuto,     // devices are used where there are any; without one the CPU answers
+  kRequire,  // no device, or one that fails, is an error
+};
+// "off", "auto", "require"; INVALID_ARGUMENT lists them.
+absl::StatusOr<GpuMode> ParseGpuMode(absl::string_view text);
+absl::string_view ToString(GpuMode mode);
+
+struct GpuOptions {
+  GpuMode mode = GpuMode::kAuto;
+  std::vector<int> devices = {};  // numbers of CUDA devices; empty = all
+  uint64_t memory_bytes = 0;  // of each device that may be taken; 0 = nine tenths of what is free
+  uint32_t replicas = 1;      // devices that get a copy of each segment; at most one each
+  bool float16 = false;       // FAISS keeps flat vectors in half precision
+  uint32_t batches = 2;       // that run on a device at a time
+};
+
+// Thread-safe. Outlives what was made with it.
+class DeviceSet {
+ public:
+  // Looks for CUDA devices. With kAuto it succeeds without any; with kRequire FAILED_PRECONDITION
+  // says why there is none. INVALID_ARGUMENT for a number that no device has.
+  static absl::StatusOr<std::shared_ptr<DeviceSet>> Open(const GpuOptions& options);
+  // Of these devices; `why_none` where there are none.
+  DeviceSet(std::vector<std::unique_ptr<Device>> devices, const GpuOptions& options,
+            std::string why_none);
+
+  const GpuOptions& options() const { return options_; }
+  size_t size() const { return devices_.size(); }
+  // "0: NVIDIA H100 80GB HBM3 (9.0, 81559 MiB)", or "none: no CUDA driver is loaded".
+  std::string report() const;
+  // What is taken of all devices' memory, and may be.
+  uint64_t used_bytes() const;
+  uint64_t limit_bytes() const;
+  Device& device(size_t number) const { return *devices_[number]; }
+  WorkspacePool& workspaces(size_t number) const { return *pools_[number]; }
+
+  // The kind that devices add to a built one: "gpu_scan" to "scan", "faiss_gpu" to "faiss"; "" when
+  // GPUs are off.
+  absl::string_view KindFor(absl::string_view built) const;
+  // The index of KindFor beside `built`, which has such a kind.
+  absl::StatusOr<std::shared_ptr<const CoarseIndex>> Make(std::shared_ptr<const CoarseIndex> built);
+
+  // Kind `gpu_scan` beside a segment's `scan`: copies on `replicas` devices, those with the most
+  // room. Where no device takes it, the CPU answers for the kind, or, with kRequire, the error says
+  // why not.
+  absl::StatusOr<std::shared_ptr<const CoarseIndex>> MakeScan(
+      std::shared_ptr<const CoarseIndex> scan);
+  // Kind `faiss_gpu` beside a segment's `faiss`, as MakeScan.
+  absl::StatusOr<std::shared_ptr<const CoarseIndex>> MakeFaiss(
+      std::shared_ptr<const CoarseIndex> faiss);
+  // An index to be trained and filled on the device with the most room. FAILED_PRECONDITION without
+  // a device; INVALID_ARGUMENT for one that has no GPU form.
+  absl::StatusOr<std::unique_ptr<FaissRunner>> Build(const FaissLibrary& empty);
+
+  // For tests: what makes FAISS's side of a device.
+  using MakeResources = std::function<absl::StatusOr<std::unique_ptr<FaissResources>>(Device&)>;
+  void UseFaiss(const MakeResources& make);
+
+ private:
+  // By falling room.
+  std::vector<size_t> ByRoom() const;
+
+  const GpuOptions options_;
+  const std::string why_none_;
+  const std::vector<std::unique_ptr<Device>> devices_;
+  std::vector<std::unique_ptr<WorkspacePool>> pools_;  // beside devices_
+  std::vector<std::unique_ptr<FaissDevice>> faiss_;    // beside devices_
+};
+
+// What Open found: one Device for each that was asked for, or why none.
+struct CudaDevices {
+  std::vector<std::unique_ptr<Device>> devices;
+  std::string why_none;
+};
+// In cuda_runtime.cu, or in no_cuda.cc where the build has no CUDA.
+absl::StatusOr<CudaDevices> OpenCudaDevices(const GpuOptions& options);
+}  // namespace mrl::coarse::gpu

@@ -1,0 +1,187 @@
+#include "index/coarse/gpu/faiss_gpu.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/status.h"
+#include "index/coarse/exact_scan.h"
+
+namespace mrl::coarse::gpu {
+namespace {
+
+const Params& ParamsOf(const Request& request) {
+  static const Params& none = *new Params;
+  return request.params == nullptr ? none : *request.params;
+}
+
+}  // namespace
+
+FaissDevice::FaissDevice(Make make)
+    : make_(std::move(make)), queue_(1, [](const Plan& plan, const std::vector<Item*>& items) {
+        std::vector<float> queries;
+        for (const Item* item : items) {
+          queries.insert(queries.end(), item->query->begin(), item->query->end());
+        }
+        std::vector<float> distances(items.size() * plan.fetch);
+        std::vector<int64_t> labels(items.size() * plan.fetch, -1);
+        const absl::Status status =
+            plan.runner->Search(queries, plan.fetch, plan.nprobe, distances.data(), labels.data());
+        for (size_t i = 0; i < items.size(); ++i) {
+          const auto begin = static_cast<ptrdiff_t>(i * plan.fetch);
+          const auto end = begin + static_cast<ptrdiff_t>(plan.fetch);
+          items[i]->status = status;
+          items[i]->distances.assign(distances.begin() + begin, distances.begin() + end);
+          items[i]->labels.assign(labels.begin() + begin, labels.begin() + end);
+        }
+      }) {}
+
+absl::StatusOr<std::unique_ptr<FaissRunner>> FaissDevice::Copy(const FaissLibrary& library) {
+  const absl::MutexLock lock(&mutex_);
+  if (resources_ == nullptr) {
+    MRL_ASSIGN_OR_RETURN(resources_, make_());
+  }
+  return resources_->Copy(library);
+}
+
+void FaissDevice::Serve(const Plan& plan, const std::vector<Item*>& items) {
+  queue_.Serve(plan, items, kBatchMax);
+}
+
+// One request on its way.
+struct FaissGpu::Asked {
+  const Request* request = nullptr;
+  std::vector<float> query;
+  size_t wanted = 0;  // rows that it can have at most
+  FaissLibrary::Found found;
+  bool done = false;
+  absl::Status failed;
+};
+
+FaissGpu::FaissGpu(std::shared_ptr<const CoarseIndex> built, const FaissIndex& index,
+                   std::vector<Copy> copies, bool required, std::string why_none)
+    : built_(std::move(built)), index_(index), required_(required), why_none_(std::move(why_none)) {
+  for (Copy& copy : copies) {
+    Replica& replica = *replicas_.emplace_back(std::make_unique<Replica>());
+    replica.runner = std::move(copy.runner);
+    replica.device = copy.device;
+    replica.device_name = std::move(copy.device_name);
+    replica.memory = std::move(copy.memory);
+  }
+}
+
+std::string FaissGpu::Describe() const {
+  const std::string text = absl::StrCat("faiss_gpu ", index_.factory(), " on ", dims(), " dims");
+  if (replicas_.empty()) return absl::StrCat(text, " by the CPU: ", why_none_);
+  std::vector<std::string> places;
+  for (const auto& replica : replicas_) {
+    places.push_back(replica->lost ? "the CPU, after a fault of the device" : replica->device_name);
+  }
+  return absl::StrCat(text, ": ", absl::StrJoin(places, "; "));
+}
+
+absl::StatusOr<Result> FaissGpu::Search(const Request& request) const {
+  return std::move(SearchTile({&request, 1}).front());
+}
+
+FaissGpu::Replica* FaissGpu::Choose() const {
+  Replica* chosen = nullptr;
+  for (const auto& replica : replicas_) {
+    if (replica->lost) continue;
+    if (chosen == nullptr || replica->waiting < chosen->waiting) chosen = replica.get();
+  }
+  return chosen;
+}
+
+absl::Status FaissGpu::CheckRequest(const Request& request) const {
+  MRL_RETURN_IF_ERROR(index_.Check(request));
+  return index_.library().CheckParams(ParamsOf(request));
+}
+
+Results FaissGpu::SearchTile(absl::Span<const Request> requests) const {
+  std::vector<Asked> asked(requests.size());
+  for (size_t i = 0; i < requests.size(); ++i) {
+    asked[i].request = &requests[i];
+    asked[i].failed = CheckRequest(requests[i]);
+    if (!asked[i].failed.ok()) continue;
+    asked[i].query = index_.QueryOf(requests[i]);
+    asked[i].wanted = std::min<uint64_t>(
+        requests[i].keep, CountAllowed(requests[i].allowed, index_.segment()->rows()));
+  }
+  if (Replica* replica = Choose()) {
+    replica->waiting += static_cast<uint32_t>(asked.size());
+    RunRounds(*replica, asked);
+    replica->waiting -= static_cast<uint32_t>(asked.size());
+  }
+  Results results;
+  for (Asked& one : asked) {
+    const Request& request = *one.request;
+    const bool by_caller = absl::IsInvalidArgument(one.failed) || absl::IsCancelled(one.failed);
+    if (by_caller || (required_ && !one.failed.ok())) {
+      results.emplace_back(one.failed);
+    } else if (!one.done) {
+      results.push_back(index_.Search(request));
+    } else if (IsStopped(request.stopped)) {
+      results.emplace_back(absl::CancelledError("the search was stopped"));
+    } else {
+      results.emplace_back(index_.ResultOf(std::move(one.found), request.keep));
+    }
+  }
+  return results;
+}
+
+void FaissGpu::RunRounds(Replica& replica, std::vector<Asked>& asked) const {
+  const size_t rows = index_.segment()->rows();
+  // More is fetched, four times as much each round, until a filter leaves enough.
+  for (size_t factor = 1; factor <= kFaissKMax; factor *= 4) {
+    std::map<std::pair<size_t, size_t>, std::vector<Asked*>> rounds;  // by rows fetched and nprobe
+    for (Asked& one : asked) {
+      if (one.done || !one.failed.ok()) continue;
+      const size_t most = std::min(kFaissKMax, rows);
+      const size_t fetch = std::min(most, one.wanted * factor);
+      const size_t nprobe = index_.library().Nprobe(ParamsOf(*one.request));
+      one.done = one.wanted == 0;
+      const bool same = factor > 1 && std::min(most, one.wanted * factor / 4) == fetch;
+      if (one.done || same || one.wanted > kFaissKMax || nprobe > kFaissKMax) continue;
+      rounds[{fetch, nprobe}].push_back(&one);
+    }
+    if (rounds.empty()) return;
+    for (const auto& [size, members] : rounds) RunRound(replica, size.first, size.second, members);
+  }
+}
+
+void FaissGpu::RunRound(Replica& replica, size_t fetch, size_t nprobe,
+                        const std::vector<Asked*>& asked) const {
+  std::vector<FaissDevice::Item> items(asked.size());
+  std::vector<FaissDevice::Item*> pointers;
+  for (size_t i = 0; i < asked.size(); ++i) {
+    items[i].query = &asked[i]->query;
+    pointers.push_back(&items[i]);
+  }
+  replica.device->Serve({replica.runner.get(), fetch, nprobe}, pointers);
+  const bool inner_product = index_.library().inner_product();
+  for (size_t i = 0; i < asked.size(); ++i) {
+    Asked& one = *asked[i];
+    one.failed = items[i].status;
+    if (!one.failed.ok()) {
+      replica.lost = true;
+      continue;
+    }
+    const Request& request = *one.request;
+    one.found.rows.clear();
+    for (size_t j = 0; j < fetch && items[i].labels[j] >= 0; ++j) {
+      const auto row = static_cast<uint32_t>(items[i].labels[j]);
+      const float distance = items[i].distances[j];
+      if (!IsAllowed(request.allowed, row)) continue;
+      one.found.rows.push_back({inner_product ? distance : -distance, row});
+    }
+    one.found.rows_scanned += index_.library().RowsScanned(ParamsOf(request), fetch);
+    // Lists that are not probed hold rows that nobody finds: fewer may be all there are.
+    one.done = request.allowed == nullptr || one.found.rows.size() >= one.wanted;
+  }
+}
+
+}  // namespace mrl::coarse::gpu

@@ -1,0 +1,104 @@
+// Kind `faiss_gpu`: the index of kind `faiss` on a device.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/synchronization/mutex.h"
+#include "base/memory_account.h"
+#include "index/coarse/coarse.h"
+#include "index/coarse/faiss_index.h"
+#include "index/coarse/gpu/batch_queue.h"
+#include "index/coarse/gpu/faiss_runner.h"
+
+namespace mrl::coarse::gpu {
+
+// FAISS's side of one device: its resources, made at the first use, and the one queue that its GPU
+// indexes share. Thread-safe.
+class FaissDevice {
+ public:
+  // What one call of a GPU index serves.
+  struct Plan {
+    FaissRunner* runner = nullptr;
+    size_t fetch = 0;
+    size_t nprobe = 0;
+    bool operator==(const Plan&) const = default;
+  };
+  struct Item {
+    const std::vector<float>* query = nullptr;
+    std::vector<float> distances;  // `fetch` of them
+    std::vector<int64_t> labels;
+    absl::Status status;
+  };
+  using Make = std::function<absl::StatusOr<std::unique_ptr<FaissResources>>()>;
+
+  explicit FaissDevice(Make make);
+  absl::StatusOr<std::unique_ptr<FaissRunner>> Copy(const FaissLibrary& library);
+  // One batch at a time, of those who wait with the same plan.
+  void Serve(const Plan& plan, const std::vector<Item*>& items);
+
+ private:
+  static constexpr size_t kBatchMax = 1024;
+
+  const Make make_;
+  absl::Mutex mutex_;
+  std::unique_ptr<FaissResources> resources_ ABSL_GUARDED_BY(mutex_);
+  BatchQueue<Plan, Item> queue_;
+};
+
+// Distances are FAISS's own; the caller reranks what leaves a search. A search that keeps or probes
+// more than kFaissKMax, or whose filter leaves too little of what a device returns, runs on the
+// CPU, as does every search after a fault, except where devices are required.
+class FaissGpu final : public CoarseIndex {
+ public:
+  struct Copy {
+    std::unique_ptr<FaissRunner> runner;
+    FaissDevice* device = nullptr;
+    std::string device_name;
+    MemoryAccount::Reservation memory;
+  };
+  // `index` is `*built`. `copies` may be empty: then `why_none` says why.
+  FaissGpu(std::shared_ptr<const CoarseIndex> built, const FaissIndex& index,
+           std::vector<Copy> copies, bool required, std::string why_none);
+
+  absl::string_view kind() const override { return "faiss_gpu"; }
+  std::string Describe() const override;
+  uint32_t dims() const override { return index_.dims(); }
+  uint64_t memory_bytes() const override { return 0; }
+  absl::StatusOr<Result> Search(const Request& request) const override;
+  Results SearchTile(absl::Span<const Request> requests) const override;
+  absl::Status Estimate(const float* query, Code code, absl::Span<const uint32_t> rows,
+                        float* scores) const override {
+    return index_.Estimate(query, code, rows, scores);
+  }
+
+ private:
+  struct Replica {
+    std::unique_ptr<FaissRunner> runner;
+    FaissDevice* device = nullptr;
+    std::string device_name;
+    MemoryAccount::Reservation memory;
+    std::atomic<uint32_t> waiting = 0;
+    std::atomic<bool> lost = false;
+  };
+  struct Asked;
+
+  Replica* Choose() const;
+  absl::Status CheckRequest(const Request& request) const;
+  // Rounds of searches that fetch more, for those whose filter left too few; what is not answered
+  // afterwards is the CPU's.
+  void RunRounds(Replica& replica, std::vector<Asked>& asked) const;
+  void RunRound(Replica& replica, size_t fetch, size_t nprobe,
+                const std::vector<Asked*>& asked) const;
+
+  const std::shared_ptr<const CoarseIndex> built_;
+  const FaissIndex& index_;
+  const bool required_;
+  const std::string why_none_;
+  std::vector<std::unique_ptr<Replica>> replicas_;
+};
+
+}  // namespace mrl::coarse::gpu

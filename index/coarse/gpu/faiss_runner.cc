@@ -1,0 +1,130 @@
+#include "index/coarse/gpu/faiss_runner.h"
+
+#include <cuda_runtime_api.h>
+#include <faiss/gpu/GpuAutoTune.h>
+#include <faiss/gpu/GpuCloner.h>
+#include <faiss/gpu/GpuIndex.h>
+#include <faiss/gpu/StandardGpuResources.h>
+
+#include <exception>
+#include <functional>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "index/coarse/gpu/faiss_version.h"
+
+namespace mrl::coarse::gpu {
+namespace {
+
+// An exception becomes a status of `code` with its text. Where FAISS asserts instead of throwing
+// (a CUDA error inside a kernel of its own) nothing can be caught: memory is therefore reserved
+// first, and sizes are checked before FAISS sees them.
+absl::Status Guard(absl::StatusCode code, absl::string_view what,
+                   const std::function<void()>& call) {
+  try {
+    call();
+    return absl::OkStatus();
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError(absl::StrCat("faiss_gpu: ", what, ": out of memory"));
+  } catch (const std::exception& error) {
+    return absl::Status(code, absl::StrCat("faiss_gpu: ", what, ": ", error.what()));
+  } catch (...) {
+    return absl::Status(code, absl::StrCat("faiss_gpu: ", what, ": an exception without a text"));
+  }
+}
+
+class Runner final : public FaissRunner {
+ public:
+  explicit Runner(std::unique_ptr<faiss::Index> index) : index_(std::move(index)) {}
+
+  absl::Status Search(absl::Span<const float> queries, size_t k, size_t nprobe, float* distances,
+                      int64_t* labels) override {
+    const auto count = static_cast<FaissId>(queries.size() / static_cast<size_t>(index_->d));
+    std::vector<FaissId> found(static_cast<size_t>(count) * k);
+    MRL_RETURN_IF_ERROR(Guard(absl::StatusCode::kUnavailable, "searching", [&] {
+      if (nprobe != 0) {
+        faiss::gpu::GpuParameterSpace().set_index_parameter(index_.get(), "nprobe",
+                                                            static_cast<double>(nprobe));
+      }
+      index_->search(count, queries.data(), static_cast<FaissId>(k), distances, found.data());
+    }));
+    std::copy(found.begin(), found.end(), labels);
+    return absl::OkStatus();
+  }
+  absl::Status Train(absl::Span<const float> vectors) override {
+    return Guard(absl::StatusCode::kInvalidArgument, "training",
+                 [&] { index_->train(CountOf(vectors), vectors.data()); });
+  }
+  absl::Status Add(absl::Span<const float> vectors) override {
+    return Guard(absl::StatusCode::kInvalidArgument, "adding rows",
+                 [&] { index_->add(CountOf(vectors), vectors.data()); });
+  }
+  absl::StatusOr<std::unique_ptr<FaissLibrary>> CopyToHost() override {
+    std::unique_ptr<faiss::Index> copy;
+    MRL_RETURN_IF_ERROR(Guard(absl::StatusCode::kUnavailable, "copying an index to the host",
+                              [&] { copy.reset(faiss::gpu::index_gpu_to_cpu(index_.get())); }));
+    return FaissLibrary::Adopt(std::move(copy));
+  }
+
+ private:
+  FaissId CountOf(absl::Span<const float> vectors) const {
+    return static_cast<FaissId>(vectors.size() / static_cast<size_t>(index_->d));
+  }
+
+  const std::unique_ptr<faiss::Index> index_;
+};
+
+class Resources final : public FaissResources {
+ public:
+  Resources(int number, bool float16) : number_(number), float16_(float16) {}
+
+  absl::Status Prepare() {
+    return Guard(absl::StatusCode::kUnavailable, "preparing a device", [&] {
+      resources_ = std::make_unique<faiss::gpu::StandardGpuResources>();
+      resources_->setTempMemory(kTempBytes);
+    });
+  }
+  absl::StatusOr<std::unique_ptr<FaissRunner>> Copy(const FaissLibrary& library) override {
+    faiss::gpu::GpuClonerOptions options;
+    options.useFloat16 = float16_;
+    options.useFloat16CoarseQuantizer = false;
+    options.indicesOptions = faiss::gpu::INDICES_64_BIT;
+    std::unique_ptr<faiss::Index> copy;
+    MRL_RETURN_IF_ERROR(Guard(absl::StatusCode::kInvalidArgument, "copying an index", [&] {
+      copy.reset(
+          faiss::gpu::index_cpu_to_gpu(resources_.get(), number_, &library.index(), &options));
+    }));
+    // What has no GPU form comes back as a copy in the host's memory, or is refused, by version.
+    if (dynamic_cast<faiss::gpu::GpuIndex*>(copy.get()) == nullptr) {
+      return absl::InvalidArgumentError(
+          "faiss_gpu: this index has no GPU form; Flat, IVFFlat, IVFPQ and IVFScalarQuantizer "
+          "have");
+    }
+    return std::make_unique<Runner>(std::move(copy));
+  }
+
+ private:
+  static constexpr size_t kTempBytes = size_t{512} << 20;
+
+  const int number_;
+  const bool float16_;
+  std::unique_ptr<faiss::gpu::StandardGpuResources> resources_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<FaissResources>> MakeFaissResources(int number, bool float16) {
+  // FAISS ends the process where it finds no device: ask before it does.
+  int count = 0;
+  if (cudaGetDeviceCount(&count) != cudaSuccess || number >= count) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("faiss_gpu: there is no CUDA device ", number));
+  }
+  auto resources = std::make_unique<Resources>(number, float16);
+  MRL_RETURN_IF_ERROR(resources->Prepare());
+  return resources;
+}
+
+}  // namespace mrl::coarse::gpu

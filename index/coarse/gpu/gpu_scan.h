@@ -1,0 +1,74 @@
+// Kind `gpu_scan`: the codes of `scan` on a device, and the stages after it.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "index/coarse/coarse.h"
+#include "index/coarse/gpu/batch.h"
+#include "index/coarse/gpu/batch_queue.h"
+#include "index/coarse/gpu/device_segment.h"
+#include "index/coarse/gpu/workspace.h"
+#include "index/coarse/scan_index.h"
+
+namespace mrl::coarse::gpu {
+
+// Finds what `scan` finds: codes give the same integers, so the same rows, whatever ties; stages on
+// stored values give the sums of the scalar kernels, which differ from the CPU's by rounding.
+// Queries that come together run as one batch. What a device cannot do (no room, bounds that tell
+// no rows apart, a fault) is done by the CPU, except where devices are required.
+class GpuScan final : public CoarseIndex {
+ public:
+  struct Copy {
+    std::unique_ptr<const DeviceSegment> segment;
+    WorkspacePool* workspaces = nullptr;
+  };
+  // `codes` is `*scan`. `copies` may be empty: then `why_none` says why.
+  GpuScan(std::shared_ptr<const CoarseIndex> scan, const ScanIndex& codes, std::vector<Copy> copies,
+          bool required, std::string why_none);
+
+  absl::string_view kind() const override { return "gpu_scan"; }
+  std::string Describe() const override;
+  uint32_t dims() const override { return 0; }
+  // Of the host: none. Device memory is in the device's own account.
+  uint64_t memory_bytes() const override { return 0; }
+  absl::StatusOr<Result> Search(const Request& request) const override;
+  Results SearchTile(absl::Span<const Request> requests) const override;
+  absl::Status Estimate(const float* query, Code code, absl::Span<const uint32_t> rows,
+                        float* scores) const override {
+    return codes_.Estimate(query, code, rows, scores);
+  }
+
+ private:
+  struct Item {
+    const Request* request = nullptr;
+    absl::StatusOr<std::optional<Result>> answer = std::optional<Result>();
+  };
+  using Queue = BatchQueue<BatchPlan, Item>;
+  struct Replica {
+    std::unique_ptr<const DeviceSegment> segment;
+    WorkspacePool* workspaces;
+    std::unique_ptr<Queue> queue;
+    std::atomic<uint32_t> waiting = 0;  // requests
+    std::atomic<bool> lost = false;     // after a fault: the CPU serves
+  };
+
+  // What the device does of a request; nothing where it does nothing.
+  std::optional<BatchPlan> PlanOf(const Request& request) const;
+  // The replica that the fewest wait for, of those that are not lost; null without one.
+  Replica* Choose() const;
+  void RunOn(Replica& replica, const BatchPlan& plan, const std::vector<Item*>& items) const;
+  absl::StatusOr<Result> Answer(Item& item) const;
+  absl::StatusOr<Result> OnCpu(const Request& request, const absl::Status& why) const;
+
+  const std::shared_ptr<const CoarseIndex> scan_;
+  const ScanIndex& codes_;
+  const bool required_;
+  const std::string why_none_;
+  std::vector<std::unique_ptr<Replica>> replicas_;
+};
+
+}  // namespace mrl::coarse::gpu

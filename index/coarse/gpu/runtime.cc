@@ -1,0 +1,18 @@
+#include "index/coarse/gpu/runtime.h"
+
+#include "base/status.h"
+
+namespace mrl::coarse::gpu {
+
+absl::StatusOr<Memory> Device::Allocate(size_t bytes, absl::string_view what) {
+  if (bytes == 0) return Memory();
+  MRL_ASSIGN_OR_RETURN(MemoryAccount::Reservation reserved, account_.Reserve(bytes, what));
+  MRL_ASSIGN_OR_RETURN(Memory raw, AllocateRaw(bytes, what));
+  // std::function copies what it holds, so both are behind a pointer.
+  auto held = std::make_shared<std::pair<Memory, MemoryAccount::Reservation>>(std::move(raw),
+                                                                              std::move(reserved));
+  void* const data = held->first.As<void>();
+  return Memory(data, bytes, [held](void*) mutable { held.reset(); });
+}
+
+}  // namespace mrl::coarse::gpu

@@ -1,0 +1,164 @@
+// Where kind `gpu_scan` puts segments, and what happens when a device cannot.
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "index/coarse/gpu/device_set.h"
+#include "tests/unit/coarse/on_gpu.h"
+
+namespace mrl::coarse {
+namespace {
+
+using gpu::DeviceSet;
+using gpu::GpuMode;
+using gpu::GpuOptions;
+using test::ExpectFunnel;
+using test::ExpectSame;
+using test::HostGpu;
+using test::HostGpuOptions;
+using test::OnGpu;
+using test::Sample;
+using ::testing::HasSubstr;
+
+TEST(GpuDevices, ReadsLevelsThatDoNotFitFromTheHost) {
+  const Sample sample({.rows = 20'000});
+  const uint64_t codes = 20'032 * (8 + 16 + 32) + 3 * 313 * 12;
+  const uint64_t norms = 20'000 * 4 * sizeof(float);
+  const uint64_t first_level = 20'000 * 8 * sizeof(float);
+  // An eighth is left for batches.
+  const OnGpu gpu(sample, {.memory_bytes = (codes + norms + first_level + 4096) * 8 / 7});
+  EXPECT_THAT(gpu.index->Describe(), HasSubstr("levels to 8 dims there, to 48 dims from the host"));
+  ExpectFunnel(sample, *gpu.index, {{8, 8, 200}, {32, 0, 60}, {48, 0, 10}}, 3);
+}
+
+TEST(GpuDevices, LeavesStagesToTheCpuWhereNothingMayBePinned) {
+  const Sample sample({.rows = 20'000});
+  const uint64_t codes = 20'032 * (8 + 16 + 32) + 3 * 313 * 12;
+  const uint64_t norms = 20'000 * 4 * sizeof(float);
+  const uint64_t two_levels = 20'000 * 16 * sizeof(float);
+  const OnGpu gpu(sample,
+                  {.memory_bytes = (codes + norms + two_levels + 4096) * 8 / 7, .can_map = false});
+  ExpectFunnel(sample, *gpu.index, {{8, 8, 200}, {16, 0, 60}, {48, 0, 10}}, 2);
+}
+
+TEST(GpuDevices, LeavesItAllToTheCpuWithoutRoomOrDevice) {
+  const Sample sample({.rows = 20'000});
+  const std::vector<float> query = sample.QueryNear(1, 2);
+  const OnGpu small(sample, {.memory_bytes = 1000});
+  EXPECT_THAT(small.index->Describe(), HasSubstr("by the CPU: "));
+  EXPECT_THAT(small.index->Describe(), HasSubstr("limit"));
+  ExpectSame(sample, *small.index, {.query = query.data(), .dims = 8, .bits = 8, .keep = 10});
+  const OnGpu none(sample, {}, {}, 0);
+  EXPECT_THAT(none.index->Describe(), HasSubstr("by the CPU: gpu: no device was made"));
+  ExpectSame(sample, *none.index, {.query = query.data(), .dims = 8, .bits = 8, .keep = 10});
+}
+
+TEST(GpuDevices, SaysWhyWhereADeviceIsRequired) {
+  const Sample sample({.rows = 20'000});
+  const GpuOptions required = {.mode = GpuMode::kRequire};
+  DeviceSet none({}, required, "no device was made");
+  const auto refused = none.MakeScan(sample.scan).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("no device was made"));
+  std::vector<std::unique_ptr<gpu::Device>> devices;
+  devices.push_back(std::make_unique<HostGpu>(HostGpuOptions{.memory_bytes = 1000}));
+  DeviceSet small(std::move(devices), required, "");
+  EXPECT_EQ(small.MakeScan(sample.scan).status().code(), absl::StatusCode::kResourceExhausted);
+}
+
+TEST(GpuDevices, GoesOnWithoutADeviceThatWasLost) {
+  const Sample sample({.rows = 5000});
+  const std::vector<float> query = sample.QueryNear(1, 2);
+  const Request request = {.query = query.data(), .dims = 8, .bits = 8, .keep = 10};
+  const OnGpu gpu(sample);
+  gpu.host[0]->FailWaits(1);
+  ExpectSame(sample, *gpu.index, request);
+  EXPECT_THAT(gpu.index->Describe(), HasSubstr("the CPU, after a fault of the device"));
+  const uint64_t scans = gpu.host[0]->scans();
+  ExpectSame(sample, *gpu.index, request);
+  EXPECT_EQ(gpu.host[0]->scans(), scans);
+
+  const OnGpu required(sample, {}, {.mode = GpuMode::kRequire});
+  required.host[0]->FailWaits(1);
+  EXPECT_EQ(required.index->Search(request).status().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST(GpuDevices, ReplaysARecordingForAPlanThatComesAgain) {
+  const Sample sample({.rows = 5000});
+  const OnGpu gpu(sample);
+  for (uint32_t seed = 0; seed < 4; ++seed) {
+    const std::vector<float> query = sample.QueryNear(seed, seed);
+    ExpectSame(sample, *gpu.index, {.query = query.data(), .dims = 8, .bits = 8, .keep = 10});
+    ExpectSame(sample, *gpu.index, {.query = query.data(), .dims = 16, .bits = 8, .keep = 300});
+  }
+  EXPECT_EQ(gpu.host[0]->replays(), 8);
+  const OnGpu without(sample, {.can_record = false});
+  const std::vector<float> query = sample.QueryNear(1, 2);
+  ExpectSame(sample, *without.index, {.query = query.data(), .dims = 8, .bits = 8, .keep = 10});
+}
+
+TEST(GpuDevices, KeepsReplicasOnSeveralDevices) {
+  const Sample sample({.rows = 5000});
+  const std::vector<float> query = sample.QueryNear(1, 2);
+  const Request request = {.query = query.data(), .dims = 8, .bits = 8, .keep = 10};
+  const OnGpu gpu(sample, {}, {.replicas = 2}, 3);
+  EXPECT_GT(gpu.host[0]->account().used_bytes(), 0);
+  EXPECT_GT(gpu.host[1]->account().used_bytes(), 0);
+  EXPECT_EQ(gpu.host[2]->account().used_bytes(), 0);
+  // When one is lost the other answers.
+  gpu.host[0]->FailWaits(1);
+  ExpectSame(sample, *gpu.index, request);
+  const uint64_t scans = gpu.host[1]->scans();
+  ExpectSame(sample, *gpu.index, request);
+  EXPECT_GT(gpu.host[1]->scans(), scans);
+}
+
+TEST(GpuDevices, SpreadsSegmentsOverDevices) {
+  const Sample sample({.rows = 5000});
+  OnGpu gpu(sample, {}, {}, 2);
+  auto second = gpu.set->MakeScan(sample.scan);
+  ASSERT_TRUE(second.ok());
+  EXPECT_EQ(gpu.host[0]->account().used_bytes(), gpu.host[1]->account().used_bytes());
+  second->reset();
+  EXPECT_EQ(gpu.host[1]->account().used_bytes(), 0);  // a segment that goes gives its memory back
+}
+
+TEST(GpuDevices, ServesManyThreads) {
+  const Sample sample({.rows = 5000});
+  const OnGpu gpu(sample);
+  std::vector<std::thread> threads;
+  for (uint32_t t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (uint32_t i = 0; i < 10; ++i) {
+        const std::vector<float> query = sample.QueryNear(t * 100 + i, i);
+        ExpectSame(sample, *gpu.index,
+                   {.query = query.data(), .dims = 8U << (i % 2), .bits = 8, .keep = 10});
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+TEST(GpuDevices, AddTheirKindUnlessTheyAreOff) {
+  const DeviceSet on({}, {.mode = GpuMode::kAuto}, "nothing was looked for");
+  EXPECT_EQ(on.KindFor("scan"), "gpu_scan");
+  EXPECT_EQ(on.KindFor("hnsw"), "");
+  EXPECT_EQ(on.report(), "none: nothing was looked for");
+  const auto off = DeviceSet::Open({.mode = GpuMode::kOff});
+  ASSERT_TRUE(off.ok());
+  EXPECT_EQ((*off)->KindFor("scan"), "");
+  EXPECT_EQ((*off)->report(), "none: gpu is off");
+}
+
+TEST(GpuDevices, AreKnownByTheirModes) {
+  EXPECT_EQ(*gpu::ParseGpuMode("require"), GpuMode::kRequire);
+  const absl::Status refused = gpu::ParseGpuMode("on").status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(refused.message(), "gpu is `on`, these are known: off, auto, require");
+}
+
+}  // namespace
+}  // namespace mrl::coarse
