@@ -8,6 +8,9 @@ set(CMAKE_CUDA_ARCHITECTURES "80;90" CACHE STRING
     "Compute capabilities: 70 to 90 with CUDA 12, 75 to 120 with CUDA 13; newer devices compile the last at start")
 find_program(CMAKE_CUDA_COMPILER nvcc HINTS /usr/local/cuda/bin REQUIRED)
 enable_language(CUDA)
+# The CMake of Debian 12 does not know that CUDA 12 and 13 take this flag.
+set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
+set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")
 set(CMAKE_CUDA_STANDARD 20)
 set(CMAKE_CUDA_STANDARD_REQUIRED ON)
 set(CMAKE_CUDA_EXTENSIONS OFF)

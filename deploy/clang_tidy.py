@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """clang-tidy over every source that a build compiles; what passed before is not run again.
 
-    clang_tidy.py BUILD_DIR CACHE_DIR [PATH…]     PATHs: only sources below them
+    clang_tidy.py BUILD_DIR CACHE_DIR [--minutes N] [PATH…]     PATHs: only sources below them
+
+With --minutes no source is begun after so many; those left out are counted, and come first the next
+time, since what was looked at is not again: after a change of half the tree, several runs share it.
 
 A verdict is kept under a hash of the source, of all that it includes from the checkout and the build,
 of its command line, of .clang-tidy, and of the versions of the packages. Prints findings; exits 1 if
@@ -71,7 +74,10 @@ class Sources:
                 yield name, entry
 
 
-def run_one(build, file):
+def run_one(build, file, end):
+    """None when it is too late."""
+    if time.monotonic() > end:
+        return None
     command = ["clang-tidy", "--quiet", "-p", build, file]
     started = time.monotonic()
     ran = subprocess.run(command, capture_output=True, text=True)
@@ -83,23 +89,33 @@ def main():
     build, cache = (pathlib.Path(path).resolve() for path in sys.argv[1:3])
     root = pathlib.Path(__file__).resolve().parents[1]
     cache.mkdir(parents=True, exist_ok=True)
-    sources, jobs, failures, total = Sources(root, build), {}, 0, 0
+    wanted = sys.argv[3:]
+    end = float("inf")
+    if wanted[:1] == ["--minutes"]:
+        end, wanted = time.monotonic() + 60 * float(wanted[1]), wanted[2:]
+    sources, jobs, failures, total, late = Sources(root, build), {}, 0, 0, 0
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        for name, entry in sources.entries(sys.argv[3:]):
+        for name, entry in sources.entries(wanted):
             total += 1
             key = sources.key(entry)
             if key is None or not (cache / key).exists():
-                jobs[pool.submit(run_one, build, entry["file"])] = name, key
+                jobs[pool.submit(run_one, build, entry["file"], end)] = name, key
         for job in concurrent.futures.as_completed(jobs):
-            passed, said, seconds = job.result()
             name, key = jobs[job]
+            if job.result() is None:
+                late += 1
+                continue
+            passed, said, seconds = job.result()
             print(f"{name}: {'ok' if passed else 'FAILED'} in {seconds:.0f} s", flush=True)
             if passed and key:
                 (cache / key).touch()
             if not passed:
                 failures += 1
                 print(said, flush=True)
-    print(f"clang-tidy: {total} sources, {len(jobs)} looked at, {failures} with findings")
+    looked_at = len(jobs) - late
+    print(f"clang-tidy: {total} sources, {looked_at} looked at, {failures} with findings")
+    if late:
+        print(f"clang-tidy: {late} are left for the next run, for lack of time")
     return 1 if failures else 0
 
 

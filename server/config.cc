@@ -43,8 +43,9 @@ struct Entry {
 constexpr int64_t kHourMs = 3'600'000;
 constexpr int64_t kBytesMax = int64_t{1} << 62;
 
-const std::vector<Entry>& Table() {
-  static const auto& table = *new std::vector<Entry>{
+// What is served, where, and to whom.
+std::vector<Entry> ServedEntries() {
+  return {
       {"index", "NAME=DIR: serve the collection in DIR as NAME; may be repeated", Indexes{},
        /*secret=*/false, /*reloads=*/true},
       {"data-dir", "Folder of the collections that take writes; made if missing (default none)",
@@ -70,6 +71,12 @@ const std::vector<Entry>& Table() {
        Text{&Config::quotas, {}}, /*secret=*/false, /*reloads=*/true},
       {"reflection", "gRPC reflection: on, off, or auto = on where no keys are needed (auto)",
        Text{&Config::reflection, {"on", "off", "auto"}}},
+  };
+}
+
+// Threads, limits, devices, and what is told about it all.
+std::vector<Entry> RunningEntries() {
+  return {
       {"workers", "Threads that run searches; 0 = one per core (default 0)",
        Number{&Config::workers, 0, 1024}},
       {"queue-max", "Calls that may wait for a worker (default 1024)",
@@ -121,6 +128,15 @@ const std::vector<Entry>& Table() {
        "Calls in a million that are traced although their caller does not say (default 10000)",
        Number{&Config::trace_per_million, 0, 1'000'000}},
   };
+}
+
+const std::vector<Entry>& Table() {
+  static const auto& table = *new std::vector<Entry>([] {
+    std::vector<Entry> entries = ServedEntries();
+    const std::vector<Entry> running = RunningEntries();
+    entries.insert(entries.end(), running.begin(), running.end());
+    return entries;
+  }());
   return table;
 }
 

@@ -33,7 +33,7 @@ uint64_t FreeBytes(const std::string& path) {
 
 absl::Status MakeFolder(FileSystem& files, const std::string& path) {
   if (files.Exists(path)) return absl::OkStatus();
-  const absl::Status made = files.CreateDirectory(path);
+  absl::Status made = files.CreateDirectory(path);
   if (!made.ok() && !absl::IsAlreadyExists(made)) return made;
   return files.SyncDirectory(ParentPath(path));
 }
@@ -42,9 +42,7 @@ absl::Status MakeFolder(FileSystem& files, const std::string& path) {
 
 SnapshotFolder::Upload::Upload(SnapshotFolder& folder, std::string key, std::string path,
                                uint64_t bytes_max)
-    : folder_(folder),
-      key_(std::move(key)),
-      writer_(folder.files_, std::move(path), bytes_max, nullptr) {}
+    : folder_(folder), key_(std::move(key)), writer_(folder.files_, std::move(path), bytes_max) {}
 SnapshotFolder::Upload::~Upload() { folder_.Release(key_); }
 
 absl::StatusOr<std::unique_ptr<SnapshotFolder>> SnapshotFolder::Open(

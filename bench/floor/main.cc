@@ -11,6 +11,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "absl/synchronization/mutex.h"
 #include "base/file.h"
 #include "mrl/v1/search.grpc.pb.h"
 #include "server/grpc_port.h"
@@ -67,6 +68,7 @@ int Run(int argc, char** argv) {
   app.add_option("--hits", hits, "Hits of a fixed reply, with stats; 0 = an empty one")
       ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);  // as mrl-server does
   sigset_t stop;
   sigemptyset(&stop);
   sigaddset(&stop, SIGTERM);

@@ -155,7 +155,8 @@ absl::Status RunFaiss(const Args& args, const std::string& factory, uint32_t dim
                       coarse::gpu::DeviceSet& devices, MemoryAccount& account) {
   FileSystem& files = FileSystem::Posix();
   const std::string path = absl::StrCat(args.folder, "/mrl-gpu-bench.faiss.idx");
-  MRL_RETURN_IF_ERROR(coarse::BuildFaiss(files, path, *segment, {factory, dims, &devices}));
+  MRL_RETURN_IF_ERROR(coarse::BuildFaiss(files, path, *segment,
+                                         {.factory = factory, .dims = dims, .gpu = &devices}));
   auto opened = coarse::OpenFaiss(files, path, segment, account);
   files.Remove(path).IgnoreError();
   MRL_RETURN_IF_ERROR(opened.status());

@@ -50,4 +50,4 @@ def wordnet(folder, rows):
     x = np.asarray(base[[int(line[0]) for line in named]], np.float32)
     x /= np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
     labels = np.array([number[line[2]] for line in named])
-    return Labelled("wordnet", x * np.sqrt(x.shape[1]), labels, 2000, 2000)
+    return Labelled("wordnet", x * np.float32(np.sqrt(x.shape[1])), labels, 2000, 2000)

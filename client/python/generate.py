@@ -2,6 +2,8 @@
 
 import pathlib
 import re
+import shutil
+import tempfile
 
 import google.longrunning
 import grpc_tools
@@ -23,17 +25,26 @@ def generate(package_dir):
         raise FileNotFoundError(f"{PROTO_ROOT} holds no mrl/v1/*.proto; build in a full checkout")
     include = pathlib.Path(grpc_tools.__file__).parent / "_proto"
     google_apis = pathlib.Path(next(iter(google.longrunning.__path__))).parents[1]
-    status = protoc.main(
-        [
-            "protoc",
-            f"-I{PROTO_ROOT}",
-            f"-I{include}",
-            f"-I{google_apis}",
-            f"--python_out={output}",
-            f"--grpc_python_out={output}",
-            *map(str, protos),
-        ]
-    )
+    with tempfile.TemporaryDirectory() as renamed:
+        # The package calls this file by another name than the one by which its code knows it.
+        folder = pathlib.Path(renamed) / "google" / "longrunning"
+        folder.mkdir(parents=True)
+        shutil.copy(
+            google_apis / "google" / "longrunning" / "operations_proto.proto",
+            folder / "operations.proto",
+        )
+        status = protoc.main(
+            [
+                "protoc",
+                f"-I{PROTO_ROOT}",
+                f"-I{include}",
+                f"-I{renamed}",
+                f"-I{google_apis}",
+                f"--python_out={output}",
+                f"--grpc_python_out={output}",
+                *map(str, protos),
+            ]
+        )
     if status != 0:
         raise RuntimeError(f"protoc exited {status}")
     for folder in (output, output / "mrl", output / "mrl" / "v1"):

@@ -105,6 +105,7 @@ void Centroids::AssignTile(absl::Span<const float* const> vectors, uint32_t* nea
     queries.push_back(QuantiseQuery(metric_, vector, array.code.dims));
   }
   std::vector<Int8Request> requests;
+  requests.reserve(queries.size());
   for (const QuantisedQuery& query : queries) {
     requests.push_back({&array, metric_, &query, 1, nullptr});
   }

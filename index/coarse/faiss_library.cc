@@ -57,15 +57,20 @@ absl::Status Guard(absl::StatusCode code, absl::string_view what,
   }
 }
 
-// Keeps FAISS from printing advice on the size of training sets.
+// Keeps FAISS from printing advice on the size of training sets, and from training product
+// quantisers for a search by Hamming distance that nobody asks for here: it takes minutes.
 void Silence(faiss::Index* index) {
   index->verbose = false;
   if (auto* outer = dynamic_cast<faiss::IndexPreTransform*>(index)) Silence(outer->index);
   if (auto* ivf = dynamic_cast<faiss::IndexIVF*>(index)) ivf->cp.min_points_per_centroid = 1;
   if (auto* ivfpq = dynamic_cast<faiss::IndexIVFPQ*>(index)) {
     ivfpq->pq.cp.min_points_per_centroid = 1;
+    ivfpq->do_polysemous_training = false;
   }
-  if (auto* pq = dynamic_cast<faiss::IndexPQ*>(index)) pq->pq.cp.min_points_per_centroid = 1;
+  if (auto* pq = dynamic_cast<faiss::IndexPQ*>(index)) {
+    pq->pq.cp.min_points_per_centroid = 1;
+    pq->do_polysemous_training = false;
+  }
 }
 
 // A bitmap of 64-bit words as FAISS asks it.

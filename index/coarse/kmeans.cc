@@ -50,7 +50,7 @@ class NearestCentroid final : public faiss::Index {
     if (!nearest.ok()) throw Stopped();
     for (FaissId i = 0; i < n; ++i) {
       labels[i] = (*nearest)[i];
-      distances[i] = Distance(x + i * d, centres_.data() + (*nearest)[i] * d);
+      distances[i] = Distance(x + i * d, centres_.data() + size_t{(*nearest)[i]} * d);
     }
   }
 

@@ -110,9 +110,4 @@ QuantisedQuery QuantiseQuery(Metric metric, const float* query, uint32_t dims) {
   return out;
 }
 
-float ScoreOfEstimate(Metric metric, const QuantisedQuery& query, float estimate) {
-  if (metric != Metric::kL2) return estimate;
-  return static_cast<float>(std::max(0.0, query.squared_norm - 2.0 * estimate));
-}
-
 }  // namespace mrl::coarse

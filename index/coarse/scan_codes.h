@@ -64,9 +64,6 @@ QuantisedQuery QuantiseQuery(Metric metric, const float* query, uint32_t dims);
 // The metric's own score of an estimate.
 float ScoreOfEstimate(Metric metric, const QuantisedQuery& query, float estimate);
 
-// The metric's own score of an estimate.
-float ScoreOfEstimate(Metric metric, const QuantisedQuery& query, float estimate);
-
 // The smallest float that is not below `value`.
 float RoundUp(double value);
 

@@ -75,13 +75,11 @@ absl::StatusOr<std::string> ArchiveReader::Next(size_t bytes_max) {
   return out;
 }
 
-ArchiveWriter::ArchiveWriter(FileSystem& files, std::string folder, uint64_t bytes_max,
-                             rocksdb::Env* env)
+ArchiveWriter::ArchiveWriter(FileSystem& files, std::string folder, uint64_t bytes_max)
     : files_(files),
       folder_(std::move(folder)),
       temporary_(absl::StrCat(folder_, ".tmp-", format::NewUuid().substr(0, 8))),
-      bytes_max_(bytes_max),
-      env_(env) {}
+      bytes_max_(bytes_max) {}
 
 ArchiveWriter::~ArchiveWriter() {
   file_.reset();

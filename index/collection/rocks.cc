@@ -2,6 +2,7 @@
 
 #include <rocksdb/cache.h>
 #include <rocksdb/file_checksum.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/table.h>
 
 #include <memory>
@@ -11,6 +12,16 @@
 
 namespace mrl::collection {
 namespace {
+
+// RocksDB's own recovery from a full disk looks for space every few seconds, and is busy meanwhile;
+// here the next write asks.
+class NoRecoveryOfItsOwn final : public rocksdb::EventListener {
+ public:
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status,
+                            bool* auto_recovery) override {
+    *auto_recovery = false;
+  }
+};
 
 constexpr size_t kBlockCacheBytes = 32 << 20;  // of all collections of the process together
 
@@ -22,6 +33,7 @@ rocksdb::Options DatabaseOptions(rocksdb::Env* env) {
   rocksdb::Options options;
   if (env != nullptr) options.env = env;
   options.info_log = std::make_shared<NoLog>();
+  options.listeners.push_back(std::make_shared<NoRecoveryOfItsOwn>());
   // A block's checksum leaves bytes between blocks unguarded; the file's guards them all.
   options.file_checksum_gen_factory = rocksdb::GetFileChecksumGenCrc32cFactory();
   options.db_host_id = "";  // a collection goes to other machines and need not tell of this one

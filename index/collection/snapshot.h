@@ -88,7 +88,7 @@ class ArchiveReader {
 class ArchiveWriter {
  public:
   // `bytes_max`: what a snapshot may take.
-  ArchiveWriter(FileSystem& files, std::string folder, uint64_t bytes_max, rocksdb::Env* env);
+  ArchiveWriter(FileSystem& files, std::string folder, uint64_t bytes_max);
   ~ArchiveWriter();
 
   // INVALID_ARGUMENT for bytes that are no archive, or go on behind its end; RESOURCE_EXHAUSTED for
@@ -109,7 +109,6 @@ class ArchiveWriter {
   const std::string folder_;
   const std::string temporary_;
   const uint64_t bytes_max_;
-  rocksdb::Env* const env_;
   std::string head_;
   bool has_list_ = false;
   bool complete_ = false;

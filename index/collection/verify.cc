@@ -85,8 +85,8 @@ absl::Status CheckPages(FileSystem& files, const std::string& path, const Progre
         checker.Check(SegmentPath(path, info.number), format::FileKind::kSegment, info.file_bytes));
   }
   for (const Manifest::SideFile& file : manifest.side_files) {
-    const auto kind = file.kind == kFilterKind ? format::FileKind::kFilter
-                                               : *coarse::FileKindOf(file.kind);
+    const auto kind =
+        file.kind == kFilterKind ? format::FileKind::kFilter : *coarse::FileKindOf(file.kind);
     MRL_RETURN_IF_ERROR(
         checker.Check(SideFilePath(path, file.segment, file.kind), kind, file.file_bytes));
   }

@@ -16,7 +16,10 @@ struct Value {
   int64_t key = 0;
   std::string text = {};
 
-  auto operator<=>(const Value&) const = default;
+  bool operator==(const Value&) const = default;
+  bool operator<(const Value& other) const {
+    return key != other.key ? key < other.key : text < other.text;
+  }
 };
 
 // Sorts as doubles do; -0 and 0 are one. `value` is no NaN.

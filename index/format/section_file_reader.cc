@@ -166,8 +166,10 @@ absl::Status SectionFileReader::CheckLayout(uint64_t table_offset) const {
     }
     order.push_back(&section);
   }
-  std::sort(order.begin(), order.end(),
-            [](const Section* a, const Section* b) { return a->offset < b->offset; });
+  std::sort(order.begin(), order.end(), [](const Section* a, const Section* b) {
+    // An empty one may lie where another begins.
+    return a->offset != b->offset ? a->offset < b->offset : a->bytes < b->bytes;
+  });
   uint64_t free = HeaderLayout::kBytes;
   for (const Section* section : order) {
     if (section->offset < free || section->offset > table_offset ||

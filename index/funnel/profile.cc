@@ -28,10 +28,6 @@ absl::Status CheckVersion(const ProfileVersion& version) {
 
 absl::Status CheckProfile(const Profile& profile) {
   MRL_RETURN_IF_ERROR(CheckProfileName(profile.name));
-  if (profile.Find(profile.serving) == nullptr) {
-    return absl::InvalidArgumentError(absl::StrCat("profile '", profile.name, "' has no version ",
-                                                   profile.serving, ", which serves"));
-  }
   uint32_t before = 0;
   for (const ProfileVersion& version : profile.versions) {
     if (version.version <= before) {
@@ -40,6 +36,10 @@ absl::Status CheckProfile(const Profile& profile) {
     }
     before = version.version;
     MRL_RETURN_IF_ERROR(CheckVersion(version));
+  }
+  if (profile.Find(profile.serving) == nullptr) {
+    return absl::InvalidArgumentError(absl::StrCat("profile '", profile.name, "' has no version ",
+                                                   profile.serving, ", which serves"));
   }
   return absl::OkStatus();
 }

@@ -115,7 +115,8 @@ class TileRun {
       trace.dims = plan_.stages[number].dims;
       trace.bits = plan_.stages[number].bits;
     }
-    search_ = std::make_unique<Search>(Search{view_, plan_, prepared_.data(), query_.options, {}});
+    search_ =
+        std::make_unique<Search>(Search{view_, plan_, prepared_.data(), query_.options, {}, false});
     for (const View::Part& part : view_.parts) {
       search_->scorers.emplace_back(*part.segment, prepared_.data(), last_level);
     }
@@ -146,6 +147,9 @@ class TileRun {
     output_.hits = HitsOf(candidates);
     return std::move(output_);
   }
+
+  // Leaves every stage after the first to Finish, whatever the index could do.
+  void StageByStage() { search_->stage_by_stage = true; }
 
   // As Finish for a search alone, which `stepped` may end after any stage.
   absl::StatusOr<SteppedOutput> FinishStepped(std::vector<Shortlisted> candidates, double micros,
@@ -195,7 +199,8 @@ class TileRun {
       MRL_RETURN_IF_ERROR(
           Rerank(*search_, plan_.stages[number], candidates, &output_.trace.stages[number]));
     }
-    return End(number, candidates, start, micros_before);
+    output_.trace.stages[number].micros += micros_before;
+    return End(number, /*by_index=*/number == 0, candidates, start);
   }
 
   SteppedOutput EndStepped(size_t stages, bool cut) {
@@ -289,6 +294,7 @@ absl::StatusOr<SteppedOutput> RunStepped(const View& view, const Plan& plan,
   const TileQuery alone = {query, options};
   TileRun run(view, plan, alone);
   MRL_RETURN_IF_ERROR(run.Prepare());
+  run.StageByStage();
   Tiled tiled = run.FirstStage();
   const Clock::time_point start = Clock::now();
   if (plan.exact) {

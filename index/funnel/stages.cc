@@ -99,7 +99,7 @@ namespace {
 // follows it through every stage, and gets them one by one.
 std::vector<coarse::LaterStage> LaterStages(const Search& search, uint32_t part) {
   std::vector<coarse::LaterStage> later;
-  if (!search.options.why_not.empty()) return later;
+  if (!search.options.why_not.empty() || search.stage_by_stage) return later;
   for (size_t i = 1; i < search.plan.stages.size(); ++i) {
     const Stage& stage = search.plan.stages[i];
     later.push_back(

@@ -29,6 +29,7 @@ struct Search {
   const float* query;  // transformed
   const RunOptions& options;
   std::vector<coarse::LevelScorer> scorers;  // one per part, up to the plan's last prefix
+  bool stage_by_stage = false;               // no index runs stages after the first
 
   bool stopped() const { return options.stopped && options.stopped(); }
 };

@@ -38,13 +38,11 @@ concept NamesAnOperation = std::same_as<Request, google::longrunning::GetOperati
 // Empty when the request names none. Lives as long as the request.
 template <typename Request>
 absl::string_view CollectionOf(const Request& request) {
-  if constexpr (NamesAnOperation<Request>) {
-    return "";
-  } else if constexpr (HasCollection<Request>) {
+  if constexpr (HasCollection<Request>) {
     return request.collection();
   } else if constexpr (HasSearch<Request>) {
     return request.search().collection();
-  } else if constexpr (HasName<Request>) {
+  } else if constexpr (HasName<Request> && !NamesAnOperation<Request>) {
     return request.name();
   } else {
     return "";

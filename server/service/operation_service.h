@@ -1,7 +1,7 @@
 // google.longrunning.Operations, over what server/operations runs.
 #pragma once
 
-#include "google/longrunning/operations_proto.grpc.pb.h"
+#include "google/longrunning/operations.grpc.pb.h"
 #include "server/operations/operations.h"
 #include "server/registry.h"
 #include "server/rpc/desk.h"

@@ -29,8 +29,9 @@ StageInput::StageInput(const DeviceSegment& segment, Code code, bool scans, bool
   CHECK(codes_ != nullptr);
   if (looked_up.nests()) {
     kind_ = StageKind::kBits;
-    const auto strips = static_cast<uint32_t>(BitWords(looked_up));
-    word_count_ = scans ? strips * kernels::kStripBits / kBytesPerWord : 2 * strips;
+    const size_t strips = BitWords(looked_up);
+    word_count_ =
+        static_cast<uint32_t>(scans ? strips * kernels::kStripBits / kBytesPerWord : 2 * strips);
   } else {
     kind_ = StageKind::kInt8;
     word_count_ = RoundedUp(CodeWords(looked_up.dims), Int8Codes::kChunk);

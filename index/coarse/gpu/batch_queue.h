@@ -77,6 +77,7 @@ class BatchQueue {
     }
     waiting_ = std::move(others);
     std::vector<Item*> items;
+    items.reserve(batch.size());
     for (const Waiting& waiting : batch) items.push_back(waiting.item);
     ++batches_;
     items_ += items.size();

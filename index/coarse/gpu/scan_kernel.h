@@ -158,7 +158,8 @@ MRL_GPU_CODE void SumLane(const ScanArgs& args, const uint32_t* words, uint32_t 
     Kind::Load(args.codes, code_block, chunk, lane + kWarp, high);
     MRL_GPU_UNROLL
     for (uint32_t q = 0; q < kTile; ++q) {
-      const uint32_t* query = words + q * args.word_count + chunk * Kind::kChunk;
+      const uint32_t at = q * args.word_count + chunk * Kind::kChunk;
+      const uint32_t* query = words + at;
       for (uint32_t i = 0; i < Kind::kChunk; ++i) {
         sums[q][0] = Dot4(low[i], query[i], sums[q][0]);
         sums[q][1] = Dot4(high[i], query[i], sums[q][1]);

@@ -37,20 +37,20 @@ class ProfileVerb : public Program {
 
 TEST_F(ProfileVerb, SavesVersionsAndRollsBack) {
   EXPECT_EQ(List(), Json::array());
-  ExpectOk({"save", "fast", "--funnel", "8:100,32:10", "--note", "first"});
-  ExpectOk({"save", "fast", "--funnel", "8:150,32:10", "--default"});
+  ExpectOk({"save", "fast", "--funnel", "16:100,32:10", "--note", "first"});
+  ExpectOk({"save", "fast", "--funnel", "16:150,32:10", "--default"});
   Json fast = List()[0];
   EXPECT_EQ(fast["serving_version"], 2);
-  EXPECT_EQ(fast["funnel"], "scan/8:150,32:10");
+  EXPECT_EQ(fast["funnel"], "scan/16:150,32:10");
   EXPECT_EQ(fast["default"], true);
   EXPECT_EQ(fast["versions"][0]["note"], "first");
   Json found = SearchJson({});
-  EXPECT_EQ(found["plan"], "scan/8:150,32:10");
+  EXPECT_EQ(found["plan"], "scan/16:150,32:10");
   EXPECT_EQ(found["profile"], "fast");
   EXPECT_EQ(found["profile_version"], 2);
   ExpectOk({"rollback", "fast"});
-  EXPECT_EQ(SearchJson({})["plan"], "scan/8:100,32:10");
-  EXPECT_EQ(SearchJson({"-k", "20"})["plan"], "scan/8:200,32:20");
+  EXPECT_EQ(SearchJson({})["plan"], "scan/16:100,32:10");
+  EXPECT_EQ(SearchJson({"-k", "20"})["plan"], "scan/16:200,32:20");
   ExpectOk({"set-default", "fast", "--off"});
   EXPECT_FALSE(SearchJson({}).contains("profile"));
   found = SearchJson({"--profile", "fast"});
@@ -67,9 +67,9 @@ TEST_F(ProfileVerb, RefusesWhatCannotBe) {
     EXPECT_THAT(run.err, HasSubstr(message));
   };
   expect({"save", "fast", "--funnel", "7:100,32:10"}, 65, "7 dims are not on the ladder");
-  expect({"save", "Fast", "--funnel", "8:100,32:10"}, 65, "'Fast' is no name of a profile");
+  expect({"save", "Fast", "--funnel", "16:100,32:10"}, 65, "'Fast' is no name of a profile");
   expect({"rollback", "fast"}, 74, "profile 'fast' does not exist; the collection has none");
-  ExpectOk({"save", "fast", "--funnel", "8:100,32:10", "--default"});
+  ExpectOk({"save", "fast", "--funnel", "16:100,32:10", "--default"});
   expect({"rollback", "fast"}, 74, "has no version before 1");
   expect({"delete", "fast"}, 1, "is the default");
   EXPECT_EQ(Run({"search", "--index", *this / "index", "--id", "7", "--profile", "fast", "--funnel",

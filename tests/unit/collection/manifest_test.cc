@@ -115,7 +115,7 @@ TEST_F(ManifestFile, HasSegmentsInOrderOfTheirRows) {
 TEST_F(ManifestFile, NamesACoarseKindThatIsNotKnown) {
   ExpectRefused([](Manifest& manifest) { manifest.side_files[0].kind = "../x"; },
                 absl::StatusCode::kFailedPrecondition,
-                "the coarse kind '../x' is not known to this program");
+                "the kind of side file '../x' is not known to this program");
 }
 
 funnel::ProfileSet SomeProfiles() {

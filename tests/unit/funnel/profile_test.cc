@@ -55,7 +55,7 @@ class Profiles : public ::testing::Test {
     return ChoosePlan(set_, name, input);
   }
 
-  Schema schema_ = {.dim = 64, .ladder = {16, 32, 64}, .codes = {{16, 8}, {32, 8}}};
+  Schema schema_ = {.dim = 64, .ladder = {16, 32, 64}, .codes = {{16, 8}, {32, 8}}, .fields = {}};
   ProfileSet set_;
 };
 

@@ -81,7 +81,9 @@ class Maintenance : public ::testing::Test {
   // In memory, after a restart, and by what Verify reads.
   void ExpectIds(const std::vector<uint64_t>& ids) {
     EXPECT_THAT(Ids(), ::testing::UnorderedElementsAreArray(ids));
+    const uint64_t sequence = live_->sequence();
     Open();
+    EXPECT_EQ(live_->sequence(), sequence);
     EXPECT_THAT(Ids(), ::testing::UnorderedElementsAreArray(ids));
     ASSERT_TRUE(live_->Close().ok());
     const absl::Status sound = Verify(files_, path_, {});
@@ -160,10 +162,11 @@ TEST_F(Maintenance, GivesBlobBytesBackAfterASeal) {
     for (uint64_t first = 0; first < 200; first += 20) Put(first, first + 20, payload);
     ASSERT_TRUE(live_->Close().ok());  // flushes
     Open();
-    EXPECT_GT(blob_bytes(), 1'000'000u) << round;
+    const uint64_t before = blob_bytes();
+    EXPECT_GT(before, 1'000'000u) << round;
     ASSERT_TRUE(live_->Seal().ok());
     ASSERT_TRUE(live_->Maintain().ok());
-    EXPECT_EQ(blob_bytes(), 0u) << round;
+    EXPECT_LT(blob_bytes(), before / 10) << round;
   }
 }
 

@@ -109,7 +109,7 @@ class Snapshots : public ::testing::Test {
     }
   }
   absl::Status Unpack(const std::string& bytes, const std::string& name, size_t piece = 777) {
-    ArchiveWriter writer(files_, folder_.Path(name), uint64_t{1} << 30, nullptr);
+    ArchiveWriter writer(files_, folder_.Path(name), uint64_t{1} << 30);
     for (size_t at = 0; at < bytes.size(); at += piece) {
       MRL_RETURN_IF_ERROR(writer.Append(absl::string_view(bytes).substr(at, piece)));
     }
