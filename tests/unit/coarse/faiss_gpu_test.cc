@@ -87,6 +87,7 @@ class FaissGpuTest : public ::testing::Test {
     cpu_ = *std::move(opened);
     std::vector<std::unique_ptr<Device>> devices;
     devices.push_back(std::make_unique<HostGpu>(HostGpuOptions{}));
+    gpu_ = nullptr;  // before the devices that it is on
     set_ = std::make_unique<DeviceSet>(std::move(devices), options, "");
     set_->UseFaiss([this](Device&) { return std::make_unique<StandInResources>(counts_); });
     auto made = set_->Make(cpu_);
