@@ -43,10 +43,6 @@ std::vector<uint32_t> StepsUpTo(const Schema& schema, uint32_t dims) {
   return {schema.ladder.begin(), schema.ladder.begin() + schema.LevelOf(dims) + 1};
 }
 
-bool IsNearer(const KeyedRow& a, const KeyedRow& b) {
-  return a.key != b.key ? a.key > b.key : a.row < b.row;
-}
-
 }  // namespace
 
 absl::StatusOr<Centroids> Centroids::Make(const Schema& schema, Metric metric, uint32_t dims,
@@ -90,7 +86,7 @@ std::vector<uint32_t> Centroids::Nearest(const float* query, uint32_t dims, uint
   const Int8Request request = {&array, metric_, &quantised, wanted, nullptr};
   std::vector<KeyedRow> found = *SearchEstimates(array, nullptr, {&request, 1}).front();
   CutByKeyThenRow(found, wanted);
-  std::sort(found.begin(), found.end(), IsNearer);
+  std::sort(found.begin(), found.end(), IsBefore);
   std::vector<uint32_t> lists;
   lists.reserve(found.size());
   for (const KeyedRow& row : found) lists.push_back(row.row);
@@ -111,7 +107,7 @@ void Centroids::AssignTile(absl::Span<const float* const> vectors, uint32_t* nea
   }
   const auto found = SearchEstimates(array, nullptr, requests);
   for (size_t i = 0; i < found.size(); ++i) {
-    nearest[i] = std::min_element(found[i]->begin(), found[i]->end(), IsNearer)->row;
+    nearest[i] = std::min_element(found[i]->begin(), found[i]->end(), IsBefore)->row;
   }
 }
 

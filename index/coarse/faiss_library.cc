@@ -20,12 +20,10 @@
 #include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "index/coarse/exact_scan.h"
+#include "index/coarse/faiss_version.h"
 
 namespace mrl::coarse {
 namespace {
-
-// Newer FAISS moved the name of this type; the member's type is stable.
-using FaissId = decltype(faiss::Index::ntotal);
 
 constexpr double kParamMax = 1e6;
 

@@ -10,12 +10,10 @@
 #include "base/check.h"
 #include "base/status.h"
 #include "index/coarse/centroids.h"
+#include "index/coarse/faiss_version.h"
 
 namespace mrl::coarse {
 namespace {
-
-// Newer FAISS moved the name of this type; the member's type is stable.
-using FaissId = decltype(faiss::Index::ntotal);
 
 constexpr int kIterations = 10;
 

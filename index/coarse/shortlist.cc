@@ -34,10 +34,7 @@ std::vector<KeyedRow> Shortlist::Take() {
 
 void CutByKeyThenRow(std::vector<KeyedRow>& rows, size_t keep) {
   if (rows.size() <= keep) return;
-  const auto before = [](const KeyedRow& a, const KeyedRow& b) {
-    return a.key != b.key ? a.key > b.key : a.row < b.row;
-  };
-  std::nth_element(rows.begin(), rows.begin() + static_cast<ptrdiff_t>(keep), rows.end(), before);
+  std::nth_element(rows.begin(), rows.begin() + static_cast<ptrdiff_t>(keep), rows.end(), IsBefore);
   rows.resize(keep);
 }
 

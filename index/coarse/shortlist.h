@@ -36,7 +36,12 @@ class Shortlist {
   std::vector<KeyedRow> rows_;
 };
 
-// Cuts to the best `keep` by key, equal keys by row; in no order.
+// The order of results: keys fall, equal keys by row.
+inline bool IsBefore(const KeyedRow& a, const KeyedRow& b) {
+  return a.key != b.key ? a.key > b.key : a.row < b.row;
+}
+
+// Cuts to the best `keep` of that order; in no order.
 void CutByKeyThenRow(std::vector<KeyedRow>& rows, size_t keep);
 
 }  // namespace mrl::coarse

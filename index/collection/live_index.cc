@@ -10,6 +10,20 @@
 #include "index/collection/live_impl.h"
 
 namespace mrl::collection {
+namespace {
+
+bool HasKind(const Manifest& manifest, const std::string& kind) {
+  const std::vector<std::string> kinds = manifest.kinds();
+  return std::find(kinds.begin(), kinds.end(), kind) != kinds.end();
+}
+
+absl::Status ExpectKind(const Manifest& manifest, const std::string& kind) {
+  if (HasKind(manifest, kind)) return absl::OkStatus();
+  return absl::NotFoundError(absl::StrCat("no index of the kind `", kind, "` is built, these are: ",
+                                          absl::StrJoin(manifest.kinds(), ", ")));
+}
+
+}  // namespace
 
 absl::StatusOr<LiveCollection::Impl::BuiltIndex> LiveCollection::Impl::BuildOne(
     std::shared_ptr<const store::Segment> segment, const coarse::IndexSpec& spec,
@@ -94,8 +108,7 @@ absl::Status LiveCollection::Impl::AddIndex(const coarse::IndexSpec& asked,
   absl::MutexLock merge_lock(&merge_mutex_);
   {
     absl::MutexLock lock(&state_mutex_);
-    const std::vector<std::string> kinds = manifest_->kinds();
-    if (std::find(kinds.begin(), kinds.end(), spec.kind) != kinds.end()) {
+    if (HasKind(*manifest_, spec.kind)) {
       return absl::AlreadyExistsError(
           absl::StrCat("there is an index of the kind ", spec.kind, "; drop it first"));
     }
@@ -129,12 +142,7 @@ absl::Status LiveCollection::Impl::UseIndex(const std::string& kind) {
   absl::MutexLock seal_lock(&seal_mutex_);
   return CommitIndexes(
       [&](Manifest& manifest) -> absl::Status {
-        const std::vector<std::string> kinds = manifest.kinds();
-        if (std::find(kinds.begin(), kinds.end(), kind) == kinds.end()) {
-          return absl::NotFoundError(
-              absl::StrCat("no index of the kind `", kind,
-                           "` is built, these are: ", absl::StrJoin(kinds, ", ")));
-        }
+        MRL_RETURN_IF_ERROR(ExpectKind(manifest, kind));
         manifest.active_kind = kind;
         return absl::OkStatus();
       },
@@ -145,14 +153,9 @@ absl::Status LiveCollection::Impl::DropIndex(const std::string& kind) {
   absl::MutexLock merge_lock(&merge_mutex_);
   absl::MutexLock seal_lock(&seal_mutex_);
   std::vector<Manifest::SideFile> dropped;
-  MRL_RETURN_IF_ERROR(CommitIndexes(
+  absl::Status committed = CommitIndexes(
       [&](Manifest& manifest) -> absl::Status {
-        const std::vector<std::string> kinds = manifest.kinds();
-        if (std::find(kinds.begin(), kinds.end(), kind) == kinds.end()) {
-          return absl::NotFoundError(
-              absl::StrCat("no index of the kind `", kind,
-                           "` is built, these are: ", absl::StrJoin(kinds, ", ")));
-        }
+        MRL_RETURN_IF_ERROR(ExpectKind(manifest, kind));
         if (kind == "scan") {
           return absl::FailedPreconditionError(
               "the kind scan stays: stages on codes and new rows need it");
@@ -168,11 +171,12 @@ absl::Status LiveCollection::Impl::DropIndex(const std::string& kind) {
         std::erase_if(manifest.indexes, [&](const auto& spec) { return spec.kind == kind; });
         return absl::OkStatus();
       },
-      {}));
+      {});
+  if (!committed.ok()) return committed;
   for (const Manifest::SideFile& file : dropped) {
     files_.Remove(SideFilePath(path_, file.segment, kind)).IgnoreError();  // swept otherwise
   }
-  return absl::OkStatus();
+  return committed;
 }
 
 std::vector<coarse::IndexSpec> LiveCollection::Impl::indexes() const {

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "base/status.h"
 #include "index/collection/catalog.h"
 #include "server/operations/operation_record.h"
 
@@ -97,8 +98,13 @@ absl::StatusOr<Operation> Operations::Start(const std::string& method,
 
 absl::StatusOr<Operation> Operations::Get(const std::string& id) const {
   absl::MutexLock lock(&mutex_);
+  MRL_ASSIGN_OR_RETURN(const std::shared_ptr<Operation> found, Find(id));
+  return *found;
+}
+
+absl::StatusOr<std::shared_ptr<Operation>> Operations::Find(const std::string& id) const {
   const auto found = operations_.find(id);
-  if (found != operations_.end()) return *found->second;
+  if (found != operations_.end()) return found->second;
   return absl::NotFoundError(absl::StrCat("operation 'operations/", id, "' does not exist"));
 }
 
@@ -111,27 +117,21 @@ std::vector<Operation> Operations::List() const {
 
 absl::Status Operations::Cancel(const std::string& id) {
   absl::MutexLock lock(&mutex_);
-  const auto found = operations_.find(id);
-  if (found == operations_.end()) {
-    return absl::NotFoundError(absl::StrCat("operation 'operations/", id, "' does not exist"));
-  }
-  if (found->second->done()) return absl::OkStatus();
-  found->second->cancel_requested = true;
-  Keep(*found->second);
+  MRL_ASSIGN_OR_RETURN(const std::shared_ptr<Operation> found, Find(id));
+  if (found->done()) return absl::OkStatus();
+  found->cancel_requested = true;
+  Keep(*found);
   return absl::OkStatus();
 }
 
 absl::Status Operations::Delete(const std::string& id) {
   absl::MutexLock lock(&mutex_);
-  const auto found = operations_.find(id);
-  if (found == operations_.end()) {
-    return absl::NotFoundError(absl::StrCat("operation 'operations/", id, "' does not exist"));
-  }
-  if (!found->second->done()) {
+  MRL_ASSIGN_OR_RETURN(const std::shared_ptr<Operation> found, Find(id));
+  if (!found->done()) {
     return absl::FailedPreconditionError(
         absl::StrCat("operation 'operations/", id, "' is under way; cancel it first"));
   }
-  operations_.erase(found);
+  operations_.erase(id);
   Forget(id);
   return absl::OkStatus();
 }

@@ -87,6 +87,9 @@ class Operations {
   class Running;
   void Work();
   void RunOne(const std::shared_ptr<Operation>& operation);
+  // NOT_FOUND.
+  absl::StatusOr<std::shared_ptr<Operation>> Find(const std::string& id) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Forgets what ended long ago.
   void Expire() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Logs what the journal refuses: the work itself goes on.

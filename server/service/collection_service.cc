@@ -1,6 +1,5 @@
 #include "server/service/collection_service.h"
 
-#include <algorithm>
 #include <map>
 #include <string>
 #include <vector>
@@ -72,14 +71,7 @@ absl::Status ChangeAliases(Registry& registry, const Caller& caller,
 // A token is the last name of the page before, so that a page does not depend on what came or went.
 absl::Status ListPage(const Registry& registry, const Caller& caller,
                       const v1::ListCollectionsRequest& request, v1::ListCollectionsResponse* out) {
-  if (request.page_size() < 0) {
-    return InvalidField("page_size", absl::StrCat("page_size is ", request.page_size(), "; 0 to ",
-                                                  Limits::kPageSize, " are accepted"));
-  }
-  const uint64_t size =
-      request.page_size() == 0
-          ? Limits::kPageSizeDefault
-          : std::min(static_cast<uint64_t>(request.page_size()), Limits::kPageSize);
+  MRL_ASSIGN_OR_RETURN(const uint64_t size, PageSize(request.page_size()));
   std::string after;
   if (!absl::WebSafeBase64Unescape(request.page_token(), &after)) {
     return InvalidField("page_token", absl::StrCat("page_token '", request.page_token(),

@@ -1,5 +1,6 @@
 #include "server/service/convert.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <optional>
@@ -58,6 +59,15 @@ v1::Transform ToProto(Transform transform) {
 }
 
 }  // namespace
+
+absl::StatusOr<uint64_t> PageSize(int32_t page_size) {
+  if (page_size < 0) {
+    return InvalidField("page_size", absl::StrCat("page_size is ", page_size, "; 0 to ",
+                                                  Limits::kPageSize, " are accepted"));
+  }
+  if (page_size == 0) return Limits::kPageSizeDefault;
+  return std::min(static_cast<uint64_t>(page_size), Limits::kPageSize);
+}
 
 absl::StatusOr<PointId> FromProto(const v1::PointId& id, absl::string_view field) {
   switch (id.id_case()) {

@@ -20,6 +20,10 @@
 
 namespace mrl::server {
 
+// Entries of a page: 0 asks for the default, what is above the limit for the limit.
+// INVALID_ARGUMENT for negative ones.
+absl::StatusOr<uint64_t> PageSize(int32_t page_size);
+
 absl::StatusOr<PointId> FromProto(const v1::PointId& id, absl::string_view field);
 void ToProto(const PointId& id, v1::PointId* out);
 

@@ -1,6 +1,5 @@
 #include "server/service/operation_service.h"
 
-#include <algorithm>
 #include <string>
 
 #include "absl/strings/match.h"
@@ -10,7 +9,7 @@
 #include "mrl/v1/operation.pb.h"
 #include "server/limits.h"
 #include "server/rpc/call.h"
-#include "server/service/index_service.h"
+#include "server/service/convert.h"
 
 namespace mrl::server {
 namespace {
@@ -44,14 +43,7 @@ absl::Status ListPage(const Operations& operations, const Caller& caller,
   if (!request.filter().empty()) {
     return InvalidField("filter", "filters of operations are not offered; leave it empty");
   }
-  if (request.page_size() < 0) {
-    return InvalidField("page_size", absl::StrCat("page_size is ", request.page_size(), "; 0 to ",
-                                                  Limits::kPageSize, " are accepted"));
-  }
-  const uint64_t size =
-      request.page_size() == 0
-          ? Limits::kPageSizeDefault
-          : std::min(static_cast<uint64_t>(request.page_size()), Limits::kPageSize);
+  MRL_ASSIGN_OR_RETURN(const uint64_t size, PageSize(request.page_size()));
   for (const Operation& operation : operations.List()) {
     if (operation.id <= request.page_token() || !caller.MaySee(operation.collection)) continue;
     if (static_cast<uint64_t>(response->operations_size()) == size) {

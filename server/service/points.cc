@@ -317,14 +317,7 @@ absl::Status BatchGet(const Registry& registry, const v1::BatchGetPointsRequest&
 absl::Status ListPage(const Registry& registry, const v1::ListPointsRequest& request,
                       v1::ListPointsResponse* response) {
   MRL_ASSIGN_OR_RETURN(const auto collection, registry.Find(request.collection()));
-  if (request.page_size() < 0) {
-    return InvalidField("page_size", absl::StrCat("page_size is ", request.page_size(), "; 0 to ",
-                                                  Limits::kPageSize, " are accepted"));
-  }
-  const uint64_t size =
-      request.page_size() == 0
-          ? Limits::kPageSizeDefault
-          : std::min(static_cast<uint64_t>(request.page_size()), Limits::kPageSize);
+  MRL_ASSIGN_OR_RETURN(const uint64_t size, PageSize(request.page_size()));
   // A token is the sequence of the last point: pages do not depend on what came or went.
   uint64_t after = 0;
   std::string token;

@@ -13,7 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
-#include "index/coarse/gpu/faiss_version.h"
+#include "index/coarse/faiss_version.h"
 
 namespace mrl::coarse::gpu {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <faiss/Index.h>
 
-namespace mrl::coarse::gpu {
+namespace mrl::coarse {
 
 // Newer FAISS moved the name of this type out of the class; the type of the member is stable.
 using FaissId = decltype(faiss::Index::ntotal);
@@ -12,4 +12,4 @@ using FaissId = decltype(faiss::Index::ntotal);
 static_assert(FAISS_VERSION_MAJOR == 1 && FAISS_VERSION_MINOR >= 7 && FAISS_VERSION_MINOR <= 15,
               "a version of FAISS that nobody has looked at: 1.7 to 1.15 are known");
 
-}  // namespace mrl::coarse::gpu
+}  // namespace mrl::coarse
