@@ -105,8 +105,8 @@ absl::Status Certify(const CertifyArgs& args) {
   MRL_ASSIGN_OR_RETURN(const OpenedIndex opened, OpenIndex(args.index));
   const collection::Collection& collection = *opened.collection;
   MRL_ASSIGN_OR_RETURN(const tune::ViewQueries queries, QueriesOf(args, collection));
-  MRL_ASSIGN_OR_RETURN(const funnel::ChosenPlan chosen,
-                       PlanFor(collection, opened.profiles, args.asked, args.k, queries.dims));
+  MRL_ASSIGN_OR_RETURN(const funnel::ChosenPlan chosen, PlanFor(collection, collection.profiles(),
+                                                                args.asked, args.k, queries.dims));
   MRL_ASSIGN_OR_RETURN(const funnel::Certificate certificate,
                        Measure(args, collection, queries, chosen.plan));
   if (chosen.version > 0) {

@@ -157,8 +157,9 @@ absl::StatusOr<std::vector<funnel::Plan>> Plans(const EvalArgs& args, const Open
   if (args.exact || all.empty()) all.push_back({.exact = args.exact});
   std::vector<funnel::Plan> plans;
   for (const AskedPlan& asked : all) {
-    MRL_ASSIGN_OR_RETURN(funnel::ChosenPlan chosen,
-                         PlanFor(*index.collection, index.profiles, asked, args.k, query_dims));
+    MRL_ASSIGN_OR_RETURN(
+        funnel::ChosenPlan chosen,
+        PlanFor(*index.collection, index.collection->profiles(), asked, args.k, query_dims));
     plans.push_back(std::move(chosen.plan));
   }
   return plans;

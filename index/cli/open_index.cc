@@ -5,7 +5,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
-#include "index/collection/profiles.h"
 #include "index/io/embeddings.h"
 
 namespace mrl::cli {
@@ -29,7 +28,6 @@ absl::StatusOr<OpenedIndex> OpenIndex(const std::string& path, const std::string
   MRL_ASSIGN_OR_RETURN(
       index.collection,
       collection::Collection::Open(FileSystem::Posix(), path, *index.account, index.gpu.get()));
-  MRL_ASSIGN_OR_RETURN(index.profiles, collection::ReadProfiles(FileSystem::Posix(), path));
   return index;
 }
 

@@ -15,12 +15,11 @@
 
 namespace mrl::cli {
 
-// A collection with the account it is held from, and its profiles.
+// A collection with the account it is held from.
 struct OpenedIndex {
   std::unique_ptr<MemoryAccount> account;
   std::shared_ptr<coarse::gpu::DeviceSet> gpu;
   std::shared_ptr<const collection::Collection> collection;
-  funnel::ProfileSet profiles;
 };
 // `gpu`: off, auto or require.
 absl::StatusOr<OpenedIndex> OpenIndex(const std::string& path, const std::string& gpu = "off");

@@ -154,9 +154,10 @@ absl::Status Search(const SearchArgs& args) {
   MRL_ASSIGN_OR_RETURN(const OpenedIndex opened, OpenIndex(args.index, args.gpu));
   const collection::Collection& collection = *opened.collection;
   MRL_ASSIGN_OR_RETURN(const Asked asked, ReadQuery(args, collection));
-  MRL_ASSIGN_OR_RETURN(funnel::ChosenPlan chosen,
-                       PlanFor(collection, opened.profiles, {args.funnel, args.profile, args.exact},
-                               args.k, static_cast<uint32_t>(asked.vector.size())));
+  MRL_ASSIGN_OR_RETURN(
+      funnel::ChosenPlan chosen,
+      PlanFor(collection, collection.profiles(), {args.funnel, args.profile, args.exact}, args.k,
+              static_cast<uint32_t>(asked.vector.size())));
   funnel::View view = collection.view();
   if (!args.filter.empty()) {
     MRL_ASSIGN_OR_RETURN(const filter::Expression parsed, filter::ParseExpression(args.filter));

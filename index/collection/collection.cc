@@ -54,6 +54,7 @@ std::vector<std::string> Collection::kinds() const { return view().kinds; }
 const std::vector<coarse::IndexSpec>& Collection::indexes() const {
   return impl_->manifest_->indexes;
 }
+const funnel::ProfileSet& Collection::profiles() const { return impl_->manifest_->profiles; }
 
 funnel::PlanInput Collection::plan_input() const {
   funnel::PlanInput input;

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/memory_account.h"
 #include "index/coarse/index_spec.h"
+#include "index/funnel/profile.h"
 #include "index/funnel/run.h"
 #include "index/schema/schema.h"
 #include "index/store/segment.h"
@@ -93,6 +94,8 @@ class Collection {
   std::vector<std::string> kinds() const;
   // What those beside `scan` were built from.
   const std::vector<coarse::IndexSpec>& indexes() const;
+  // Its named funnels.
+  const funnel::ProfileSet& profiles() const;
   // The planner's input for this collection; the caller fills in k, query_dims, exact and funnel.
   funnel::PlanInput plan_input() const;
 
