@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/memory_account.h"
 #include "index/coarse/index_spec.h"
+#include "index/collection/profiles.h"
 #include "index/funnel/profile.h"
 #include "index/funnel/run.h"
 #include "index/schema/schema.h"
@@ -96,6 +97,9 @@ class Collection {
   const std::vector<coarse::IndexSpec>& indexes() const;
   // Its named funnels.
   const funnel::ProfileSet& profiles() const;
+  // Changes the profiles of the directory that this was opened from, as EditProfiles does, and
+  // gives this version with them. FAILED_PRECONDITION when another version lies there by now.
+  absl::StatusOr<std::shared_ptr<const Collection>> WithProfiles(const ProfileEdit& edit) const;
   // The planner's input for this collection; the caller fills in k, query_dims, exact and funnel.
   funnel::PlanInput plan_input() const;
 

@@ -147,6 +147,10 @@ class LiveCollection {
   // Those beside `scan`.
   std::vector<coarse::IndexSpec> indexes() const;
 
+  // A change of the profiles, durable when it returns. An error of `edit` changes nothing and is
+  // returned. Versions that Read gave keep theirs.
+  absl::Status EditProfiles(const ProfileEdit& edit);
+
   // Syncs and closes; later writes are FAILED_PRECONDITION. Versions that Read gave stay good.
   absl::Status Close();
 

@@ -56,6 +56,7 @@ class LiveCollection::Impl {
   absl::Status UseIndex(const std::string& kind);
   absl::Status DropIndex(const std::string& kind);
   std::vector<coarse::IndexSpec> indexes() const;
+  absl::Status EditProfiles(const ProfileEdit& edit);
   absl::StatusOr<Snapshot> MakeSnapshot(const std::string& folder);
   absl::Status Close();
 

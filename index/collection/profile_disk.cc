@@ -67,6 +67,8 @@ void ToDisk(const funnel::ProfileVersion& version, disk::ProfileVersion* out) {
 absl::StatusOr<funnel::ProfileSet> ProfilesFromDisk(const disk::ProfileSet& message) {
   funnel::ProfileSet set;
   set.default_name = message.default_name();
+  set.shadow_name = message.shadow_name();
+  set.shadow_share = message.shadow_share();
   for (const disk::Profile& profile : message.profiles()) {
     funnel::Profile& added = set.profiles.emplace_back();
     added.name = profile.name();
@@ -82,6 +84,8 @@ absl::StatusOr<funnel::ProfileSet> ProfilesFromDisk(const disk::ProfileSet& mess
 
 void ProfilesToDisk(const funnel::ProfileSet& set, disk::ProfileSet* out) {
   out->set_default_name(set.default_name);
+  out->set_shadow_name(set.shadow_name);
+  out->set_shadow_share(set.shadow_share);
   for (const funnel::Profile& profile : set.profiles) {
     disk::Profile* added = out->add_profiles();
     added->set_name(profile.name);

@@ -26,6 +26,12 @@ absl::Status CheckVersion(const ProfileVersion& version) {
   return ParseFunnel(version.funnel).status();
 }
 
+absl::Status CheckShare(double share) {
+  if (share >= 0 && share <= 1) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("the shadow's share is ", share, "; 0 to 1 is accepted"));
+}
+
 absl::Status CheckProfile(const Profile& profile) {
   MRL_RETURN_IF_ERROR(CheckProfileName(profile.name));
   uint32_t before = 0;
@@ -172,6 +178,19 @@ absl::Status ProfileSet::SetDefault(absl::string_view name) {
   return absl::OkStatus();
 }
 
+absl::Status ProfileSet::SetShadow(absl::string_view name, double share) {
+  MRL_RETURN_IF_ERROR(CheckShare(share));
+  MRL_RETURN_IF_ERROR(Get(name).status());
+  if (share > 0) {
+    shadow_name = std::string(name);
+    shadow_share = share;
+  } else if (shadow_name == name) {
+    shadow_name.clear();
+    shadow_share = 0;
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ProfileSet::SetCertificate(absl::string_view name, uint32_t version,
                                         Certificate certificate) {
   MRL_RETURN_IF_ERROR(certificate.Validate());
@@ -190,6 +209,7 @@ absl::Status ProfileSet::Delete(absl::string_view name) {
     return absl::FailedPreconditionError(absl::StrCat(
         "profile '", name, "' is the default; make another the default, or none, before"));
   }
+  MRL_RETURN_IF_ERROR(SetShadow(name, 0));
   profiles.erase(profiles.begin() + (profile - profiles.data()));
   return absl::OkStatus();
 }
@@ -204,7 +224,13 @@ absl::Status ProfileSet::Validate() const {
     }
     before = profile.name;
   }
-  return default_name.empty() ? absl::OkStatus() : Get(default_name).status();
+  MRL_RETURN_IF_ERROR(CheckShare(shadow_share));
+  for (const std::string& name : {default_name, shadow_name}) {
+    if (!name.empty()) MRL_RETURN_IF_ERROR(Get(name).status());
+  }
+  if (shadow_name.empty() == (shadow_share == 0)) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("the shadow '", shadow_name, "' has the share ", shadow_share));
 }
 
 absl::StatusOr<Funnel> FunnelFor(const ProfileVersion& version, uint32_t k) {

@@ -1,5 +1,5 @@
-// Profiles: named, versioned funnels of a collection, of which one may be the default. Plain
-// values; a collection keeps them in its manifest.
+// Profiles: named, versioned funnels of a collection. One may be the default, one may run beside
+// the others as their shadow. Plain values; a collection keeps them in its manifest.
 #pragma once
 
 #include <cstdint>
@@ -73,6 +73,8 @@ struct ProfileSet {
 
   std::vector<Profile> profiles;  // in order of names
   std::string default_name;       // "" = none: the built-in rule chooses
+  std::string shadow_name;        // "" = none
+  double shadow_share = 0;        // of searches, above 0 to 1 where there is a shadow
 
   bool empty() const { return profiles.empty(); }
   const Profile* Find(absl::string_view name) const;
@@ -86,9 +88,11 @@ struct ProfileSet {
   // Lets another version serve; 0 = the one before the version that serves now. NOT_FOUND.
   absl::Status RollBack(absl::string_view name, uint32_t version);
   absl::Status SetDefault(absl::string_view name);  // "" = none
+  // A share of 0 takes the shadow away.
+  absl::Status SetShadow(absl::string_view name, double share);
   // NOT_FOUND.
   absl::Status SetCertificate(absl::string_view name, uint32_t version, Certificate certificate);
-  // FAILED_PRECONDITION for the default.
+  // FAILED_PRECONDITION for the default; a shadow ends.
   absl::Status Delete(absl::string_view name);
   // What the functions above never leave behind. INVALID_ARGUMENT.
   absl::Status Validate() const;

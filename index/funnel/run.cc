@@ -158,16 +158,20 @@ class TileRun {
       const Clock::time_point start = Clock::now();
       std::vector<Hit> best;
       const absl::Status ran = Step(number, candidates, start, number == 0 ? micros : 0);
-      if (ran.ok()) best = BestOf(candidates);
+      if (ran.ok()) best = HitsOf(Best(candidates, std::max<size_t>(plan_.k, stepped.watched)));
       const bool is_cut = absl::IsCancelled(ran) && stepped.anytime && number > 0;
       if (!ran.ok() && !is_cut) return ran;
-      if (is_cut) return EndStepped(number, /*cut=*/true);
-      output_.hits = std::move(best);
+      if (is_cut) return EndStepped(number - skipped_, /*cut=*/true);
       const bool is_last = number + 1 == plan_.stages.size();
-      const Next next = stepped.after
-                            ? stepped.after(number, output_.trace.stages[number], output_.hits)
-                            : Next::kGoOn;
+      const Next next =
+          stepped.after ? stepped.after(number, output_.trace.stages[number], best) : Next::kGoOn;
+      best.resize(std::min<size_t>(plan_.k, best.size()));
+      output_.hits = std::move(best);
       if (is_last || next == Next::kEnd) return EndStepped(number + 1, /*cut=*/false);
+      if (next != Next::kLast) continue;
+      candidates = Best(std::move(candidates), plan_.k);
+      skipped_ = plan_.stages.size() - 2 - number;
+      number += skipped_;
     }
   }
 
@@ -181,14 +185,14 @@ class TileRun {
     return hits;
   }
 
-  // The best k of what a stage kept, equal keys by id.
-  std::vector<Hit> BestOf(std::vector<Shortlisted> candidates) const {
-    const size_t count = std::min<size_t>(plan_.k, candidates.size());
+  // The best of what a stage kept, equal keys by id.
+  std::vector<Shortlisted> Best(std::vector<Shortlisted> candidates, size_t most) const {
+    const size_t count = std::min(most, candidates.size());
     std::partial_sort(
         candidates.begin(), candidates.begin() + static_cast<ptrdiff_t>(count), candidates.end(),
         [this](const Shortlisted& a, const Shortlisted& b) { return BeforeById(view_, a, b); });
     candidates.resize(count);
-    return HitsOf(candidates);
+    return candidates;
   }
 
   // One stage; of the first only its end, as the coarse search has run.
@@ -204,7 +208,12 @@ class TileRun {
   }
 
   SteppedOutput EndStepped(size_t stages, bool cut) {
-    output_.trace.stages.resize(stages);
+    std::vector<StageTrace>& ran = output_.trace.stages;
+    ran.resize(stages);
+    // Those that kLast passed over stand right before the last.
+    if (skipped_ > 0 && stages == plan_.stages.size()) {
+      ran.erase(ran.end() - 1 - static_cast<ptrdiff_t>(skipped_), ran.end() - 1);
+    }
     output_.trace.why_not = follower_.Take();
     return {std::move(output_), cut};
   }
@@ -228,6 +237,7 @@ class TileRun {
   std::vector<float> prepared_;
   std::unique_ptr<Search> search_;
   Output output_;
+  size_t skipped_ = 0;  // stages that kLast passed over
 };
 
 }  // namespace

@@ -14,20 +14,23 @@ namespace mrl::funnel {
 // What a search does after a stage.
 enum class Next : uint8_t {
   kGoOn,
-  kEnd,  // the best k of this stage, with its scores, are the result
+  kEnd,   // the best k of this stage, with its scores, are the result
+  kLast,  // the best k of this stage alone go to the last stage, which scores them
 };
 
 struct SteppedOptions {
-  // Called after every stage with its number (0-based), what it did, and its best k, best first.
+  // Called after every stage with its number (0-based), what it did, and its best, best first.
   // After the last stage the answer does not matter. May be empty.
   std::function<Next(size_t stage, const StageTrace& trace, absl::Span<const Hit> best)> after = {};
   // A search that is stopped once its first stage is done gives the best of the last stage that
   // ended, in place of CANCELLED.
   bool anytime = false;
+  // How many of the best `after` gets; fewer than k = k.
+  size_t watched = 0;
 };
 
 struct SteppedOutput {
-  Output output;     // the trace has the stages that ran
+  Output output;     // at most k hits; the trace has the stages that ran
   bool cut = false;  // it was stopped before its last stage, and anytime
 };
 

@@ -231,6 +231,9 @@ class Analyser {
   }
 
   absl::Status Advance() {
+    if (input_.stopped && input_.stopped()) {
+      return absl::CancelledError("the comparison was stopped");
+    }
     absl::MutexLock lock(&mutex_);
     ++done_;
     if (progress_) progress_("comparing prefixes", done_, total_);

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -29,7 +30,8 @@ struct DimensionReportInput {
   std::vector<uint32_t> keeps;  // shortlist lengths, increasing; empty = a rule by k and rows
   size_t threads = 1;
   uint64_t seed = 1;
-  size_t controls = 3;  // random orders of the dimensions
+  size_t controls = 3;                 // random orders of the dimensions
+  std::function<bool()> stopped = {};  // polled between queries; may be empty
 };
 
 struct PrefixQuality {
@@ -59,7 +61,8 @@ struct DimensionReport {
   std::vector<uint32_t> keep_for_95;
 };
 
-// INVALID_ARGUMENT for fewer than 2 rows beside the query, no queries, dims that differ.
+// INVALID_ARGUMENT for fewer than 2 rows beside the query, no queries, dims that differ; CANCELLED
+// when it was stopped.
 absl::StatusOr<DimensionReport> AnalyseDimensions(const DimensionReportInput& input,
                                                   const ProgressFn& progress);
 

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "base/status.h"
+#include "index/transform/transform.h"
 #include "index/tune/for_each.h"
 
 namespace mrl::tune {
@@ -85,6 +86,24 @@ ViewQueries SampleQueries(const funnel::View& view, size_t count, uint64_t seed)
     view.parts[at.part].segment->Vector(at.row, queries.values.data() + i * queries.dims);
   }
   return queries;
+}
+
+ViewQueries ShortenQueries(const ViewQueries& queries, uint32_t dims) {
+  ViewQueries shorter;
+  shorter.dims = dims;
+  shorter.own = queries.own;
+  for (size_t i = 0; i < queries.rows(); ++i) {
+    const absl::Span<const float> row = queries.row(i).first(dims);
+    shorter.values.insert(shorter.values.end(), row.begin(), row.end());
+  }
+  return shorter;
+}
+
+void TransformQueries(const Schema& schema, ViewQueries* queries) {
+  for (size_t i = 0; i < queries->rows(); ++i) {
+    float* row = queries->values.data() + i * queries->dims;
+    transform::Apply(schema.transform, row, queries->dims, row);
+  }
 }
 
 Subject MakeSubject(const funnel::View& view, const funnel::PlanInput& plan,

@@ -37,6 +37,12 @@ std::vector<funnel::Location> SampleRows(const funnel::View& view, size_t count,
 // Such rows as queries.
 ViewQueries SampleQueries(const funnel::View& view, size_t count, uint64_t seed);
 
+// The first `dims` dimensions of each.
+ViewQueries ShortenQueries(const ViewQueries& queries, uint32_t dims);
+
+// Queries as the collection's vectors are stored: transformed.
+void TransformQueries(const Schema& schema, ViewQueries* queries);
+
 // `plan` is the planner's input for the view. Without truth. Both references outlive it. Scores of
 // a plan that does not end at the whole query at stored precision are NaN: they tie with nothing.
 Subject MakeSubject(const funnel::View& view, const funnel::PlanInput& plan,

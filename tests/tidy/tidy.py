@@ -22,7 +22,7 @@ EDGES = {
     "schedule": {"base"},
     "funnel": {"coarse", "filter", "store", "transform", "schedule", "kernels", "schema", "base"},
     "collection": {"store", "filter", "coarse", "funnel", "transform", "format", "schema", "base"},
-    "tune": {"funnel", "kernels", "schema", "base"},
+    "tune": {"funnel", "transform", "kernels", "schema", "base"},
     "io": {"base"},
     "cli": {"collection", "filter", "tune", "io", "funnel", "coarse", "store", "transform", "kernels", "schema",
             "base"},

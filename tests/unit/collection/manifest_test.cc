@@ -124,6 +124,7 @@ funnel::ProfileSet SomeProfiles() {
       .version = 0, .funnel = "4:50,24", .k = 10, .created_unix_s = 1'800'000'000, .note = "a"};
   CHECK(set.Create("fast", version).ok() && set.AddVersion("fast", version).ok());
   CHECK(set.RollBack("fast", 1).ok() && set.SetDefault("fast").ok());
+  CHECK(set.SetShadow("fast", 0.25).ok());
   funnel::Certificate certificate;
   certificate.funnel = "scan/4:50,24:10";
   certificate.k = 10;
@@ -217,6 +218,27 @@ TEST_F(ProfilesOfADirectory, StayAsTheyAreWhenAChangeIsRefused) {
   EXPECT_EQ(*ReadProfiles(FileSystem::Posix(), Path()), SomeProfiles());
   EXPECT_EQ(EditProfiles(FileSystem::Posix(), folder_.Path("none"), Save).code(),
             absl::StatusCode::kNotFound);
+}
+
+TEST_F(ProfilesOfADirectory, AreChangedUnderAVersionThatIsOpen) {
+  const auto before = Collection::Open(FileSystem::Posix(), Path(), account_);
+  ASSERT_TRUE(before.ok()) << before.status();
+  const auto after = (*before)->WithProfiles(Save);
+  ASSERT_TRUE(after.ok()) << after.status();
+  EXPECT_EQ((*after)->profiles(), SomeProfiles());
+  EXPECT_TRUE((*before)->profiles().empty());
+  EXPECT_EQ((*after)->view().parts[0].segment, (*before)->view().parts[0].segment);
+  EXPECT_EQ(*ReadProfiles(FileSystem::Posix(), Path()), SomeProfiles());
+  const auto refused =
+      (*after)->WithProfiles([](funnel::ProfileSet& set) { return set.Delete("slow"); });
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kNotFound);
+  // Another collection takes the directory's place: its profiles are its own.
+  ASSERT_TRUE(FileSystem::Posix().RemoveTree(Path()).ok());
+  ASSERT_TRUE(Build(FileSystem::Posix(), Path(), SmallSchema(), 60).ok());
+  const auto other = (*after)->WithProfiles(Save);
+  EXPECT_EQ(other.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(other.status().message(), HasSubstr("holds another version than is open"));
+  EXPECT_TRUE(ReadProfiles(FileSystem::Posix(), Path())->empty());
 }
 
 TEST_F(ProfilesOfADirectory, AreChangedByOneWriterAtATime) {

@@ -112,6 +112,8 @@ TEST_F(Profiles, BadOnesAreRefused) {
               "the note has 1001 bytes; the limit is 1000");
   ExpectError(set_.AddVersion("slow", Version("64")), absl::StatusCode::kNotFound,
               "profile 'slow' does not exist; these do: 'fast'");
+  ExpectError(set_.SetShadow("fast", 1.5), absl::StatusCode::kInvalidArgument,
+              "share is 1.5; 0 to 1");
 }
 
 TEST_F(Profiles, HaveLimits) {
@@ -129,8 +131,9 @@ TEST_F(Profiles, HaveLimits) {
   EXPECT_EQ(numbers.back(), 102u);
 }
 
-TEST_F(Profiles, TheDefaultIsNotDeleted) {
+TEST_F(Profiles, TheDefaultIsNotDeletedAndAShadowEnds) {
   ASSERT_TRUE(set_.SetDefault("fast").ok());
+  ASSERT_TRUE(set_.SetShadow("fast", 0.1).ok());
   ExpectError(set_.Delete("fast"), absl::StatusCode::kFailedPrecondition, "is the default");
   ASSERT_TRUE(set_.SetDefault("").ok());
   ASSERT_TRUE(set_.Delete("fast").ok());
@@ -148,6 +151,10 @@ TEST_F(Profiles, AreFoundDamaged) {
   damaged = set_;
   damaged.default_name = "gone";
   EXPECT_EQ(damaged.Validate().code(), absl::StatusCode::kNotFound);
+  damaged = set_;
+  damaged.shadow_share = 0.5;
+  ExpectError(damaged.Validate(), absl::StatusCode::kInvalidArgument,
+              "the shadow '' has the share 0.5");
 }
 
 TEST_F(Profiles, KeepTheNewestCertificateOfAVersion) {

@@ -79,6 +79,32 @@ TEST_F(Stepped, EndsWhereItIsToldTo) {
   EXPECT_EQ(output.output.hits[0].score, expected->hits[0].score);
 }
 
+TEST_F(Stepped, GoesStraightToTheLastStageWithTheBest) {
+  std::vector<uint32_t> first;
+  std::vector<size_t> seen;
+  const SteppedOutput output =
+      Run({.after =
+               [&](size_t stage, const StageTrace&, absl::Span<const Hit> best) {
+                 seen.push_back(stage);
+                 if (stage > 0) return Next::kGoOn;
+                 EXPECT_EQ(best.size(), 10u);
+                 first = Rows(best.first(5));
+                 return Next::kLast;
+               },
+           .anytime = false,
+           .watched = 10});
+  EXPECT_THAT(seen, ElementsAre(0, 2));
+  ASSERT_EQ(output.output.trace.stages.size(), 2u);
+  EXPECT_EQ(output.output.trace.stages[1].dims, 48u);
+  EXPECT_EQ(output.output.trace.stages[1].candidates_in, 5u);
+  EXPECT_EQ(output.output.trace.multiply_adds, 800u * 8 + 5 * 48);
+  EXPECT_THAT(Rows(output.output.hits), ::testing::UnorderedElementsAreArray(first));
+  // The scores are those of the whole vector.
+  const auto whole = funnel::Run(view_, plan_, Query(), {});
+  ASSERT_TRUE(whole.ok()) << whole.status();
+  EXPECT_EQ(output.output.hits[0].score, whole->hits[0].score);
+}
+
 TEST_F(Stepped, AnytimeGivesTheBestOfTheStageBeforeTheStop) {
   bool stop = false;
   RunOptions options;

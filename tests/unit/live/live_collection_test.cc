@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "index/funnel/profile.h"
 #include "tests/support/quick_disk.h"
 #include "tests/support/test_folder.h"
 #include "tests/unit/live/model.h"
@@ -118,6 +119,29 @@ TEST_F(LiveCollectionTest, HasOneWriter) {
   const auto second = LiveCollection::Open(files_, Path(), account_, options_);
   EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(second.status().message()), HasSubstr("open for writing already"));
+}
+
+TEST_F(LiveCollectionTest, KeepsItsProfilesThroughWritesSealsAndReopening) {
+  const auto save = [](funnel::ProfileSet& set) -> absl::Status {
+    const funnel::ProfileVersion version = {
+        .version = 0, .funnel = "4:50,24", .k = 10, .created_unix_s = 1, .note = ""};
+    const absl::Status created = set.Create("fast", version);
+    return created.ok() ? set.SetDefault("fast") : created;
+  };
+  ASSERT_TRUE(Put(0, 120).ok());
+  const auto before = live_->Read();
+  const absl::Status saved = live_->EditProfiles(save);
+  ASSERT_TRUE(saved.ok()) << saved;
+  EXPECT_TRUE(before->profiles().empty());
+  EXPECT_EQ(live_->Read()->profiles().default_name, "fast");
+  EXPECT_EQ(live_->EditProfiles(save).code(), absl::StatusCode::kAlreadyExists);
+  ASSERT_TRUE(Put(120, 250).ok());
+  ASSERT_TRUE(live_->Seal().ok());
+  ASSERT_TRUE(live_->Maintain().ok());
+  EXPECT_EQ(live_->Read()->profiles().default_name, "fast");
+  Open();
+  EXPECT_EQ(live_->Read()->profiles().Find("fast")->served().funnel, "4:50,24");
+  EXPECT_EQ(live_->Read()->rows(), 250u);
 }
 
 TEST_F(LiveCollectionTest, IsReadByOthersWhileItIsWritten) {
