@@ -18,6 +18,8 @@ struct Limits {
   static constexpr uint64_t kBatchRows = 100'000;
   static constexpr uint64_t kAliasChanges = 1000;
   static constexpr uint64_t kFunnelTextBytes = 4096;
+  static constexpr uint64_t kJobQueries = 10'000;
+  static constexpr uint64_t kJobQueryBytes = 16 << 20;
   static constexpr uint64_t kMetadataBytes = 8 << 10;
   static constexpr uint64_t kNameBytes = 128;
   static constexpr uint64_t kPageSize = 1000;
@@ -50,6 +52,8 @@ inline absl::Span<const Limit> LimitsTable() {
       {"filter_values", filter::Limits::kValues, "values and ids of a filter"},
       {"funnel_text_bytes", Limits::kFunnelTextBytes, "bytes of a funnel in text"},
       {"id_bytes", PointId::kBytesMax, "bytes of a text id"},
+      {"job_queries", Limits::kJobQueries, "queries of one operation of FunnelService"},
+      {"job_query_bytes", Limits::kJobQueryBytes, "bytes of the queries of such an operation"},
       {"k", funnel::Limits::kKMax, "points wanted per query"},
       {"keep", funnel::Limits::kKeepMax, "candidates kept by one stage"},
       {"metadata_bytes", Limits::kMetadataBytes, "bytes of a call's metadata"},

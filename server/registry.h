@@ -64,6 +64,10 @@ class Registry {
   // As Find, for writing. FAILED_PRECONDITION for a collection of an --index.
   absl::StatusOr<std::shared_ptr<collection::LiveCollection>> FindLive(
       const std::string& name) const;
+  // Changes a collection's profiles, whether it takes writes or not; searches that begin later see
+  // the change. An error of `edit` changes nothing and is returned. FAILED_PRECONDITION where the
+  // directory of an --index holds another version than is served.
+  absl::Status EditProfiles(const std::string& name, const collection::ProfileEdit& edit);
   // In order of names.
   std::vector<Entry> List() const;
 

@@ -15,9 +15,11 @@
 #include "server/grpc_port.h"
 #include "server/metrics/exposition.h"
 #include "server/service/collection_service.h"
+#include "server/service/funnel_service.h"
 #include "server/service/index_service.h"
 #include "server/service/operation_service.h"
 #include "server/service/point_service.h"
+#include "server/service/quality.h"
 #include "server/service/search_service.h"
 #include "server/service/server_service.h"
 #include "server/service/snapshot_service.h"
@@ -49,6 +51,12 @@ std::unique_ptr<Exporter> MakeExporter(const Config& config) {
       Exporter::Options{config.otlp_endpoint, config.otlp_headers, absl::Seconds(2)});
 }
 
+std::map<std::string, Operations::Runner> MakeRunners(Registry& registry) {
+  std::map<std::string, Operations::Runner> runners = MakeQualityRunners(registry);
+  runners["BuildIndex"] = MakeIndexBuilder(registry);
+  return runners;
+}
+
 std::string VersionJson() {
   return absl::StrCat("{\"version\":\"", kVersion, "\",\"commit\":\"", kCommit, "\"}\n");
 }
@@ -58,13 +66,16 @@ std::string VersionJson() {
 struct Server::Services {
   Services(Registry& registry, Operations& operations, Desk& desk, int workers,
            std::vector<Setting> settings)
-      : search(registry, desk),
+      : search({registry, shadow, exits}, desk),
         collection(registry, desk),
         server(registry, desk, workers, std::move(settings)),
         point(registry, desk),
         index(registry, operations, desk),
         operation(operations, desk),
-        snapshot(registry, desk) {}
+        snapshot(registry, desk),
+        funnel(registry, operations, desk) {}
+  Shadow shadow;
+  Exits exits;
   SearchService search;
   CollectionService collection;
   ServerService server;
@@ -72,6 +83,7 @@ struct Server::Services {
   IndexService index;
   OperationService operation;
   SnapshotService snapshot;
+  FunnelService funnel;
 };
 
 Server::Server(FileSystem& files, const Config& config, std::vector<Setting> settings, int workers)
@@ -80,7 +92,7 @@ Server::Server(FileSystem& files, const Config& config, std::vector<Setting> set
       workers_(workers),
       account_(MemoryLimitOf(config)),
       registry_(files, account_, config.indexes),
-      operations_({{"BuildIndex", MakeIndexBuilder(registry_)}}),
+      operations_(MakeRunners(registry_)),
       gate_(nullptr),
       quotas_(registry_),
       pool_(workers, PoolQueueMax(config)),
@@ -120,7 +132,7 @@ absl::Status Server::Listen() {
                        OpenGrpcPort(files_, config_,
                                     {&services_->search, &services_->collection, &services_->server,
                                      &services_->point, &services_->index, &services_->operation,
-                                     &services_->snapshot}));
+                                     &services_->snapshot, &services_->funnel}));
   grpc_ = std::move(port.server);
   address_ = std::move(port.address);
   grpc_->GetHealthCheckService()->SetServingStatus(false);
@@ -141,7 +153,9 @@ absl::Status Server::ListenHttp() {
                              exporter_.get(),
                              workers_,
                              &files_,
-                             {config_.tls_cert, config_.tls_key, config_.tls_client_ca}})};
+                             {config_.tls_cert, config_.tls_key, config_.tls_client_ca},
+                             &services_->shadow,
+                             &services_->exits})};
   };
   MRL_ASSIGN_OR_RETURN(http_, HttpServer::Start(config_.bind, static_cast<int>(config_.http_port),
                                                 std::move(pages)));

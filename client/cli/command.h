@@ -50,5 +50,10 @@ void AddStatus(CLI::App& app, Verb* verb);
 void AddCollections(CLI::App& app, Verb* verb);
 void AddPoints(CLI::App& app, Verb* verb);
 void AddSnapshots(CLI::App& app, Verb* verb);
+void AddProfiles(CLI::App& app, Verb* verb);
+void AddCertify(CLI::App& app, Verb* verb);
+void AddTune(CLI::App& app, Verb* verb);
+void AddReport(CLI::App& app, Verb* verb);
+void AddClassify(CLI::App& app, Verb* verb);
 
 }  // namespace mrl::cli

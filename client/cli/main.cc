@@ -44,6 +44,11 @@ int Run(int argc, char** argv) {
   AddCollections(app, &verb);
   AddPoints(app, &verb);
   AddSnapshots(app, &verb);
+  AddProfiles(app, &verb);
+  AddCertify(app, &verb);
+  AddTune(app, &verb);
+  AddReport(app, &verb);
+  AddClassify(app, &verb);
   // CLI11 reports by exceptions and with exit codes of its own.
   try {
     app.parse(argc, argv);

@@ -70,8 +70,13 @@ void PrintStages(const client::SearchStats& stats) {
                     absl::StrCat(stage.bytes_touched)});
   }
   PrintTable(rows);
-  std::printf("plan %s; %.0f us in the server, %llu multiply-adds, generation %llu\n",
-              stats.plan.c_str(), stats.total_micros,
+  std::string profile;
+  if (!stats.profile.empty()) {
+    profile = absl::StrCat(" of profile ", stats.profile, " version ", stats.profile_version);
+  }
+  if (stats.degraded) absl::StrAppend(&profile, ", degraded: the deadline came first");
+  std::printf("plan %s%s; %.0f us in the server, %llu multiply-adds, generation %llu\n",
+              stats.plan.c_str(), profile.c_str(), stats.total_micros,
               static_cast<unsigned long long>(stats.multiply_adds),
               static_cast<unsigned long long>(stats.generation));
 }
@@ -105,6 +110,10 @@ json ToJson(const client::SearchResult& result) {
   return {{"hits", hits},
           {"stages", stages},
           {"plan", result.stats.plan},
+          {"profile", result.stats.profile},
+          {"profile_version", result.stats.profile_version},
+          {"degraded", result.stats.degraded},
+          {"early_exit_stages", result.stats.early_exit_stages},
           {"generation", result.stats.generation},
           {"rows_scanned", result.stats.rows_scanned},
           {"multiply_adds", result.stats.multiply_adds},

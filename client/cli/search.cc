@@ -35,6 +35,22 @@ absl::StatusOr<std::vector<float>> ReadVector(const std::string& path) {
   return vector;
 }
 
+// What is nearest after each stage, in a line or a JSON object each.
+absl::Status RunProgressive(client::Client& client, const Globals& globals,
+                            const SearchFlags& flags) {
+  MRL_ASSIGN_OR_RETURN(const client::Query query, flags.ReadQuery());
+  client::SearchOptions options = flags.options;
+  options.with_payload = true;
+  return client.ProgressiveSearch(
+      flags.collection, query, options, [&](const client::SearchResult& result) {
+        if (globals.json) return PrintJson(ToJson(result));
+        const client::Stage& stage = result.stats.stages.back();
+        std::printf("after %u dims, %llu candidates:\n", stage.dims,
+                    static_cast<unsigned long long>(stage.candidates_out));
+        PrintHits(result);
+      });
+}
+
 absl::Status Run(client::Client& client, const Globals& globals, const SearchFlags& flags) {
   MRL_ASSIGN_OR_RETURN(const client::Query query, flags.ReadQuery());
   client::SearchOptions options = flags.options;
@@ -68,7 +84,11 @@ void SearchFlags::AddTo(CLI::App& verb) {
   by_id->excludes(by_vector);
   verb.add_option("-k,--k", options.k, "Points wanted, 1 to 10000")->capture_default_str();
   auto* funnel = verb.add_option("--funnel", options.funnel, "Stages, such as 16:200,64:50,512:10");
-  verb.add_flag("--exact", options.exact, "Compare with every point")->excludes(funnel);
+  auto* profile = verb.add_option("--profile", options.profile, "A profile of the collection");
+  profile->excludes(funnel);
+  verb.add_flag("--exact", options.exact, "Compare with every point")
+      ->excludes(funnel)
+      ->excludes(profile);
   verb.add_option_function<float>(
       "--score-threshold", [this](float value) { options.score_threshold = value; },
       "Only hits at least this near (a minimum; a maximum for l2)");
@@ -98,10 +118,17 @@ void AddSearch(CLI::App& app, Verb* verb) {
   CLI::App* search = app.add_subcommand("search", "Find the nearest points");
   auto flags = std::make_shared<SearchFlags>();
   flags->AddTo(*search);
-  search->callback([verb, flags] {
+  const auto progressive = std::make_shared<bool>(false);
+  search->add_flag("--progressive", *progressive, "Print the best after each stage");
+  search->add_flag("--anytime", flags->options.anytime,
+                   "Where --timeout would pass, print what was found by then");
+  search->add_option_function<double>(
+      "--early-exit", [flags](double share) { flags->options.early_exit = share; },
+      "Leave out stages that change less than this share of the result, above 0 to 1");
+  search->callback([verb, flags, progressive] {
     flags->Check();
-    *verb = [flags](client::Client& client, const Globals& globals) {
-      return Run(client, globals, *flags);
+    *verb = [flags, progressive](client::Client& client, const Globals& globals) {
+      return *progressive ? RunProgressive(client, globals, *flags) : Run(client, globals, *flags);
     };
   });
 }

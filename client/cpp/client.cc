@@ -34,7 +34,13 @@ absl::Status ToProto(const SearchOptions& options, v1::SearchOptions* out) {
     return absl::InvalidArgumentError(
         absl::StrCat("exact search takes no funnel, but one is given: ", options.funnel));
   }
+  if (!options.profile.empty() && (options.exact || !options.funnel.empty())) {
+    return absl::InvalidArgumentError(absl::StrCat("profile '", options.profile, "' comes with ",
+                                                   options.exact ? "exact search" : "a funnel",
+                                                   "; one of them is run"));
+  }
   out->set_k(options.k);
+  if (!options.profile.empty()) out->set_profile(options.profile);
   if (!options.funnel.empty()) out->set_funnel_text(options.funnel);
   if (options.exact) out->set_exact(true);
   if (options.score_threshold) out->set_score_threshold(*options.score_threshold);
@@ -44,6 +50,8 @@ absl::Status ToProto(const SearchOptions& options, v1::SearchOptions* out) {
   out->set_offset(options.offset);
   out->set_group_by(options.group_by);
   out->set_group_size(options.group_size);
+  out->set_anytime(options.anytime);
+  if (options.early_exit) out->set_early_exit(*options.early_exit);
   return absl::OkStatus();
 }
 
@@ -85,6 +93,11 @@ SearchStats FromProto(const v1::SearchStats& stats) {
   out.multiply_adds = stats.multiply_adds();
   out.tile_queries = stats.tile_queries();
   if (stats.has_rows_matched()) out.rows_matched = stats.rows_matched();
+  out.profile = stats.profile();
+  out.profile_version = stats.profile_version();
+  out.degraded = stats.degraded();
+  out.early_exit_stages = stats.early_exit_stages();
+  if (stats.has_early_exit_recall()) out.early_exit_recall = stats.early_exit_recall();
   return out;
 }
 
@@ -208,6 +221,37 @@ absl::StatusOr<std::vector<SearchResult>> Client::BatchSearch(const std::string&
       request,
       [&results](const v1::BatchSearchResponse& chunk) { return Merge(chunk, &results); }));
   return results;
+}
+
+absl::Status Client::ProgressiveSearch(const std::string& collection, const Query& query,
+                                       const SearchOptions& options,
+                                       const std::function<void(const SearchResult&)>& stage) {
+  MRL_ASSIGN_OR_RETURN(const v1::SearchRequest request, MakeRequest(collection, query, options));
+  return connection_->ProgressiveSearch(request, [&](const v1::ProgressiveSearchResponse& message) {
+    SearchResult result;
+    for (const v1::Hit& hit : message.hits()) result.hits.push_back(FromProto(hit));
+    result.stats = FromProto(message.stats());
+    stage(result);
+    return absl::OkStatus();
+  });
+}
+
+absl::StatusOr<Classification> Client::Classify(const std::string& collection, const Query& query,
+                                                const std::string& field, uint32_t k,
+                                                double confidence) {
+  v1::ClassifyRequest request;
+  request.set_collection(collection);
+  if (const auto* vector = std::get_if<std::vector<float>>(&query)) {
+    ToProto(*vector, request.mutable_vector());
+  } else {
+    ToProto(std::get<Id>(query), request.mutable_id());
+  }
+  request.set_field(field);
+  request.set_k(k);
+  request.set_confidence(confidence);
+  MRL_ASSIGN_OR_RETURN(const v1::ClassifyResponse response, connection_->Classify(request));
+  return Classification{response.label(), response.vote_share(), response.confidence(),
+                        response.dims(), FromProto(response.stats())};
 }
 
 absl::StatusOr<Explanation> Client::Explain(const std::string& collection, const Query& query,

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "client/cpp/connection.h"
+#include "client/cpp/quality_types.h"
 #include "client/cpp/types.h"
 
 namespace mrl::client {
@@ -32,6 +33,15 @@ class Client {
                                                         absl::Span<const float> queries,
                                                         uint32_t rows,
                                                         const SearchOptions& options = {});
+  // Calls `stage` with the best hits after each stage of the funnel; the last are what Search
+  // returns.
+  absl::Status ProgressiveSearch(const std::string& collection, const Query& query,
+                                 const SearchOptions& options,
+                                 const std::function<void(const SearchResult&)>& stage);
+  // By the payload field `field`, at the shortest prefix that promises `confidence`.
+  absl::StatusOr<Classification> Classify(const std::string& collection, const Query& query,
+                                          const std::string& field, uint32_t k = 10,
+                                          double confidence = 0.95);
   absl::StatusOr<Explanation> Explain(const std::string& collection, const Query& query,
                                       const SearchOptions& options, absl::Span<const Id> why_not);
   absl::StatusOr<Collection> GetCollection(const std::string& name);
@@ -62,6 +72,27 @@ class Client {
   // The new collection `target`.
   absl::StatusOr<Collection> RestoreSnapshot(const std::string& collection, const std::string& name,
                                              const std::string& target);
+  absl::StatusOr<Profile> CreateProfile(const std::string& collection, const std::string& name,
+                                        const ProfileVersion& version, bool make_default);
+  // With all its versions.
+  absl::StatusOr<Profile> GetProfile(const std::string& collection, const std::string& name);
+  // Each with the version that serves.
+  absl::StatusOr<std::vector<Profile>> ListProfiles(const std::string& collection);
+  absl::StatusOr<Profile> UpdateProfile(const std::string& collection, const std::string& name,
+                                        const ProfileChange& change);
+  absl::Status DeleteProfile(const std::string& collection, const std::string& name);
+  // Told now and then how far an operation's present step is: (done, total).
+  using Progress = std::function<void(uint64_t, uint64_t)>;
+  // Each starts an operation and returns once it has ended, however long that takes: the timeout is
+  // of each call. `progress` may be empty.
+  absl::StatusOr<Certificate> MeasureRecall(const std::string& collection,
+                                            const CertifyOptions& options,
+                                            const Progress& progress = {});
+  absl::StatusOr<Tuned> TuneFunnel(const std::string& collection, const TuneOptions& options,
+                                   const Progress& progress = {});
+  absl::StatusOr<DimensionReport> AnalyzeDimensions(const std::string& collection,
+                                                    const AnalyzeOptions& options,
+                                                    const Progress& progress = {});
   absl::StatusOr<ServerInfo> GetServerInfo();
   // Every setting that is in force, in the order of --help. Needs the role admin.
   absl::StatusOr<std::vector<Setting>> GetConfig();
@@ -69,6 +100,10 @@ class Client {
   absl::StatusOr<bool> CheckHealth(const std::string& service = "");
 
  private:
+  // What the operation gave, once it ended, in `response`.
+  absl::Status Await(const absl::StatusOr<google::longrunning::Operation>& started,
+                     const Progress& progress, google::protobuf::Message* response);
+
   const std::unique_ptr<Connection> connection_;
 };
 

@@ -8,7 +8,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/status.h"
+#include "google/longrunning/operations.grpc.pb.h"
 #include "mrl/v1/collection.grpc.pb.h"
+#include "mrl/v1/funnel.grpc.pb.h"
 #include "mrl/v1/point.grpc.pb.h"
 #include "mrl/v1/search.grpc.pb.h"
 #include "mrl/v1/server.grpc.pb.h"
@@ -54,6 +56,8 @@ class GrpcConnection final : public Connection {
         search_(v1::SearchService::NewStub(channel)),
         collections_(v1::CollectionService::NewStub(channel)),
         points_(v1::PointService::NewStub(channel)),
+        funnels_(v1::FunnelService::NewStub(channel)),
+        operations_(google::longrunning::Operations::NewStub(channel)),
         snapshots_(v1::SnapshotService::NewStub(channel)),
         server_(v1::ServerService::NewStub(channel)),
         generic_(channel) {}
@@ -66,13 +70,17 @@ class GrpcConnection final : public Connection {
       const std::function<absl::Status(const v1::BatchSearchResponse&)>& chunk) override {
     grpc::ClientContext context;
     Prepare(&context);
-    auto reader = search_->BatchSearch(&context, request);
-    v1::BatchSearchResponse message;
-    absl::Status refused;
-    while (refused.ok() && reader->Read(&message)) refused = chunk(message);
-    if (!refused.ok()) context.TryCancel();
-    const absl::Status ended = FromGrpc(reader->Finish());
-    return refused.ok() ? ended : refused;
+    return ReadAll(context, *search_->BatchSearch(&context, request), chunk);
+  }
+  absl::Status ProgressiveSearch(
+      const v1::SearchRequest& request,
+      const std::function<absl::Status(const v1::ProgressiveSearchResponse&)>& stage) override {
+    grpc::ClientContext context;
+    Prepare(&context);
+    return ReadAll(context, *search_->ProgressiveSearch(&context, request), stage);
+  }
+  absl::StatusOr<v1::ClassifyResponse> Classify(const v1::ClassifyRequest& request) override {
+    return Unary<v1::ClassifyResponse>(*search_, &v1::SearchService::Stub::Classify, request);
   }
   absl::StatusOr<v1::ExplainSearchResponse> ExplainSearch(
       const v1::ExplainSearchRequest& request) override {
@@ -131,13 +139,7 @@ class GrpcConnection final : public Connection {
       const std::function<absl::Status(const v1::DownloadSnapshotResponse&)>& piece) override {
     grpc::ClientContext context;
     Prepare(&context);
-    auto reader = snapshots_->DownloadSnapshot(&context, request);
-    v1::DownloadSnapshotResponse message;
-    absl::Status refused;
-    while (refused.ok() && reader->Read(&message)) refused = piece(message);
-    if (!refused.ok()) context.TryCancel();
-    const absl::Status ended = FromGrpc(reader->Finish());
-    return refused.ok() ? ended : refused;
+    return ReadAll(context, *snapshots_->DownloadSnapshot(&context, request), piece);
   }
   absl::Status UploadSnapshot(
       const std::function<absl::StatusOr<std::optional<v1::UploadSnapshotRequest>>()>& next,
@@ -160,6 +162,45 @@ class GrpcConnection final : public Connection {
   absl::StatusOr<v1::Collection> RestoreSnapshot(
       const v1::RestoreSnapshotRequest& request) override {
     return Unary<v1::Collection>(*snapshots_, &v1::SnapshotService::Stub::RestoreSnapshot, request);
+  }
+  absl::StatusOr<v1::Profile> CreateProfile(const v1::CreateProfileRequest& request) override {
+    return Unary<v1::Profile>(*funnels_, &v1::FunnelService::Stub::CreateProfile, request);
+  }
+  absl::StatusOr<v1::Profile> GetProfile(const v1::GetProfileRequest& request) override {
+    return Unary<v1::Profile>(*funnels_, &v1::FunnelService::Stub::GetProfile, request);
+  }
+  absl::StatusOr<v1::ListProfilesResponse> ListProfiles(
+      const v1::ListProfilesRequest& request) override {
+    return Unary<v1::ListProfilesResponse>(*funnels_, &v1::FunnelService::Stub::ListProfiles,
+                                           request);
+  }
+  absl::StatusOr<v1::Profile> UpdateProfile(const v1::UpdateProfileRequest& request) override {
+    return Unary<v1::Profile>(*funnels_, &v1::FunnelService::Stub::UpdateProfile, request);
+  }
+  absl::Status DeleteProfile(const v1::DeleteProfileRequest& request) override {
+    return Unary<google::protobuf::Empty>(*funnels_, &v1::FunnelService::Stub::DeleteProfile,
+                                          request)
+        .status();
+  }
+  absl::StatusOr<google::longrunning::Operation> MeasureRecall(
+      const v1::MeasureRecallRequest& request) override {
+    return Unary<google::longrunning::Operation>(*funnels_, &v1::FunnelService::Stub::MeasureRecall,
+                                                 request);
+  }
+  absl::StatusOr<google::longrunning::Operation> TuneFunnel(
+      const v1::TuneFunnelRequest& request) override {
+    return Unary<google::longrunning::Operation>(*funnels_, &v1::FunnelService::Stub::TuneFunnel,
+                                                 request);
+  }
+  absl::StatusOr<google::longrunning::Operation> AnalyzeDimensions(
+      const v1::AnalyzeDimensionsRequest& request) override {
+    return Unary<google::longrunning::Operation>(
+        *funnels_, &v1::FunnelService::Stub::AnalyzeDimensions, request);
+  }
+  absl::StatusOr<google::longrunning::Operation> GetOperation(
+      const google::longrunning::GetOperationRequest& request) override {
+    return Unary<google::longrunning::Operation>(
+        *operations_, &google::longrunning::Operations::Stub::GetOperation, request);
   }
   absl::StatusOr<v1::ServerInfo> GetServerInfo(const v1::GetServerInfoRequest& request) override {
     return Unary<v1::ServerInfo>(*server_, &v1::ServerService::Stub::GetServerInfo, request);
@@ -190,6 +231,17 @@ class GrpcConnection final : public Connection {
     if (!authorization_.empty()) context->AddMetadata("authorization", authorization_);
   }
 
+  template <typename Response>
+  static absl::Status ReadAll(grpc::ClientContext& context, grpc::ClientReader<Response>& reader,
+                              const std::function<absl::Status(const Response&)>& take) {
+    Response message;
+    absl::Status refused;
+    while (refused.ok() && reader.Read(&message)) refused = take(message);
+    if (!refused.ok()) context.TryCancel();
+    const absl::Status ended = FromGrpc(reader.Finish());
+    return refused.ok() ? ended : refused;
+  }
+
   template <typename Response, typename Stub, typename Request>
   absl::StatusOr<Response> Unary(Stub& stub,
                                  grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
@@ -207,6 +259,8 @@ class GrpcConnection final : public Connection {
   const std::unique_ptr<v1::SearchService::Stub> search_;
   const std::unique_ptr<v1::CollectionService::Stub> collections_;
   const std::unique_ptr<v1::PointService::Stub> points_;
+  const std::unique_ptr<v1::FunnelService::Stub> funnels_;
+  const std::unique_ptr<google::longrunning::Operations::Stub> operations_;
   const std::unique_ptr<v1::SnapshotService::Stub> snapshots_;
   const std::unique_ptr<v1::ServerService::Stub> server_;
   grpc::GenericStub generic_;

@@ -8,7 +8,9 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "google/longrunning/operations.pb.h"
 #include "mrl/v1/collection.pb.h"
+#include "mrl/v1/funnel.pb.h"
 #include "mrl/v1/point.pb.h"
 #include "mrl/v1/search.pb.h"
 #include "mrl/v1/server.pb.h"
@@ -35,6 +37,11 @@ class Connection {
   virtual absl::Status BatchSearch(
       const v1::BatchSearchRequest& request,
       const std::function<absl::Status(const v1::BatchSearchResponse&)>& chunk) = 0;
+  // As BatchSearch.
+  virtual absl::Status ProgressiveSearch(
+      const v1::SearchRequest& request,
+      const std::function<absl::Status(const v1::ProgressiveSearchResponse&)>& stage) = 0;
+  virtual absl::StatusOr<v1::ClassifyResponse> Classify(const v1::ClassifyRequest& request) = 0;
   virtual absl::StatusOr<v1::ExplainSearchResponse> ExplainSearch(
       const v1::ExplainSearchRequest& request) = 0;
   virtual absl::StatusOr<v1::Collection> GetCollection(const v1::GetCollectionRequest& request) = 0;
@@ -66,6 +73,20 @@ class Connection {
       v1::UploadSnapshotResponse* last) = 0;
   virtual absl::StatusOr<v1::Collection> RestoreSnapshot(
       const v1::RestoreSnapshotRequest& request) = 0;
+  virtual absl::StatusOr<v1::Profile> CreateProfile(const v1::CreateProfileRequest& request) = 0;
+  virtual absl::StatusOr<v1::Profile> GetProfile(const v1::GetProfileRequest& request) = 0;
+  virtual absl::StatusOr<v1::ListProfilesResponse> ListProfiles(
+      const v1::ListProfilesRequest& request) = 0;
+  virtual absl::StatusOr<v1::Profile> UpdateProfile(const v1::UpdateProfileRequest& request) = 0;
+  virtual absl::Status DeleteProfile(const v1::DeleteProfileRequest& request) = 0;
+  virtual absl::StatusOr<google::longrunning::Operation> MeasureRecall(
+      const v1::MeasureRecallRequest& request) = 0;
+  virtual absl::StatusOr<google::longrunning::Operation> TuneFunnel(
+      const v1::TuneFunnelRequest& request) = 0;
+  virtual absl::StatusOr<google::longrunning::Operation> AnalyzeDimensions(
+      const v1::AnalyzeDimensionsRequest& request) = 0;
+  virtual absl::StatusOr<google::longrunning::Operation> GetOperation(
+      const google::longrunning::GetOperationRequest& request) = 0;
   virtual absl::StatusOr<v1::ServerInfo> GetServerInfo(const v1::GetServerInfoRequest& request) = 0;
   virtual absl::StatusOr<v1::ServerConfig> GetConfig(const v1::GetConfigRequest& request) = 0;
   // grpc.health.v1 Check: true for SERVING. NOT_FOUND for a service that has no health.

@@ -17,16 +17,19 @@ std::string ToString(const Id& id);
 
 struct SearchOptions {
   uint32_t k = 10;                       // 1 to 10,000
-  std::string funnel;                    // text form; empty = the server's built-in rule
-  bool exact = false;                    // compares with every point; not together with `funnel`
+  std::string funnel;                    // text form; empty = the server chooses
+  std::string profile;                   // of the collection; not together with `funnel`
+  bool exact = false;                    // compares with every point; not together with either
   std::optional<float> score_threshold;  // minimum for cosine and ip, maximum for l2
   bool with_payload = false;
   bool with_vector = false;
-  bool include_self = false;  // search by id: the point itself may be a hit
-  uint32_t offset = 0;        // hits left out at the front
-  std::string group_by;       // k groups of hits, by the value of this field; empty = none
-  uint32_t group_size = 0;    // hits of a group; 0 = 1
-  std::string filter;         // only points that match, such as `year >= 2000`; empty = all
+  bool include_self = false;         // search by id: the point itself may be a hit
+  uint32_t offset = 0;               // hits left out at the front
+  std::string group_by;              // k groups of hits, by the value of this field; empty = none
+  uint32_t group_size = 0;           // hits of a group; 0 = 1
+  std::string filter;                // only points that match, such as `year >= 2000`; empty = all
+  bool anytime = false;              // a search that would miss the deadline returns what it has
+  std::optional<double> early_exit;  // leaves out stages that change less than this share
 };
 
 struct Hit {
@@ -57,7 +60,21 @@ struct SearchStats {
   uint64_t generation = 0;
   uint64_t multiply_adds = 0;
   uint32_t tile_queries = 1;
-  std::optional<uint64_t> rows_matched;  // with a filter
+  std::optional<uint64_t> rows_matched;     // with a filter
+  std::string profile;                      // that gave the plan; "" = none did
+  uint32_t profile_version = 0;             // 0 = none
+  bool degraded = false;                    // the deadline came before the last stage
+  uint32_t early_exit_stages = 0;           // that ran before the last one was next; 0 = all
+  std::optional<double> early_exit_recall;  // what such exits keep, where it left stages out
+};
+
+// The label that most of the nearest points have.
+struct Classification {
+  std::string label;      // "" when none has the field
+  double vote_share = 0;  // of the neighbours with a label
+  double confidence = 0;  // share of right answers among sampled points with so clear a vote
+  uint32_t dims = 0;      // of the prefix that decided
+  SearchStats stats;
 };
 
 struct SearchResult {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "index/kernels/kernels.h"
+#include "server/metrics/quality_exposition.h"
 #include "server/metrics/write_exposition.h"
 #include "server/version.h"
 
@@ -127,6 +128,9 @@ std::string Expose(const Exposed& exposed) {
   CollectCollections(exposed.registry, &families);
   CollectWrites(exposed.registry, &families);
   CollectCertificates(exposed, &families);
+  if (exposed.shadow != nullptr) {
+    CollectQuality(exposed.registry, *exposed.shadow, *exposed.exits, &families);
+  }
   std::ostringstream text;
   prometheus::TextSerializer().Serialize(text, families);
   return text.str();

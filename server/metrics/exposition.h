@@ -8,6 +8,8 @@
 #include "server/readiness.h"
 #include "server/registry.h"
 #include "server/security/tls.h"
+#include "server/service/exits.h"
+#include "server/service/shadow.h"
 #include "server/trace/exporter.h"
 
 namespace mrl::server {
@@ -22,6 +24,8 @@ struct Exposed {
   int workers = 0;
   FileSystem* files = nullptr;  // that the certificates are read by; null = no TLS
   TlsFiles tls = {};
+  const Shadow* shadow = nullptr;  // with `exits`; null = no searches
+  const Exits* exits = nullptr;
 };
 
 std::string Expose(const Exposed& exposed);

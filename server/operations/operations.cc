@@ -166,6 +166,7 @@ void Operations::RunOne(const std::shared_ptr<Operation>& operation) {
   // What the end of the server interrupted has not ended: the next start begins it anew.
   if (stopping_ && absl::IsCancelled(result.status()) && !operation->cancel_requested) return;
   operation->ended = now_();
+  operation->request.clear();  // nobody runs it again
   operation->status = result.status();
   if (result.ok()) operation->response = *std::move(result);
   spdlog::info("operation {} ({} of '{}'): {}", operation->id, operation->method,

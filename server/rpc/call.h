@@ -40,6 +40,8 @@ class Call {
   bool stopped() const;
   // OK, CANCELLED or DEADLINE_EXCEEDED.
   absl::Status CheckStopped() const;
+  // The far future where the caller set none.
+  std::chrono::system_clock::time_point deadline() const { return deadline_; }
   double queue_micros() const { return queue_micros_; }
   double elapsed_micros() const;
   const Caller& caller() const { return caller_; }

@@ -136,8 +136,8 @@ absl::Status CheckQueryDims(const std::string& collection, const Schema& schema,
                               : ""));
 }
 
-absl::StatusOr<funnel::Plan> MakePlan(const collection::Collection& collection,
-                                      const v1::SearchOptions& options, uint32_t query_dims) {
+absl::StatusOr<funnel::ChosenPlan> MakePlan(const collection::Collection& collection,
+                                            const v1::SearchOptions& options, uint32_t query_dims) {
   funnel::PlanInput input = collection.plan_input();
   if (options.has_k()) input.k = options.k();
   if (options.offset() > 0) {
@@ -151,9 +151,9 @@ absl::StatusOr<funnel::Plan> MakePlan(const collection::Collection& collection,
   input.query_dims = query_dims;
   input.exact = options.has_exact() && options.exact();
   MRL_ASSIGN_OR_RETURN(input.funnel, ChosenFunnel(options));
-  auto plan = funnel::MakePlan(input);
-  if (!plan.ok()) return WithField(plan.status(), "options");
-  return plan;
+  auto chosen = funnel::ChoosePlan(collection.profiles(), options.profile(), std::move(input));
+  if (!chosen.ok()) return WithField(chosen.status(), "options");
+  return chosen;
 }
 
 absl::StatusOr<Schema> FromProto(const v1::CreateCollectionRequest& request) {
@@ -258,7 +258,7 @@ void ToProto(const Registry::Entry& entry, const collection::Collection& collect
   out->set_disk_bytes(disk);
 }
 
-void ToProto(const funnel::Trace& trace, const funnel::Plan& plan,
+void ToProto(const funnel::Trace& trace, const funnel::ChosenPlan& chosen,
              const collection::Collection& collection, v1::SearchStats* out) {
   for (const funnel::StageTrace& stage : trace.stages) {
     v1::StageStats* added = out->add_stages();
@@ -273,7 +273,9 @@ void ToProto(const funnel::Trace& trace, const funnel::Plan& plan,
     added->set_score_cut(stage.score_cut);
   }
   if (!trace.stages.empty()) out->set_rows_scanned(trace.stages.front().candidates_in);
-  out->set_plan(plan.ToText());
+  out->set_plan(chosen.plan.ToText());
+  out->set_profile(chosen.profile);
+  out->set_profile_version(chosen.version);
   out->set_generation(collection.generation());
   out->set_sequence(collection.sequence());
   out->set_multiply_adds(trace.multiply_adds);

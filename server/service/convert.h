@@ -12,6 +12,7 @@
 #include "index/collection/collection.h"
 #include "index/filter/filter.h"
 #include "index/funnel/plan.h"
+#include "index/funnel/profile.h"
 #include "index/funnel/run.h"
 #include "mrl/v1/collection.pb.h"
 #include "mrl/v1/filter.pb.h"
@@ -38,8 +39,8 @@ absl::Status CheckQueryDims(const std::string& collection, const Schema& schema,
                             absl::string_view field);
 
 // The plan for queries of `query_dims` dimensions.
-absl::StatusOr<funnel::Plan> MakePlan(const collection::Collection& collection,
-                                      const v1::SearchOptions& options, uint32_t query_dims);
+absl::StatusOr<funnel::ChosenPlan> MakePlan(const collection::Collection& collection,
+                                            const v1::SearchOptions& options, uint32_t query_dims);
 
 // A filter of a request, in one of its two forms, held against `schema`.
 absl::StatusOr<filter::Filter> ReadFilter(const std::string& text, const Schema& schema);
@@ -65,7 +66,7 @@ void ToProto(const Registry::Entry& entry, v1::Collection* out);
 void ToProto(const Registry::Entry& entry, const collection::Collection& collection,
              v1::CollectionStats* out);
 // All but the two times.
-void ToProto(const funnel::Trace& trace, const funnel::Plan& plan,
+void ToProto(const funnel::Trace& trace, const funnel::ChosenPlan& chosen,
              const collection::Collection& collection, v1::SearchStats* out);
 void ToProto(const funnel::WhyNot& why_not, v1::WhyNot* out);
 

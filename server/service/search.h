@@ -1,7 +1,7 @@
-// One query from request to reply, and a batch of them as a source of chunks.
+// One query from request to reply.
 #pragma once
 
-#include <memory>
+#include <functional>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -10,22 +10,31 @@
 #include "server/registry.h"
 #include "server/rpc/call.h"
 #include "server/rpc/joined_call.h"
+#include "server/service/exits.h"
+#include "server/service/shadow.h"
 
 namespace mrl::server {
 
 using JoinedSearch = Joined<v1::SearchRequest, v1::SearchResponse>;
 
+// What searches know beside their request. All of it outlives them.
+struct SearchContext {
+  const Registry& registry;
+  Shadow& shadow;
+  Exits& exits;
+};
+
 // Searches that were at hand at the same time; those of one collection and plan run as one tile.
-void RunSearches(const Registry& registry, absl::Span<JoinedSearch> calls);
+// Those that a shadow profile is due for go to it with their answers.
+void RunSearches(const SearchContext& context, absl::Span<JoinedSearch> calls);
 
 // `why_not_ids` are followed into `why_not`.
 absl::Status RunExplain(const Registry& registry, Call& call, const v1::SearchRequest& request,
                         absl::Span<const PointId> why_not_ids, std::vector<funnel::WhyNot>* why_not,
                         v1::SearchResponse* response);
 
-// `request` outlives the source. Everything that can be wrong with the request as a whole is
-// refused here; a row with NaN is refused when its turn comes, and named.
-absl::StatusOr<std::unique_ptr<ChunkSource<v1::BatchSearchResponse>>> OpenBatch(
-    const Registry& registry, const v1::BatchSearchRequest& request);
+// `tell` gets the best hits after each stage, and last what Search would have returned.
+absl::Status RunProgressive(const Registry& registry, Call& call, const v1::SearchRequest& request,
+                            const std::function<void(v1::ProgressiveSearchResponse)>& tell);
 
 }  // namespace mrl::server

@@ -7,6 +7,8 @@
 #include "base/status.h"
 #include "server/limits.h"
 #include "server/rpc/call.h"
+#include "server/rpc/told_call.h"
+#include "server/service/batch_search.h"
 #include "server/service/convert.h"
 #include "server/service/search.h"
 
@@ -55,6 +57,25 @@ grpc::ServerUnaryReactor* SearchService::ExplainSearch(grpc::CallbackServerConte
       desk_, "ExplainSearch", context, request, response,
       [this](Call& call, const v1::ExplainSearchRequest& in, v1::ExplainSearchResponse* out) {
         return Explain(registry_, call, in, out);
+      });
+}
+
+grpc::ServerWriteReactor<v1::ProgressiveSearchResponse>* SearchService::ProgressiveSearch(
+    grpc::CallbackServerContext* context, const v1::SearchRequest* request) {
+  using Told = ToldCall<v1::ProgressiveSearchResponse>;
+  return Told::Start(desk_, "ProgressiveSearch", context, request,
+                     [this, request](Call& call, const Told::Tell& tell) {
+                       return RunProgressive(registry_, call, *request, tell);
+                     });
+}
+
+grpc::ServerUnaryReactor* SearchService::Classify(grpc::CallbackServerContext* context,
+                                                  const v1::ClassifyRequest* request,
+                                                  v1::ClassifyResponse* response) {
+  return UnaryCall<v1::ClassifyRequest, v1::ClassifyResponse>::Start(
+      desk_, "Classify", context, request, response,
+      [this](Call& call, const v1::ClassifyRequest& in, v1::ClassifyResponse* out) {
+        return classifier_.Run(registry_, call, in, out);
       });
 }
 

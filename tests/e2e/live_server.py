@@ -26,8 +26,8 @@ class LiveServer:
             text=True,
         )
         for line in self.process.stdout:
-            if found := re.match(r"serving grpc=(\S+)", line):
-                self.address = found[1]
+            if found := re.match(r"serving grpc=(\S+) http=(\S+)", line):
+                self.address, self.http = found.groups()
                 return
         code = self.process.wait()
         self.log.seek(0)

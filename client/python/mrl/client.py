@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 import pathlib
+import time
 from typing import Unpack
 
 import grpc
@@ -15,10 +16,12 @@ from mrl.connection import CHANNEL_OPTIONS, Stubs, Tls, is_serving, metadata
 from mrl.errors import MrlError
 from mrl.indexes import IndexCalls
 from mrl.live import LiveCalls
+from mrl.quality import QualityCalls
 from mrl.snapshots import SnapshotCalls, pieces, snapshot
+from mrl.waiting import Waits, ended
 
 
-class Client(LiveCalls, IndexCalls, SnapshotCalls):
+class Client(LiveCalls, IndexCalls, QualityCalls, SnapshotCalls):
     """Calls one server. Safe to share between threads. Failed calls raise MrlError."""
 
     def __init__(self, address: str, *, api_key: str | None = None, tls: Tls | None = None):
@@ -74,6 +77,42 @@ class Client(LiveCalls, IndexCalls, SnapshotCalls):
         except grpc.RpcError as error:
             raise MrlError.from_rpc(error) from error
         return rows.arrays()
+
+    def progressive_search(
+        self,
+        collection: str,
+        vector=None,
+        *,
+        timeout_s: float | None = None,
+        **options: Unpack[model.SearchOptions],
+    ) -> Iterator[model.SearchResult]:
+        """The best hits after each stage of the funnel; the last are what search returns."""
+        request = messages.search_request(collection, vector, **options)
+        rpc = self._stubs.search.ProgressiveSearch
+        try:
+            for message in rpc(request, timeout=timeout_s, metadata=self._metadata):
+                yield messages.search_result(message)
+        except grpc.RpcError as error:
+            raise MrlError.from_rpc(error) from error
+
+    def wait_operation(
+        self,
+        name: str,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        timeout_s: float | None = None,
+    ) -> model.Operation:
+        """The operation once it has ended well; MrlError with its code and message otherwise, and a
+        TimeoutError after `timeout_s`, when it goes on all the same. `progress` is told
+        (rows_done, rows)."""
+        waits = Waits(timeout_s)
+        while True:
+            found = self.get_operation(name)
+            if progress is not None:
+                progress(found.rows_done, found.rows)
+            if found.done:
+                return ended(found)
+            time.sleep(waits.next())
 
     def explain(
         self,

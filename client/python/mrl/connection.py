@@ -10,6 +10,7 @@ import grpc
 
 from mrl._proto.mrl.v1 import (
     collection_pb2_grpc,
+    funnel_pb2_grpc,
     index_pb2_grpc,
     point_pb2_grpc,
     search_pb2_grpc,
@@ -52,6 +53,7 @@ class Stubs:
         self.search = search_pb2_grpc.SearchServiceStub(channel)
         self.collections = collection_pb2_grpc.CollectionServiceStub(channel)
         self.points = point_pb2_grpc.PointServiceStub(channel)
+        self.funnels = funnel_pb2_grpc.FunnelServiceStub(channel)
         self.indexes = index_pb2_grpc.IndexServiceStub(channel)
         self.operations = operations_pb2_grpc.OperationsStub(channel)
         self.server = server_pb2_grpc.ServerServiceStub(channel)

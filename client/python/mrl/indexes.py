@@ -10,6 +10,7 @@ from google.longrunning import operations_proto_pb2
 
 from mrl import model
 from mrl._proto.mrl.v1 import common_pb2, index_pb2, operation_pb2
+from mrl.quality_messages import found
 
 
 def _index(message) -> model.Index:
@@ -31,7 +32,8 @@ def operation(message) -> model.Operation:
     metadata = operation_pb2.OperationMetadata()
     message.metadata.Unpack(metadata)
     index = index_pb2.Index()
-    has_index = message.WhichOneof("result") == "response" and message.response.Unpack(index)
+    has_response = message.WhichOneof("result") == "response"
+    has_index = has_response and message.response.Unpack(index)
     return model.Operation(
         name=message.name,
         method=metadata.method,
@@ -43,6 +45,7 @@ def operation(message) -> model.Operation:
         error_code=message.error.code,
         error_message=message.error.message,
         index=_index(index) if has_index else None,
+        result=found(message.response) if has_response and not has_index else None,
     )
 
 

@@ -46,6 +46,7 @@ def options(
     funnel,
     exact,
     score_threshold,
+    profile=None,
     with_payload=False,
     with_vector=False,
     min_sequence=0,
@@ -53,9 +54,13 @@ def options(
     offset=0,
     group_by=None,
     group_size=0,
+    anytime=False,
+    early_exit=None,
 ):
-    if funnel is not None and exact:
-        raise ValueError("funnel and exact were both given; a search runs one of them")
+    ways = {"funnel": funnel is not None, "profile": profile is not None, "exact": bool(exact)}
+    given = [name for name, is_given in ways.items() if is_given]
+    if len(given) > 1:
+        raise ValueError(f"{' and '.join(given)} were both given; a search runs one of them")
     message = search_pb2.SearchOptions(
         k=k,
         with_payload=with_payload,
@@ -64,9 +69,13 @@ def options(
         offset=offset,
         group_by=group_by or "",
         group_size=group_size,
+        anytime=anytime,
+        early_exit=early_exit,
     )
     if funnel is not None:
         message.funnel_text = funnel
+    elif profile is not None:
+        message.profile = profile
     elif exact:
         message.exact = True
     if score_threshold is not None:
@@ -82,6 +91,7 @@ def search_request(
     id=None,
     k=10,
     funnel=None,
+    profile=None,
     exact=False,
     include_self=False,
     score_threshold=None,
@@ -92,6 +102,8 @@ def search_request(
     offset=0,
     group_by=None,
     group_size=0,
+    anytime=False,
+    early_exit=None,
 ) -> search_pb2.SearchRequest:
     if (query is None) == (id is None):
         raise ValueError("a search takes either a vector or an id")
@@ -104,6 +116,7 @@ def search_request(
         options=options(
             k=k,
             funnel=funnel,
+            profile=profile,
             exact=exact,
             score_threshold=score_threshold,
             with_payload=with_payload,
@@ -113,6 +126,8 @@ def search_request(
             offset=offset,
             group_by=group_by,
             group_size=group_size,
+            anytime=anytime,
+            early_exit=early_exit,
         ),
     )
     if id is not None:
@@ -123,7 +138,15 @@ def search_request(
 
 
 def batch_request(
-    collection, queries, k=10, *, funnel=None, exact=False, score_threshold=None, filter=None
+    collection,
+    queries,
+    k=10,
+    *,
+    funnel=None,
+    profile=None,
+    exact=False,
+    score_threshold=None,
+    filter=None,
 ) -> search_pb2.BatchSearchRequest:
     queries = np.asarray(queries)
     if queries.ndim != 2:
@@ -133,8 +156,32 @@ def batch_request(
         queries=vector(queries),
         rows=queries.shape[0],
         options=options(
-            k=k, funnel=funnel, exact=exact, score_threshold=score_threshold, filter=filter
+            k=k,
+            funnel=funnel,
+            profile=profile,
+            exact=exact,
+            score_threshold=score_threshold,
+            filter=filter,
         ),
+    )
+
+
+def classify_request(collection, query, field, *, id, k, confidence) -> search_pb2.ClassifyRequest:
+    if (query is None) == (id is None):
+        raise ValueError("a classification takes either a vector or an id")
+    request = search_pb2.ClassifyRequest(
+        collection=collection, field=field, k=k, confidence=confidence
+    )
+    if id is not None:
+        request.id.CopyFrom(point_id(id))
+    else:
+        request.vector.CopyFrom(vector(query))
+    return request
+
+
+def classification(message) -> model.Classification:
+    return model.Classification(
+        stats=search_stats(message.stats), **_fields(model.Classification, message, ("stats",))
     )
 
 
@@ -158,10 +205,11 @@ def _filter_value(message):
 
 
 def search_stats(message) -> model.SearchStats:
+    optional = ("rows_matched", "early_exit_recall")
     return model.SearchStats(
         stages=[_plain(model.StageStats, stage) for stage in message.stages],
-        rows_matched=message.rows_matched if message.HasField("rows_matched") else None,
-        **_fields(model.SearchStats, message, skip=("stages", "rows_matched")),
+        **{name: getattr(message, name) if message.HasField(name) else None for name in optional},
+        **_fields(model.SearchStats, message, skip=("stages", *optional)),
     )
 
 

@@ -11,16 +11,20 @@ PointId = Union[int, str]
 
 
 class BatchOptions(TypedDict, total=False):
-    """At most one of `funnel` and `exact`; with neither the server chooses a funnel."""
+    """At most one of `funnel`, `profile` and `exact`; with none of them the collection's default
+    profile runs, or a funnel that the server chooses."""
 
     funnel: str | None
+    profile: str | None
     exact: bool
     score_threshold: float | None
     filter: str | None
 
 
 class SearchOptions(BatchOptions, total=False):
-    """Payloads come unless `with_payload` is False; vectors only with `with_vector`."""
+    """Payloads come unless `with_payload` is False; vectors only with `with_vector`. With `anytime`
+    a search that would miss its `timeout_s` returns what it has, marked `degraded`. `early_exit`,
+    above 0 to 1, leaves out the stages that would change less than that share of the result."""
 
     id: PointId | None
     k: int
@@ -31,6 +35,8 @@ class SearchOptions(BatchOptions, total=False):
     offset: int
     group_by: str | None
     group_size: int
+    anytime: bool
+    early_exit: float | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,11 +73,28 @@ class SearchStats:
     sequence: int
     tile_queries: int = 1
     rows_matched: int | None = None
+    profile: str = ""
+    profile_version: int = 0
+    degraded: bool = False
+    early_exit_stages: int = 0
+    early_exit_recall: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class SearchResult:
     hits: list[Hit]
+    stats: SearchStats
+
+
+@dataclasses.dataclass(frozen=True)
+class Classification:
+    """The label, the share of neighbours that have it, how often so clear a vote was right at this
+    prefix, and the prefix that decided."""
+
+    label: str
+    vote_share: float
+    confidence: float
+    dims: int
     stats: SearchStats
 
 
@@ -167,9 +190,123 @@ class Index:
 
 
 @dataclasses.dataclass(frozen=True)
+class Certificate:
+    """A funnel's recall as it was measured once, with its 95 % interval and what each stage lost.
+
+    It speaks of the data of `sequence`, and has expired when `changed_share` is above
+    `max_changed_share`. `own_points`: points of the collection were the queries.
+    """
+
+    funnel: str
+    k: int
+    queries: int
+    own_points: bool
+    recall: float
+    low: float
+    high: float
+    lost: list[float]
+    seed: int
+    generation: int
+    sequence: int
+    rows: int
+    created_unix_s: int
+    max_changed_share: float
+    changed_share: float
+    expired: bool
+    method: str
+    profile: str = ""
+    profile_version: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class MeasuredFunnel:
+    """A funnel that ran one query at a time."""
+
+    funnel: str
+    recall: float
+    low: float
+    high: float
+    mean_ms: float
+    p50_ms: float
+    p99_ms: float
+    mean_bytes: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Tuned:
+    """What tuning found. `held_out` is measured on queries that did not choose the funnel."""
+
+    held_out: MeasuredFunnel
+    tuning: MeasuredFunnel
+    reached: bool
+    tried: int
+    tuning_queries: int
+    held_out_queries: int
+    front: list[MeasuredFunnel]
+    profile: str
+    profile_version: int
+
+
+@dataclasses.dataclass(frozen=True)
+class PrefixQuality:
+    """How good one prefix is; `shortlist` and `control` are per length of the report's `keeps`."""
+
+    dims: int
+    recall: float
+    low: float
+    high: float
+    overlap: float
+    kendall: float
+    shortlist: list[float]
+    control: list[float]
+    energy: float
+    bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class DimensionReport:
+    """`verdict` is `useful`, `useful_by_rotation` or `not_useful`."""
+
+    verdict: str
+    advice: list[str]
+    gain: float
+    gain_limit: float
+    k: int
+    rows: int
+    queries: int
+    keeps: list[int]
+    prefixes: list[PrefixQuality]
+
+
+@dataclasses.dataclass(frozen=True)
+class ProfileVersion:
+    """A funnel as it was once saved; `k` is what its keeps were chosen for."""
+
+    version: int
+    funnel: str
+    k: int
+    created_unix_s: int
+    note: str
+    certificate: Certificate | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Profile:
+    """A named funnel. `shadow_share` is the share of searches on which it runs beside the answer."""
+
+    name: str
+    serving_version: int
+    funnel: str
+    is_default: bool
+    shadow_share: float
+    versions: list[ProfileVersion]
+
+
+@dataclasses.dataclass(frozen=True)
 class Operation:
     """Work that goes on after its call. `error_code` is a gRPC code, 0 for none; `index` is what
-    build_index made, once it is done."""
+    build_index made, and `result` what measure_recall, tune_funnel or analyze_dimensions found,
+    once it is done. `rows_done` of `rows` is how far it is, or its present step."""
 
     name: str
     method: str
@@ -181,6 +318,7 @@ class Operation:
     error_code: int
     error_message: str
     index: Index | None
+    result: Certificate | Tuned | DimensionReport | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,120 @@
+#include "server/metrics/quality_exposition.h"
+
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "index/funnel/profile.h"
+#include "server/metrics/write_exposition.h"
+
+namespace mrl::server {
+namespace {
+
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+
+MetricFamily Gauge(const char* name, const char* help) {
+  return Family(name, help, MetricType::Gauge);
+}
+
+// What the served versions of profiles are certified for.
+void CollectRecallCertificates(const Registry& registry, std::vector<MetricFamily>* families) {
+  MetricFamily recall = Gauge("mrl_certificate_recall",
+                              "Certified recall of a profile: its mean, and its 95 % interval.");
+  MetricFamily age = Gauge("mrl_certificate_age_seconds", "Time since it was measured.");
+  MetricFamily changed =
+      Gauge("mrl_certificate_changed_share", "Writes since it was measured, by the rows of then.");
+  MetricFamily expired =
+      Gauge("mrl_certificate_expired", "1 where too much has changed since it was measured.");
+  const auto now = static_cast<double>(absl::ToUnixSeconds(absl::Now()));
+  for (const Registry::Entry& entry : registry.List()) {
+    if (entry.collection == nullptr) continue;
+    const uint64_t sequence = entry.collection->sequence();
+    for (const funnel::Profile& profile : entry.collection->profiles().profiles) {
+      const auto& certificate = profile.served().certificate;
+      if (!certificate.has_value()) continue;
+      const std::vector<prometheus::ClientMetric::Label> labels = {
+          {"collection", entry.path.name},
+          {"profile", profile.name},
+          {"version", std::to_string(profile.serving)}};
+      const std::pair<const char*, double> bounds[] = {
+          {"low", certificate->low}, {"mean", certificate->recall}, {"high", certificate->high}};
+      for (const auto& [bound, value] : bounds) {
+        std::vector<prometheus::ClientMetric::Label> all = labels;
+        all.push_back({"bound", bound});
+        AddValue(value, std::move(all), &recall);
+      }
+      AddValue(now - static_cast<double>(certificate->created_unix_s), labels, &age);
+      AddValue(certificate->ChangedShare(sequence), labels, &changed);
+      AddValue(certificate->Expired(sequence) ? 1 : 0, labels, &expired);
+    }
+  }
+  for (MetricFamily* family : {&recall, &age, &changed, &expired}) {
+    if (!family->metric.empty()) families->push_back(std::move(*family));
+  }
+}
+
+// Recall of what was answered and of the shadow, on the searches that both ran.
+void CollectShadow(const Shadow& shadow, std::vector<MetricFamily>* families) {
+  MetricFamily searches =
+      Family("mrl_shadow_searches_total",
+             "Searches taken for a shadow profile, by what became of them.", MetricType::Counter);
+  MetricFamily recall = Gauge("mrl_shadow_recall",
+                              "Mean recall against exact search, of the answer and of the shadow.");
+  MetricFamily difference =
+      Gauge("mrl_shadow_recall_difference", "Recall of the shadow less that of the answer.");
+  for (const auto& [key, figures] : shadow.figures()) {
+    const auto& [collection, profile, version] = key;
+    const std::vector<prometheus::ClientMetric::Label> labels = {
+        {"collection", collection}, {"profile", profile}, {"version", std::to_string(version)}};
+    const auto add = [&](const char* name, const char* value, double number, MetricFamily* family) {
+      std::vector<prometheus::ClientMetric::Label> all = labels;
+      if (name != nullptr) all.push_back({name, value});
+      AddValue(number, std::move(all), family);
+    };
+    add("result", "compared", static_cast<double>(figures.compared), &searches);
+    add("result", "dropped", static_cast<double>(figures.dropped), &searches);
+    if (figures.compared == 0) continue;
+    const auto count = static_cast<double>(figures.compared);
+    add("which", "answer", figures.served_recall / count, &recall);
+    add("which", "shadow", figures.shadow_recall / count, &recall);
+    add(nullptr, "", (figures.shadow_recall - figures.served_recall) / count, &difference);
+  }
+  for (MetricFamily* family : {&searches, &recall, &difference}) {
+    if (!family->metric.empty()) families->push_back(std::move(*family));
+  }
+}
+
+// How often searches left stages out, and what their rules say that they kept.
+void CollectExits(const Exits& exits, std::vector<MetricFamily>* families) {
+  MetricFamily searches =
+      Family("mrl_early_exit_searches_total",
+             "Searches with early_exit, by stages before the last that ran; `all` left none out.",
+             MetricType::Counter);
+  MetricFamily recall = Gauge("mrl_early_exit_recall",
+                              "Mean share of the whole funnel's result that such exits kept when "
+                              "they were learned.");
+  for (const auto& [key, figures] : exits.figures()) {
+    const auto& [collection, stages] = key;
+    const std::vector<prometheus::ClientMetric::Label> labels = {
+        {"collection", collection}, {"stages", stages == 0 ? "all" : absl::StrCat(stages)}};
+    AddValue(static_cast<double>(figures.searches), labels, &searches);
+    if (stages == 0) continue;
+    AddValue(figures.kept / static_cast<double>(figures.searches), labels, &recall);
+  }
+  for (MetricFamily* family : {&searches, &recall}) {
+    if (!family->metric.empty()) families->push_back(std::move(*family));
+  }
+}
+
+}  // namespace
+
+void CollectQuality(const Registry& registry, const Shadow& shadow, const Exits& exits,
+                    std::vector<MetricFamily>* families) {
+  CollectRecallCertificates(registry, families);
+  CollectShadow(shadow, families);
+  CollectExits(exits, families);
+}
+
+}  // namespace mrl::server
