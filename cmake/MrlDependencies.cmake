@@ -42,8 +42,14 @@ add_library(mrl::dep::prometheus ALIAS mrl_dep_prometheus)
 
 # OpenBLAS by name: otherwise FAISS gets the reference BLAS, which is an order of magnitude slower.
 find_library(MRL_OPENBLAS openblas REQUIRED)
+find_path(MRL_OPENBLAS_INCLUDE openblas_config.h PATH_SUFFIXES openblas-pthread openblas REQUIRED)
+add_library(mrl_dep_blas INTERFACE)
+target_include_directories(mrl_dep_blas SYSTEM INTERFACE "$<BUILD_INTERFACE:${MRL_OPENBLAS_INCLUDE}>")
+target_link_libraries(mrl_dep_blas INTERFACE "${MRL_OPENBLAS}")
+add_library(mrl::dep::blas ALIAS mrl_dep_blas)
+
 add_library(mrl_dep_faiss INTERFACE)
-target_link_libraries(mrl_dep_faiss INTERFACE faiss OpenMP::OpenMP_CXX "${MRL_OPENBLAS}")
+target_link_libraries(mrl_dep_faiss INTERFACE faiss OpenMP::OpenMP_CXX mrl_dep_blas)
 add_library(mrl::dep::faiss ALIAS mrl_dep_faiss)
 
 # google/rpc and google/longrunning protos come from the wheel googleapis-common-protos.

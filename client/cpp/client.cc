@@ -133,6 +133,19 @@ std::string MetricName(v1::Metric metric) {
   }
 }
 
+std::string TransformName(v1::Transform transform) {
+  switch (transform) {
+    case v1::TRANSFORM_NONE:
+      return "none";
+    case v1::TRANSFORM_LAYER_NORM:
+      return "layer_norm";
+    case v1::TRANSFORM_ROTATION:
+      return "rotation";
+    default:
+      return "unknown";
+  }
+}
+
 Collection FromProto(const v1::Collection& collection) {
   Collection out;
   out.name = collection.name();
@@ -147,7 +160,7 @@ Collection FromProto(const v1::Collection& collection) {
   out.ladder.assign(collection.ladder().begin(), collection.ladder().end());
   out.metric = MetricName(collection.metric());
   out.storage = collection.storage() == v1::STORAGE_TYPE_F16 ? "f16" : "f32";
-  out.transform = collection.transform() == v1::TRANSFORM_LAYER_NORM ? "layer_norm" : "none";
+  out.transform = TransformName(collection.transform());
   for (const v1::Code& code : collection.codes()) {
     out.codes.push_back(absl::StrCat(code.dims(), "b", code.bits()));
   }

@@ -110,7 +110,7 @@ struct Collection {
   std::vector<uint32_t> ladder;
   std::string metric;               // cosine, ip, l2
   std::string storage;              // f32, f16
-  std::string transform;            // none, layer_norm
+  std::string transform;            // none, layer_norm, rotation
   std::vector<std::string> codes;   // "16b8"
   std::vector<std::string> kinds;   // the active one first
   std::vector<std::string> fields;  // that filters may name: "year:int"

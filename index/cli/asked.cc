@@ -114,7 +114,7 @@ std::vector<tune::Scored> ScoredRows(const funnel::View& view, const funnel::Out
 std::vector<tune::Scored> ScoredInFull(const funnel::View& view, absl::Span<const float> query,
                                        const std::vector<uint64_t>& rows) {
   std::vector<float> prefix(query.size());
-  transform::Apply(view.schema.transform, query.data(), query.size(), prefix.data());
+  transform::Apply(view.schema, query.data(), query.size(), prefix.data());
   const auto level = static_cast<size_t>(view.schema.LevelOf(static_cast<uint32_t>(query.size())));
   std::vector<coarse::LevelScorer> scorers;
   for (const auto& part : view.parts) scorers.emplace_back(*part.segment, prefix.data(), level);

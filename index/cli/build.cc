@@ -10,6 +10,7 @@
 #include "index/cli/command.h"
 #include "index/cli/open_index.h"
 #include "index/cli/progress.h"
+#include "index/cli/rotate.h"
 #include "index/cli/side_rows.h"
 #include "index/collection/collection.h"
 #include "index/io/embeddings.h"
@@ -19,12 +20,12 @@ namespace {
 
 struct BuildArgs {
   std::vector<std::string> inputs, fields;
-  std::string output, dims, codes, metric = "cosine", storage, transform = "none";
+  std::string output, dims, codes, metric = "cosine", storage, transform = "none", rotate;
   std::string ids, id_field, payloads, coarse = "scan", faiss_factory, gpu = "off";
   uint32_t coarse_dims = 0;
   uint64_t limit = 0;
   uint32_t chunk_rows = 0;
-  bool skip_invalid = false, replace = false;
+  bool skip_invalid = false, replace = false, force_rotate = false;
 };
 
 using Readers = std::vector<std::unique_ptr<io::EmbeddingReader>>;
@@ -119,10 +120,13 @@ absl::Status Load(const BuildArgs& args, const Readers& readers, uint64_t rows,
 absl::Status Build(const BuildArgs& args) {
   CatchInterrupts();
   MRL_ASSIGN_OR_RETURN(const Readers readers, OpenInputs(args));
-  MRL_ASSIGN_OR_RETURN(const Schema schema, MakeSchema(args, readers));
+  MRL_ASSIGN_OR_RETURN(Schema schema, MakeSchema(args, readers));
   uint64_t rows = 0;
   for (const auto& reader : readers) rows += reader->rows();
   if (args.limit != 0) rows = std::min(rows, args.limit);
+  if (!args.rotate.empty()) {
+    MRL_RETURN_IF_ERROR(Rotate(readers, rows, args.force_rotate, &schema));
+  }
   MRL_ASSIGN_OR_RETURN(const auto gpu, OpenGpu(args.gpu));
   const collection::BuildOptions options = MakeOptions(args, schema, rows, gpu.get());
   MRL_ASSIGN_OR_RETURN(const auto builder, collection::CollectionBuilder::Create(
@@ -133,10 +137,11 @@ absl::Status Build(const BuildArgs& args) {
     std::fprintf(stderr, "skipped %llu rows; the first: %s\n",
                  static_cast<unsigned long long>(report.skipped), report.first_skipped.c_str());
   }
-  std::printf("%s: %llu rows of %u dimensions, ladder %s, %s, %s\n", args.output.c_str(),
+  std::printf("%s: %llu rows of %u dimensions, ladder %s, %s, %s%s\n", args.output.c_str(),
               static_cast<unsigned long long>(report.rows), schema.dim,
               FormatLadder(schema.ladder).c_str(), std::string(ToString(schema.metric)).c_str(),
-              std::string(ToString(schema.storage)).c_str());
+              std::string(ToString(schema.storage)).c_str(),
+              args.rotate.empty() ? "" : ", rotated");
   return absl::OkStatus();
 }
 
@@ -147,6 +152,7 @@ constexpr char kExamples[] = R"(Examples:
   mrl-index build --input base.npy --payloads points.jsonl --id-field id --output INDEX --replace
   mrl-index build --input base.npy --payloads points.jsonl --field lang:keyword --field year:int \
       --output INDEX
+  mrl-index build --input plain.npy --output INDEX --rotate pca
   mrl-index build --input base.npy --output INDEX --coarse faiss --faiss-factory HNSW32 \
       --coarse-dims 64)";
 
@@ -161,9 +167,18 @@ void AddSchemaOptions(CLI::App& build, BuildArgs& args) {
       ->capture_default_str();
   build.add_option("--storage", args.storage, "f32 or f16; default as the input")
       ->check(CLI::IsMember({"f32", "f16"}));
-  build.add_option("--transform", args.transform, "none or layer_norm")
-      ->check(CLI::IsMember({"none", "layer_norm"}))
-      ->capture_default_str();
+  CLI::Option* transform = build.add_option("--transform", args.transform, "none or layer_norm")
+                               ->check(CLI::IsMember({"none", "layer_norm"}))
+                               ->capture_default_str();
+  CLI::Option* rotate =
+      build
+          .add_option("--rotate", args.rotate,
+                      "pca: rotate the vectors, and every query, so that prefixes become useful "
+                      "where no model was trained for them. Refused where they are already")
+          ->check(CLI::IsMember({"pca"}))
+          ->excludes(transform);
+  build.add_flag("--force-rotate", args.force_rotate, "Rotate whatever the vectors are")
+      ->needs(rotate);
 }
 
 void AddSideOptions(CLI::App& build, BuildArgs& args) {

@@ -47,10 +47,10 @@ std::vector<uint64_t> StandIns(const ReportArgs& args, const Sample& documents) 
   return SpreadRows(documents.rows, args.limit, args.seed + 1);
 }
 
-absl::Status AddQueries(const ReportArgs& args, Transform transform, Compared* compared) {
+absl::Status AddQueries(const ReportArgs& args, const Schema& schema, Compared* compared) {
   if (!args.queries.empty()) {
     MRL_ASSIGN_OR_RETURN(compared->queries,
-                         SampleFile(args.queries, args.limit, args.seed, transform));
+                         SampleFile(args.queries, args.limit, args.seed, schema));
     return absl::OkStatus();
   }
   const std::vector<uint64_t> rows = StandIns(args, compared->documents);
@@ -71,11 +71,11 @@ absl::StatusOr<std::vector<uint32_t>> LadderFor(const ReportArgs& args, uint32_t
 absl::StatusOr<Compared> FromFile(const ReportArgs& args) {
   Compared compared;
   MRL_ASSIGN_OR_RETURN(compared.metric, ParseMetric(args.metric));
-  MRL_ASSIGN_OR_RETURN(const Transform transform, ParseTransform(args.transform));
-  MRL_ASSIGN_OR_RETURN(compared.documents,
-                       SampleFile(args.input, args.sample, args.seed, transform));
+  Schema schema;  // of the file: only its transform is known
+  MRL_ASSIGN_OR_RETURN(schema.transform, ParseTransform(args.transform));
+  MRL_ASSIGN_OR_RETURN(compared.documents, SampleFile(args.input, args.sample, args.seed, schema));
   MRL_ASSIGN_OR_RETURN(compared.ladder, LadderFor(args, compared.documents.dim));
-  MRL_RETURN_IF_ERROR(AddQueries(args, transform, &compared));
+  MRL_RETURN_IF_ERROR(AddQueries(args, schema, &compared));
   return compared;
 }
 
@@ -85,7 +85,7 @@ absl::StatusOr<Compared> FromIndex(const ReportArgs& args,
   compared.metric = collection.schema().metric;
   compared.ladder = collection.schema().ladder;
   compared.documents = SampleIndex(collection, args.sample, args.seed);
-  MRL_RETURN_IF_ERROR(AddQueries(args, collection.schema().transform, &compared));
+  MRL_RETURN_IF_ERROR(AddQueries(args, collection.schema(), &compared));
   return compared;
 }
 
@@ -133,7 +133,8 @@ absl::StatusOr<std::vector<double>> MeasureSearches(const ReportArgs& args,
 
 // NAME:FILE or NAME:FILE:QUERIES.
 absl::StatusOr<tune::LayerGrid> Grid(const ReportArgs& args) {
-  MRL_ASSIGN_OR_RETURN(const Transform transform, ParseTransform(args.transform));
+  Schema schema;  // of the files: only its transform is known
+  MRL_ASSIGN_OR_RETURN(schema.transform, ParseTransform(args.transform));
   tune::LayerGridInput input;
   MRL_ASSIGN_OR_RETURN(input.metric, ParseMetric(args.metric));
   std::vector<Compared> layers(args.grid.size());
@@ -145,9 +146,8 @@ absl::StatusOr<tune::LayerGrid> Grid(const ReportArgs& args) {
     }
     ReportArgs of_layer = args;
     of_layer.queries = parts.size() == 3 ? parts[2] : "";
-    MRL_ASSIGN_OR_RETURN(layers[i].documents,
-                         SampleFile(parts[1], args.sample, args.seed, transform));
-    MRL_RETURN_IF_ERROR(AddQueries(of_layer, transform, &layers[i]));
+    MRL_ASSIGN_OR_RETURN(layers[i].documents, SampleFile(parts[1], args.sample, args.seed, schema));
+    MRL_RETURN_IF_ERROR(AddQueries(of_layer, schema, &layers[i]));
     if (i > 0 && layers[i].own_rows.size() != layers[0].own_rows.size()) {
       return absl::InvalidArgumentError("--grid: either all layers have a file of queries or none");
     }

@@ -25,10 +25,14 @@ std::vector<uint64_t> SpreadRows(uint64_t rows, uint64_t count, uint64_t seed) {
 }
 
 absl::StatusOr<Sample> SampleFile(const std::string& path, uint64_t count, uint64_t seed,
-                                  Transform transform) {
+                                  const Schema& schema) {
   MRL_ASSIGN_OR_RETURN(const auto reader, io::OpenEmbeddings(FileSystem::Posix(), path));
   Sample sample;
   sample.dim = reader->dims();
+  if (schema.transform == Transform::kRotation && sample.dim != schema.dim) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, " has ", sample.dim, " dimensions; the index rotates ", schema.dim));
+  }
   sample.rows_of_source = reader->rows();
   sample.element_bytes = reader->format() == "npy f16" ? 2 : 4;
   const std::vector<uint64_t> rows = SpreadRows(reader->rows(), count, seed);
@@ -43,7 +47,7 @@ absl::StatusOr<Sample> SampleFile(const std::string& path, uint64_t count, uint6
       return absl::InvalidArgumentError(
           absl::StrCat(path, ": row ", rows[i], " has a value that is NaN or infinite"));
     }
-    transform::Apply(transform, values, sample.dim, values);
+    transform::Apply(schema, values, sample.dim, values);
   }
   return sample;
 }

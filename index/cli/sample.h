@@ -25,9 +25,10 @@ struct Sample {
 // The same for the same seed.
 std::vector<uint64_t> SpreadRows(uint64_t rows, uint64_t count, uint64_t seed);
 
-// Rows of an embedding file, `transform` applied.
+// Rows of an embedding file, the schema's transform applied. Its dim is looked at only with a
+// rotation: INVALID_ARGUMENT for a file of another.
 absl::StatusOr<Sample> SampleFile(const std::string& path, uint64_t count, uint64_t seed,
-                                  Transform transform);
+                                  const Schema& schema);
 // Rows of a collection as they are stored, transformed already.
 Sample SampleIndex(const collection::Collection& collection, uint64_t count, uint64_t seed);
 // Rows `rows` of a sample.

@@ -51,6 +51,10 @@ void Batch::PutManifest(const std::string& bytes) {
   Must(impl_->writes_.Put(impl_->families_.manifest, kManifestKey, bytes));
 }
 
+void Batch::PutRotation(const std::string& bytes) {
+  Must(impl_->writes_.Put(impl_->families_.manifest, kRotationKey, bytes));
+}
+
 void Batch::PutSequence(uint64_t sequence) {
   Must(impl_->writes_.Put(impl_->families_.manifest, kSequenceKey, EncodeSequence(sequence)));
 }

@@ -31,6 +31,7 @@ class Batch {
   void PutDeletion(uint32_t segment, uint32_t row, uint64_t sequence);
   void DropDeletions(uint32_t segment);
   void PutManifest(const std::string& bytes);
+  void PutRotation(const std::string& bytes);
   // The highest sequence that was given out.
   void PutSequence(uint64_t sequence);
 

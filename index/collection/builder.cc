@@ -14,6 +14,7 @@
 #include "index/filter/payload_values.h"
 #include "index/format/section_file.h"
 #include "index/store/check_vector.h"
+#include "index/transform/rotation.h"
 #include "index/transform/transform.h"
 
 namespace mrl::collection {
@@ -155,6 +156,9 @@ CollectionBuilder::Impl::Rows CollectionBuilder::Impl::Accept(Chunk chunk) {
   const size_t dim = schema_.dim;
   Rows rows;
   rows.vectors = std::move(chunk.vectors);
+  if (schema_.transform == Transform::kRotation) {
+    transform::RotateRows(schema_.rotation, dim, &rows.vectors);
+  }
   for (size_t row = 0; row < chunk.ids.size(); ++row) {
     float* to = rows.vectors.data() + rows.ids.size() * dim;
     std::copy_n(rows.vectors.data() + row * dim, dim, to);
@@ -293,6 +297,9 @@ absl::Status CollectionBuilder::Impl::WriteDatabase() {
   manifest_.created_unix_s = std::chrono::duration_cast<std::chrono::seconds>(
                                  std::chrono::system_clock::now().time_since_epoch())
                                  .count();
+  if (schema_.transform == Transform::kRotation) {
+    MRL_RETURN_IF_ERROR(database->PutRotation(transform::Serialize(schema_.rotation)));
+  }
   MRL_RETURN_IF_ERROR(database->PutManifest(manifest_.Serialize()));
   MRL_RETURN_IF_ERROR(database->Flush());
   // The ids last: RocksDB takes a damaged end of its log of tables for a torn one and goes on

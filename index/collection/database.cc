@@ -279,6 +279,19 @@ absl::StatusOr<std::string> Database::GetManifest() const {
   return *std::move(bytes);
 }
 
+absl::Status Database::PutRotation(const std::string& bytes) {
+  Batch batch = NewBatch();
+  batch.PutRotation(bytes);
+  return Annotate(Commit(batch, /*sync=*/true), "rotation");
+}
+
+absl::StatusOr<std::string> Database::GetRotation() const {
+  MRL_ASSIGN_OR_RETURN(std::optional<std::string> bytes,
+                       impl_->Get(impl_->families().manifest, kRotationKey, "rotation"));
+  if (!bytes.has_value()) return absl::DataLossError("rotation: there is none");
+  return *std::move(bytes);
+}
+
 absl::StatusOr<uint64_t> Database::GetSequence() const {
   MRL_ASSIGN_OR_RETURN(const std::optional<std::string> bytes,
                        impl_->Get(impl_->families().manifest, kSequenceKey, "sequence"));

@@ -53,6 +53,10 @@ class Database {
   absl::Status IngestIds(const std::string& table_path);
   absl::Status PutManifest(const std::string& bytes);
   absl::StatusOr<std::string> GetManifest() const;
+  // The bytes of the rotation that the manifest's schema names: transform::Serialize's. Written
+  // once, when the collection is built. DATA_LOSS when there is none.
+  absl::Status PutRotation(const std::string& bytes);
+  absl::StatusOr<std::string> GetRotation() const;
   // The highest sequence that was given out by writes; 0 when there were none.
   absl::StatusOr<uint64_t> GetSequence() const;
   // The sequence of an id's row; nothing when it has none.

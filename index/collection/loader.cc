@@ -52,13 +52,27 @@ absl::Status LoadTail(const Database& database, Loaded& loaded) {
       });
 }
 
+// Counts the matrix for as long as anybody holds it.
+absl::Status Account(MemoryAccount& account, Rotation* rotation) {
+  if (rotation->matrix == nullptr) return absl::OkStatus();
+  struct Counted {
+    std::shared_ptr<const std::vector<float>> matrix;
+    MemoryAccount::Reservation reservation;
+  };
+  auto counted = std::make_shared<Counted>();
+  counted->matrix = rotation->matrix;
+  MRL_ASSIGN_OR_RETURN(counted->reservation,
+                       account.Reserve(rotation->matrix->size() * sizeof(float), "the rotation"));
+  rotation->matrix = {counted, counted->matrix.get()};
+  return absl::OkStatus();
+}
+
 // All but the rows.
 absl::StatusOr<Loaded> LoadHead(const std::string& path, const Database& database,
                                 MemoryAccount& account, const coarse::gpu::DeviceSet* gpu) {
-  const absl::StatusOr<std::string> bytes = database.GetManifest();
-  if (!bytes.ok()) return Annotate(bytes.status(), path);
-  const absl::StatusOr<Manifest> manifest = Manifest::Parse(*bytes);
+  absl::StatusOr<Manifest> manifest = ReadManifest(database);
   if (!manifest.ok()) return Annotate(manifest.status(), path);
+  MRL_RETURN_IF_ERROR(Annotate(Account(account, &manifest->schema.rotation), path));
   const absl::StatusOr<uint64_t> sequence = database.GetSequence();
   if (!sequence.ok()) return Annotate(sequence.status(), path);
   return Loaded{.manifest = *manifest,

@@ -9,6 +9,7 @@
 #include "index/collection/database.h"
 #include "index/collection/layout.h"
 #include "index/collection/profile_disk.h"
+#include "index/transform/rotation.h"
 
 namespace mrl::collection {
 namespace {
@@ -44,8 +45,9 @@ absl::Status CheckManifest(const Manifest& manifest) {
 }
 
 uint32_t FormatVersion(const Manifest& manifest) {
+  if (manifest.schema.rotation.checksum != 0) return format::kManifestVersion;
   if (!manifest.profiles.empty() || !manifest.schema.fields.empty()) {
-    return format::kManifestVersion;
+    return format::kFieldsManifestVersion;
   }
   return manifest.next_segment == 0 ? format::kBuiltManifestVersion : format::kLiveManifestVersion;
 }
@@ -84,11 +86,22 @@ absl::StatusOr<Manifest> FromDisk(const disk::Manifest& message) {
 
 absl::StatusOr<Manifest> ReadFromDatabase(const std::string& path) {
   MRL_ASSIGN_OR_RETURN(const std::unique_ptr<Database> database, Database::OpenReadOnly(path));
-  MRL_ASSIGN_OR_RETURN(const std::string bytes, database->GetManifest());
-  return Manifest::Parse(bytes);
+  return ReadManifest(*database);
 }
 
 }  // namespace
+
+absl::StatusOr<Manifest> ReadManifest(const Database& database) {
+  MRL_ASSIGN_OR_RETURN(const std::string bytes, database.GetManifest());
+  MRL_ASSIGN_OR_RETURN(Manifest manifest, Manifest::Parse(bytes));
+  Schema& schema = manifest.schema;
+  if (schema.transform == Transform::kRotation) {
+    MRL_ASSIGN_OR_RETURN(const std::string matrix, database.GetRotation());
+    MRL_ASSIGN_OR_RETURN(schema.rotation,
+                         transform::ParseRotation(matrix, schema.dim, schema.rotation.checksum));
+  }
+  return manifest;
+}
 
 absl::StatusOr<Manifest> Manifest::Parse(const std::string& bytes) {
   MRL_ASSIGN_OR_RETURN(const disk::Manifest message, format::ParseManifest(bytes));

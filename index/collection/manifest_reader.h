@@ -14,6 +14,8 @@
 
 namespace mrl::collection {
 
+class Database;
+
 // The kind of side files that hold indexed fields; the others are coarse indexes.
 inline constexpr char kFilterKind[] = "filter";
 
@@ -39,7 +41,7 @@ struct Manifest {
   // Coarse kinds that have side files or will have, the active one first.
   std::vector<std::string> kinds() const;
   std::string Serialize() const;
-  // DATA_LOSS for bytes that Serialize does not make.
+  // Without the rotation's matrix. DATA_LOSS for bytes that Serialize does not make.
   static absl::StatusOr<Manifest> Parse(const std::string& bytes);
 };
 
@@ -47,5 +49,7 @@ struct Manifest {
 absl::Status ExpectCollection(FileSystem& files, const std::string& path);
 // NOT_FOUND as above; DATA_LOSS names what is damaged.
 absl::StatusOr<Manifest> ReadManifest(FileSystem& files, const std::string& path);
+// What an open database holds. DATA_LOSS.
+absl::StatusOr<Manifest> ReadManifest(const Database& database);
 
 }  // namespace mrl::collection

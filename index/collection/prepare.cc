@@ -32,10 +32,8 @@ absl::StatusOr<PreparedPoint> PrepareOne(const Schema& schema, PointWrite point)
   row.id = std::move(point.id);
   row.vector = std::move(point.vector);
   row.payload = std::move(point.payload);
-  if (schema.transform == Transform::kLayerNorm) {
-    transform::LayerNorm(row.vector.data(), schema.dim, row.vector.data(), &row.mean,
-                         &row.deviation);
-  }
+  transform::Apply(schema, row.vector.data(), schema.dim, row.vector.data(), &row.mean,
+                   &row.deviation);
   const store::VectorProblem problem = store::CheckVector(schema, row.vector.data());
   if (problem != store::VectorProblem::kNone) {
     return absl::InvalidArgumentError(store::Describe(problem, schema, row.vector.data()));

@@ -21,8 +21,7 @@ absl::StatusOr<Manifest> Edit(FileSystem& files, const std::string& path, const 
   MRL_RETURN_IF_ERROR(ExpectCollection(files, path));
   MRL_ASSIGN_OR_RETURN(const std::unique_ptr<Database> database,
                        Database::OpenForWriting(DatabasePath(path)));
-  MRL_ASSIGN_OR_RETURN(const std::string bytes, database->GetManifest());
-  absl::StatusOr<Manifest> manifest = Manifest::Parse(bytes);
+  absl::StatusOr<Manifest> manifest = ReadManifest(*database);
   if (!manifest.ok()) return Annotate(manifest.status(), path);
   MRL_RETURN_IF_ERROR(accept(*manifest));
   MRL_RETURN_IF_ERROR(edit(manifest->profiles));

@@ -22,6 +22,7 @@ struct Families {
 };
 
 inline constexpr char kManifestKey[] = "manifest";
+inline constexpr char kRotationKey[] = "rotation";
 inline constexpr char kSequenceKey[] = "sequence";  // the highest that was given out
 
 // `env` null = the system's.

@@ -209,8 +209,7 @@ absl::StatusOr<Snapshot> ListSnapshot(FileSystem& files, const std::string& fold
   Manifest manifest;
   {
     MRL_ASSIGN_OR_RETURN(const auto database, Database::OpenReadOnly(DatabasePath(folder), env));
-    MRL_ASSIGN_OR_RETURN(const std::string bytes, database->GetManifest());
-    MRL_ASSIGN_OR_RETURN(manifest, Manifest::Parse(bytes));
+    MRL_ASSIGN_OR_RETURN(manifest, ReadManifest(*database));
     MRL_ASSIGN_OR_RETURN(snapshot.sequence, database->GetSequence());
     MRL_ASSIGN_OR_RETURN(snapshot.rows, CountRows(*database, manifest));
   }
@@ -296,8 +295,7 @@ absl::Status RestoreSnapshot(FileSystem& files, const std::string& folder, const
     MRL_RETURN_IF_ERROR(SyncFolders(files, temporary));
     MRL_ASSIGN_OR_RETURN(const auto database,
                          Database::OpenForWriting(DatabasePath(temporary), env));
-    MRL_ASSIGN_OR_RETURN(const std::string bytes, database->GetManifest());
-    MRL_ASSIGN_OR_RETURN(Manifest manifest, Manifest::Parse(bytes));
+    MRL_ASSIGN_OR_RETURN(Manifest manifest, ReadManifest(*database));
     manifest.uuid = uuid;
     MRL_RETURN_IF_ERROR(database->PutManifest(manifest.Serialize()));
     MRL_RETURN_IF_ERROR(database->Close());

@@ -14,6 +14,7 @@ disk::Schema ToDisk(const Schema& schema) {
   message.set_metric(static_cast<uint32_t>(schema.metric));
   message.set_storage(static_cast<uint32_t>(schema.storage));
   message.set_transform(static_cast<uint32_t>(schema.transform));
+  message.set_rotation_checksum(schema.rotation.checksum);
   for (const Code& code : schema.codes) {
     disk::Code* entry = message.add_codes();
     entry->set_dims(code.dims);
@@ -34,6 +35,7 @@ absl::StatusOr<Schema> FromDisk(const disk::Schema& message) {
   schema.metric = static_cast<Metric>(message.metric());
   schema.storage = static_cast<StorageType>(message.storage());
   schema.transform = static_cast<Transform>(message.transform());
+  schema.rotation.checksum = message.rotation_checksum();
   for (const disk::Code& code : message.codes()) schema.codes.push_back({code.dims(), code.bits()});
   for (const disk::Field& field : message.fields()) {
     schema.fields.push_back({field.name(), static_cast<FieldType>(field.type())});
@@ -44,9 +46,10 @@ absl::StatusOr<Schema> FromDisk(const disk::Schema& message) {
 }
 
 uint64_t SchemaHash(const Schema& schema) {
-  const std::string text = absl::StrCat(schema.dim, "|", FormatLadder(schema.ladder), "|",
-                                        ToString(schema.metric), "|", ToString(schema.storage), "|",
-                                        ToString(schema.transform), "|", FormatCodes(schema.codes));
+  std::string text = absl::StrCat(schema.dim, "|", FormatLadder(schema.ladder), "|",
+                                  ToString(schema.metric), "|", ToString(schema.storage), "|",
+                                  ToString(schema.transform), "|", FormatCodes(schema.codes));
+  if (schema.rotation.checksum != 0) absl::StrAppend(&text, "|", schema.rotation.checksum);
   return Checksum(text.data(), text.size());
 }
 

@@ -13,17 +13,18 @@ namespace mrl::format {
 
 // 1 is what a bulk build writes; 2 may have deletions, a tail, and segments that leave numbers out;
 // 3 has fields with a side file of kind `filter` beside each segment, or profiles, which a program
-// that knows of none would search without.
+// that knows of none would search without; 4 has a rotation.
 inline constexpr uint32_t kBuiltManifestVersion = 1;
 inline constexpr uint32_t kLiveManifestVersion = 2;
-inline constexpr uint32_t kManifestVersion = 3;
+inline constexpr uint32_t kFieldsManifestVersion = 3;
+inline constexpr uint32_t kManifestVersion = 4;
 
 disk::Schema ToDisk(const Schema& schema);
 // DATA_LOSS when the message is not a valid schema.
 absl::StatusOr<Schema> FromDisk(const disk::Schema& message);
 
 // Binds files to a schema: a checksum of its text forms. Fields are left out: rows and codes do not
-// depend on them.
+// depend on them. A rotation is bound by its checksum.
 uint64_t SchemaHash(const Schema& schema);
 
 // DATA_LOSS when the bytes are no manifest; FAILED_PRECONDITION for a newer version.

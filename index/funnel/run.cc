@@ -46,7 +46,7 @@ absl::Status CheckQuery(const View& view, const Plan& plan, absl::Span<const flo
 // The transformed query, its norm checked.
 absl::StatusOr<std::vector<float>> Prepare(const View& view, absl::Span<const float> query) {
   std::vector<float> out(query.size());
-  transform::Apply(view.schema.transform, query.data(), query.size(), out.data());
+  transform::Apply(view.schema, query.data(), query.size(), out.data());
   double squares = 0;
   for (const float value : out) squares += static_cast<double>(value) * value;
   if (squares > std::numeric_limits<float>::max()) {

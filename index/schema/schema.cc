@@ -22,7 +22,8 @@ constexpr Name<Metric> kMetrics[] = {
 constexpr Name<StorageType> kStorageTypes[] = {{"f32", StorageType::kF32},
                                                {"f16", StorageType::kF16}};
 constexpr Name<Transform> kTransforms[] = {{"none", Transform::kNone},
-                                           {"layer_norm", Transform::kLayerNorm}};
+                                           {"layer_norm", Transform::kLayerNorm},
+                                           {"rotation", Transform::kRotation}};
 
 template <typename Enum, size_t N>
 absl::string_view NameOf(const Name<Enum> (&names)[N], Enum value) {
@@ -78,6 +79,25 @@ absl::Status ValidateLadder(const Schema& schema) {
   if (previous != schema.dim) {
     return absl::InvalidArgumentError(
         absl::StrCat("the ladder ends at ", previous, "; its last step must be dim ", schema.dim));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidateRotation(const Schema& schema) {
+  const bool has_rotation = schema.rotation.checksum != 0;
+  if (schema.transform != Transform::kRotation) {
+    if (!has_rotation) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        absl::StrCat("there is a rotation; the transform is ", ToString(schema.transform)));
+  }
+  if (!has_rotation) {
+    return absl::InvalidArgumentError(
+        "the transform is rotation, which is learned from vectors: build the collection from a "
+        "file with mrl-index build --rotate pca");
+  }
+  if (schema.dim > Schema::kRotationDimMax) {
+    return absl::InvalidArgumentError(absl::StrCat("dim is ", schema.dim, "; a rotation has ",
+                                                   Schema::kRotationDimMax, " at most"));
   }
   return absl::OkStatus();
 }
@@ -147,6 +167,7 @@ absl::Status Schema::Validate() const {
   if (!Known(kMetrics, metric)) return absl::InvalidArgumentError("unknown metric");
   if (!Known(kStorageTypes, storage)) return absl::InvalidArgumentError("unknown storage type");
   if (!Known(kTransforms, transform)) return absl::InvalidArgumentError("unknown transform");
+  MRL_RETURN_IF_ERROR(ValidateRotation(*this));
   MRL_RETURN_IF_ERROR(ValidateLadder(*this));
   MRL_RETURN_IF_ERROR(ValidateCodes(*this));
   return ValidateFields(fields);

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,17 @@ enum class StorageType : uint8_t { kF32 = 1, kF16 = 2 };
 enum class Transform : uint8_t {
   kNone = 1,
   kLayerNorm = 2,  // (x - mean) / sqrt(variance + 1e-5), as nomic-embed's models need it
+  kRotation = 3,   // Schema::rotation times x
+};
+
+// An orthogonal matrix that was learned from vectors: prefixes of its products hold more than those
+// of the vectors, while dot products, norms and distances of whole vectors stay as they are.
+struct Rotation {
+  uint64_t checksum = 0;  // of the matrix; 0 = there is none
+  // [dim][dim], row i gives dimension i. Null until it is read.
+  std::shared_ptr<const std::vector<float>> matrix;
+
+  bool operator==(const Rotation& other) const { return checksum == other.checksum; }
 };
 
 // `dims` of a prefix at `bits` per dimension, as scanned by a coarse search: `16b8`.
@@ -50,12 +62,14 @@ struct Code {
 struct Schema {
   static constexpr uint32_t kDimMax = 65536;
   static constexpr size_t kLevelsMax = 64;
+  static constexpr uint32_t kRotationDimMax = 4096;  // a matrix of 64 MB
 
   uint32_t dim = 0;              // 1 to kDimMax
   std::vector<uint32_t> ladder;  // strictly increasing, last = dim, at most kLevelsMax
   Metric metric = Metric::kCosine;
   StorageType storage = StorageType::kF32;
   Transform transform = Transform::kNone;
+  Rotation rotation;          // kRotation only
   std::vector<Code> codes;    // increasing by (dims, bits); dims on the ladder; none serves another
   std::vector<Field> fields;  // of payloads, that searches can filter on
 
@@ -85,7 +99,8 @@ std::vector<uint32_t> DefaultLadder(uint32_t dim);
 // are longer).
 std::vector<Code> DefaultCodes(const std::vector<uint32_t>& ladder, Metric metric);
 
-// Text forms: cosine|ip|l2, f32|f16, none|layer_norm. Parse errors list what is accepted.
+// Text forms: cosine|ip|l2, f32|f16,
+// none|layer_norm|rotation. Parse errors list what is accepted.
 absl::string_view ToString(Metric metric);
 absl::string_view ToString(StorageType type);
 absl::string_view ToString(Transform transform);

@@ -10,6 +10,7 @@
 #include "index/format/section_file.h"
 #include "index/kernels/kernels.h"
 #include "index/store/segment_sections.h"
+#include "index/transform/transform.h"
 
 namespace mrl::store {
 namespace {
@@ -265,9 +266,7 @@ void Segment::Prefix(uint32_t row, size_t level, float* out) const {
 
 void Segment::Vector(uint32_t row, float* out) const {
   Prefix(row, schema_.levels() - 1, out);
-  const float* moments = MeanDeviation(row);
-  if (moments == nullptr) return;
-  for (uint32_t i = 0; i < schema_.dim; ++i) out[i] = out[i] * moments[1] + moments[0];
+  transform::Undo(schema_, MeanDeviation(row), out);
 }
 
 }  // namespace mrl::store

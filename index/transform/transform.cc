@@ -1,7 +1,10 @@
 #include "index/transform/transform.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+
+#include "index/transform/rotation.h"
 
 namespace mrl::transform {
 namespace {
@@ -23,17 +26,31 @@ void LayerNorm(const float* x, size_t n, float* out, float* mean, float* deviati
   if (deviation != nullptr) *deviation = static_cast<float>(spread);
 }
 
-void UndoLayerNorm(const float* x, size_t n, float mean, float deviation, float* out) {
-  for (size_t i = 0; i < n; ++i) {
-    out[i] = static_cast<float>(static_cast<double>(x[i]) * deviation + mean);
+void Apply(const Schema& schema, const float* x, size_t n, float* out, float* mean,
+           float* deviation) {
+  switch (schema.transform) {
+    case Transform::kNone:
+      if (out != x) std::memcpy(out, x, n * sizeof(float));
+      return;
+    case Transform::kLayerNorm:
+      LayerNorm(x, n, out, mean, deviation);
+      return;
+    case Transform::kRotation:
+      Rotate(schema.rotation, x, n, out);
+      return;
   }
 }
 
-void Apply(Transform transform, const float* x, size_t n, float* out) {
-  if (transform == Transform::kLayerNorm) {
-    LayerNorm(x, n, out, nullptr, nullptr);
-  } else if (out != x) {
-    std::memcpy(out, x, n * sizeof(float));
+void Undo(const Schema& schema, const float* mean_deviation, float* x) {
+  switch (schema.transform) {
+    case Transform::kNone:
+      return;
+    case Transform::kLayerNorm:
+      for (size_t i = 0; i < schema.dim; ++i) x[i] = x[i] * mean_deviation[1] + mean_deviation[0];
+      return;
+    case Transform::kRotation:
+      RotateBack(schema.rotation, schema.dim, x);
+      return;
   }
 }
 

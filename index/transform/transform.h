@@ -15,10 +15,14 @@ namespace mrl::transform {
 // `deviation` may be null. n = 0 gives mean 0.
 void LayerNorm(const float* x, size_t n, float* out, float* mean, float* deviation);
 
-// x = out * deviation + mean: the vector as it was written, to the precision it is stored in.
-void UndoLayerNorm(const float* x, size_t n, float mean, float deviation, float* out);
+// The schema's transform of the `n` floats at `x` into `out`, which may be `x`. n is schema.dim,
+// and with kNone the length of any prefix. `mean` and `deviation`, which may be null, are set by
+// kLayerNorm only.
+void Apply(const Schema& schema, const float* x, size_t n, float* out, float* mean = nullptr,
+           float* deviation = nullptr);
 
-// `transform` of the `n` floats at `x` into `out`, which may be `x`.
-void Apply(Transform transform, const float* x, size_t n, float* out);
+// The vector as it was written, to the precision it is stored in, from schema.dim transformed
+// floats at `x`, in place. `mean_deviation`: two floats, read with kLayerNorm only.
+void Undo(const Schema& schema, const float* mean_deviation, float* x);
 
 }  // namespace mrl::transform

@@ -333,8 +333,8 @@ std::vector<std::string> Advice(const DimensionReport& report) {
       advice.push_back(absl::StrCat(
           "Prefixes are not useful: ", measured,
           ". A funnel over them costs as many candidates as one over any dimensions. Use a model "
-          "trained for prefixes, or rotate the vectors by a principal component analysis before "
-          "they are built; else search few bits of many dimensions."));
+          "trained for prefixes, or rotate the vectors when they are built (mrl-index build --rotate "
+          "pca); else search few bits of many dimensions."));
       return advice;
   }
   for (size_t level = 0; level + 1 < report.prefixes.size(); ++level) {

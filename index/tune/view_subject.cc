@@ -102,7 +102,7 @@ ViewQueries ShortenQueries(const ViewQueries& queries, uint32_t dims) {
 void TransformQueries(const Schema& schema, ViewQueries* queries) {
   for (size_t i = 0; i < queries->rows(); ++i) {
     float* row = queries->values.data() + i * queries->dims;
-    transform::Apply(schema.transform, row, queries->dims, row);
+    transform::Apply(schema, row, queries->dims, row);
   }
 }
 

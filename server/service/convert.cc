@@ -55,6 +55,7 @@ v1::StorageType ToProto(StorageType storage) {
 }
 
 v1::Transform ToProto(Transform transform) {
+  if (transform == Transform::kRotation) return v1::TRANSFORM_ROTATION;
   return transform == Transform::kLayerNorm ? v1::TRANSFORM_LAYER_NORM : v1::TRANSFORM_NONE;
 }
 
@@ -166,6 +167,7 @@ absl::StatusOr<Schema> FromProto(const v1::CreateCollectionRequest& request) {
   if (request.metric() == v1::METRIC_L2) schema.metric = Metric::kL2;
   if (request.storage() == v1::STORAGE_TYPE_F16) schema.storage = StorageType::kF16;
   if (request.transform() == v1::TRANSFORM_LAYER_NORM) schema.transform = Transform::kLayerNorm;
+  if (request.transform() == v1::TRANSFORM_ROTATION) schema.transform = Transform::kRotation;
   const bool is_known = v1::Metric_IsValid(request.metric()) &&
                         v1::StorageType_IsValid(request.storage()) &&
                         v1::Transform_IsValid(request.transform());

@@ -15,7 +15,7 @@ EDGES = {
     "schema": {"base"},
     "kernels": set(),
     "format": {"schema", "base"},
-    "store": {"format", "schema", "kernels", "base"},
+    "store": {"transform", "format", "schema", "kernels", "base"},
     "filter": {"store", "format", "schema", "base"},
     "transform": {"schema", "kernels", "base"},
     "coarse": {"store", "format", "schema", "kernels", "base"},

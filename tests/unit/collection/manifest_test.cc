@@ -86,7 +86,7 @@ TEST_F(ManifestFile, OfANewerFormatIsRefusedByItsVersion) {
   newer.set_format_version(format::kManifestVersion + 1);
   Write(newer.SerializeAsString());
   ExpectRefused(absl::StatusCode::kFailedPrecondition,
-                "the manifest has format version 4; this program reads up to 3: use a newer one");
+                "the manifest has format version 5; this program reads up to 4: use a newer one");
 }
 
 TEST_F(ManifestFile, OfOtherBytesIsDamage) {

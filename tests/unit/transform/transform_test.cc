@@ -40,22 +40,29 @@ TEST(LayerNorm, KeepsSmallDifferencesOnALargeMean) {
   EXPECT_FLOAT_EQ(out[3], static_cast<float>(1.5 / spread));
 }
 
-TEST(LayerNorm, IsUndoneByItsMeanAndDeviation) {
+Schema SchemaOf(uint32_t dim, Transform transform) {
+  Schema schema;
+  schema.dim = dim;
+  schema.transform = transform;
+  return schema;
+}
+
+TEST(Undo, GivesBackWhatLayerNormTook) {
+  const Schema schema = SchemaOf(5, Transform::kLayerNorm);
   const std::vector<float> x = {0.25f, -3, 12.5f, 0.125f, 7};
   std::vector<float> out(5);
-  float mean = 0;
-  float deviation = 0;
-  LayerNorm(x.data(), 5, out.data(), &mean, &deviation);
-  UndoLayerNorm(out.data(), 5, mean, deviation, out.data());
+  float moments[2];
+  Apply(schema, x.data(), 5, out.data(), &moments[0], &moments[1]);
+  Undo(schema, moments, out.data());
   for (size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(out[i], x[i], 1e-5) << i;
 }
 
 TEST(Apply, CopiesUnderNoneAndNormalisesUnderLayerNorm) {
   const std::vector<float> x = {3, 5};
   std::vector<float> out(2);
-  Apply(Transform::kNone, x.data(), 2, out.data());
+  Apply(SchemaOf(2, Transform::kNone), x.data(), 2, out.data());
   EXPECT_THAT(out, ElementsAre(3, 5));
-  Apply(Transform::kLayerNorm, x.data(), 2, out.data());
+  Apply(SchemaOf(2, Transform::kLayerNorm), x.data(), 2, out.data());
   EXPECT_THAT(out, ElementsAre(FloatNear(-1, 1e-5f), FloatNear(1, 1e-5f)));
 }
 
