@@ -19,6 +19,9 @@ constexpr uint32_t kKeepPerHit = 20;
 constexpr uint32_t kFewRows = 200;  // the two sizes between which a row's cost is taken
 constexpr uint32_t kManyRows = 2000;
 constexpr uint32_t kCoarseKeepGrowth = 4;
+// A graph searches as widely as its shortlist is long: beyond this, all its efSearch are one, and
+// slow.
+constexpr uint32_t kFaissKeepMax = 1000;
 
 double Median(std::vector<double> values) {
   if (values.empty()) return 0;
@@ -89,7 +92,8 @@ class Prober {
 
   void AddCoarse(const std::string& kind, const coarse::Params& params, uint32_t dims,
                  uint32_t bits) {
-    const uint32_t keep = bits == 0 && dims == query_dims() ? options_.k : keep_max_;
+    uint32_t keep = bits == 0 && dims == query_dims() ? options_.k : keep_max_;
+    if (kind == "faiss") keep = std::min(keep, std::max(kFaissKeepMax, options_.k));
     input_.coarse.push_back(
         {.kind = kind, .params = params, .stage = {dims, bits, keep}, .ranks = {}, .costs = {}});
   }

@@ -55,7 +55,8 @@ class Profiles : public ::testing::Test {
     return ChoosePlan(set_, name, input);
   }
 
-  Schema schema_ = {.dim = 64, .ladder = {16, 32, 64}, .codes = {{16, 8}, {32, 8}}, .fields = {}};
+  Schema schema_ = {
+      .dim = 64, .ladder = {16, 32, 64}, .rotation = {}, .codes = {{16, 8}, {32, 8}}, .fields = {}};
   ProfileSet set_;
 };
 
