@@ -9,8 +9,9 @@ feel of it.
 Ways to write, in interleaved rounds: SYNC with batches of 1, 100 and 1,000, the stream (SYNC, batches of
 1,000), ASYNC with batches of 1,000. The floor writes as many bytes in the same batches, with the same
 syncs, to RocksDB alone. A rival's first searchable row is timed with its ingest: the clock stops when a
-search finds the last row. Then one client searches while nothing is written, and while rows are written,
-sealed and merged: p50 and p99. Rows are made up (seeded), unit vectors. The Python package `mrl` must be
+search finds the last row. Then searches are due at --search-rate while nothing is written, while rows are
+written at --write-rate and so sealed and merged (a segment has a twentieth of the rows), and while all
+segments are merged again and again beside that: p50 and p99, and p99 against that at rest. Rows are made up (seeded), unit vectors. The Python package `mrl` must be
 importable; a rival is left out, and said to be, where its package from PyPI is not installed.
 """
 import argparse
@@ -30,6 +31,7 @@ import threading
 import time
 
 import numpy as np
+from process import load
 
 FEW = 50  # a way that syncs every row writes this share less of them
 
@@ -40,8 +42,9 @@ def vectors(rows, dims, seed=1):
 
 
 @contextlib.contextmanager
-def served(program, folder):
-    process = subprocess.Popen([program, "--data-dir", folder, "--grpc-port", "0", "--http-port", "0"],
+def served(program, folder, *flags):
+    process = subprocess.Popen([program, "--data-dir", folder, "--grpc-port", "0", "--http-port", "0",
+                                *map(str, flags)],
                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
         for line in process.stdout:
@@ -59,19 +62,11 @@ def write_batches(client, name, x, batch, durable):
         client.upsert(name, range(start, min(start + batch, len(x))), x[start:start + batch], durable=durable)
 
 
-def write_stream(address, name, x, batch):
-    import grpc
-    from mrl._proto.mrl.v1 import point_pb2, point_pb2_grpc
-    from mrl.live import point_writes
-
-    def requests():
-        for start in range(0, len(x), batch):
-            ids = range(start, min(start + batch, len(x)))
-            yield point_pb2.WritePointsRequest(collection=name, upserts=point_writes(ids, x[start:start + batch]))
-
-    with grpc.insecure_channel(address) as channel:
-        for _ in point_pb2_grpc.PointServiceStub(channel).WritePoints(requests()):
-            pass
+def write_stream(client, name, x, batch):
+    starts = range(0, len(x), batch)
+    for answer in client.write(name, ((range(i, min(i + batch, len(x))), x[i:i + batch], None) for i in starts)):
+        if answer.failures:
+            raise SystemExit(f"the stream did not store {answer.failures}")
 
 
 WAYS = {"sync 1": (1, True), "sync 100": (100, True), "sync 1000": (1000, True), "stream 1000": (1000, True),
@@ -87,7 +82,7 @@ def ours(way, x, bin_folder, work):
             client.create_collection("c", x.shape[1])
             begin = time.perf_counter()
             if way.startswith("stream"):
-                write_stream(address, "c", x, batch)
+                write_stream(client, "c", x, batch)
             else:
                 write_batches(client, "c", x, batch, durable)
             found = client.search("c", x[-1], k=1).hits[0].id
@@ -138,43 +133,65 @@ def chromadb_rate(x, work):
 RIVALS = {"lancedb": lancedb_rate, "chromadb": chromadb_rate}
 
 
-def latencies(client, queries, seconds):
-    spent = []
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        begin = time.perf_counter()
-        client.search("c", queries[len(spent) % len(queries)], k=10, with_payload=False)
-        spent.append((time.perf_counter() - begin) * 1e3)
-    return float(np.percentile(spent, 50)), float(np.percentile(spent, 99))
+def search_line(arguments, address, queries):
+    """What one mrl-load says of searches that are due at a fixed rate."""
+    return load(arguments.bin / "mrl-load", "--server", address, "--collection", "c", "--queries", queries,
+                "--rates", arguments.search_rate, "--seconds", arguments.seconds, "--warmup", 1)[0]
 
 
-def felt(x, bin_folder, work, seconds):
-    """p50 and p99 in ms of searches: at rest, and while rows are written, sealed and merged."""
-    import mrl
-    folder = pathlib.Path(tempfile.mkdtemp(dir=work))
+@contextlib.contextmanager
+def written(arguments, address, queries, rows):
+    """Rows are written again, 100 a call and durable, by a process of their own, until it is left."""
+    command = [arguments.bin / "mrl-load", "--server", address, "--collection", "c", "--queries", queries,
+               "--rates", arguments.write_rate / 100, "--writes", 1, "--write-points", 100, "--write-ids", rows,
+               "--seconds", 10 * arguments.seconds + 60, "--warmup", 0]
+    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL)
     try:
-        with served(bin_folder / "mrl-server", folder) as address, mrl.Client(address) as client:
+        yield
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+@contextlib.contextmanager
+def compacted(address):
+    """All segments are merged, again and again, until it is left."""
+    import mrl
+    stopping = threading.Event()
+
+    def work():
+        with mrl.Client(address) as client:
+            while not stopping.is_set():
+                client.delete("c", [int(time.time() * 1000) % 1000])  # or there is nothing to do
+                client.wait_operation(client.compact_collection("c").name)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join()
+
+
+def felt(x, arguments):
+    """Searches at rest; while rows are written, sealed and merged; and while all segments are merged too."""
+    import mrl
+    folder = pathlib.Path(tempfile.mkdtemp(dir=arguments.work))
+    queries = folder / "queries.npy"
+    try:
+        with served(arguments.bin / "mrl-server", folder / "data", "--seal-rows",
+                    max(1000, len(x) // 20)) as address, mrl.Client(address) as client:
+            np.save(queries, vectors(1000, x.shape[1], seed=2))
             client.create_collection("c", x.shape[1])
             write_batches(client, "c", x, 1000, durable=False)
-            queries = vectors(100, x.shape[1], seed=2)
-            rest = latencies(client, queries, seconds)
-            stopping = threading.Event()
-
-            def write():
-                with mrl.Client(address) as writer:
-                    while not stopping.is_set():
-                        for start in range(0, len(x), 1000):
-                            if stopping.is_set():
-                                return
-                            ids = range(start, min(start + 1000, len(x)))
-                            writer.upsert("c", ids, x[start:start + 1000], durable=False)
-
-            thread = threading.Thread(target=write)
-            thread.start()
-            busy = latencies(client, queries, seconds)
-            stopping.set()
-            thread.join()
-            return rest, busy
+            client.wait_operation(client.compact_collection("c").name)
+            found = {"search at rest": search_line(arguments, address, queries)}
+            with written(arguments, address, queries, len(x)):
+                found["search while writing"] = search_line(arguments, address, queries)
+                with compacted(address):
+                    found["search while writing and compacting"] = search_line(arguments, address, queries)
+            return found
     finally:
         shutil.rmtree(folder)
 
@@ -203,9 +220,12 @@ def measure(arguments, extra):
                 raise SystemExit(f"{rival} does not find the last row")
             rates.setdefault((rival, "batches of 1000"), []).append(rate)
     lines = [row_line(kind, setting, found, extra) for (kind, setting), found in rates.items()]
-    rest, busy = felt(x, arguments.bin, arguments.work, arguments.seconds)
-    for kind, (p50, p99) in (("search at rest", rest), ("search while writing", busy)):
-        lines.append({"kind": kind, "p50_ms": round(p50, 3), "p99_ms": round(p99, 3)} | extra)
+    found = felt(x, arguments)
+    rest = found["search at rest"]["p99_us"]
+    for kind, line in found.items():
+        lines.append({"kind": kind, "p50_ms": round(line["p50_us"] / 1e3, 2), "p99_ms": round(line["p99_us"] / 1e3, 2),
+                      "of_rest": round(line["p99_us"] / rest, 2), "searches_per_s": arguments.search_rate,
+                      "rows_written_per_s": 0 if kind == "search at rest" else arguments.write_rate} | extra)
     return lines
 
 
@@ -217,6 +237,8 @@ def main():
     parser.add_argument("--dims", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--search-rate", type=float, default=50, help="calls a second")
+    parser.add_argument("--write-rate", type=float, default=2000, help="rows a second")
     parser.add_argument("--rivals", type=lambda text: [one for one in text.split(",") if one], default=[])
     parser.add_argument("--results", type=pathlib.Path)
     parser.add_argument("--smoke", action="store_true")

@@ -52,6 +52,10 @@ std::vector<Entry> ServedEntries() {
        Text{&Config::data_dir, {}}},
       {"seal-rows", "Written rows that make a segment; 0 = 64 MB of vectors (default 0)",
        Number{&Config::seal_rows, 0, store::Segment::kRowsMax}},
+      {"open-collections",
+       "Collections of --data-dir that are kept open; others are opened when they are used "
+       "(default 100)",
+       Number{&Config::open_collections, 1, 1'000'000}},
       {"bind", "Address to listen on (default 127.0.0.1)", Text{&Config::bind, {}}},
       {"grpc-port", "Port for gRPC; 0 = any free port (default 7600)",
        Number{&Config::grpc_port, 0, 65535}},

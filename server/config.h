@@ -17,6 +17,7 @@ struct Config {
   std::vector<IndexPath> indexes;  // collections to serve; names are unique
   std::string data_dir;            // collections that take writes; empty = none
   int64_t seal_rows = 0;           // unsealed rows that make a segment; 0 = 64 MB of vectors
+  int64_t open_collections = 100;  // of data_dir, that are kept open
   std::string bind = "127.0.0.1";
   int64_t grpc_port = 7600;    // 0 = any free port
   int64_t http_port = 7601;    // 0 = any free port

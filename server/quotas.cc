@@ -131,7 +131,7 @@ Quotas::Held Quotas::Of(absl::string_view collection_or_alias) const {
     table = table_;
   }
   if (table == nullptr || collection_or_alias.empty()) return {};
-  const auto entry = registry_.Get(std::string(collection_or_alias));
+  const auto entry = registry_.Peek(std::string(collection_or_alias));
   if (!entry.ok()) return {};  // who asks for what is not there is told so
   const Quota* quota = table->Find(entry->path.name);
   return quota == nullptr ? Held{} : Held{entry->path.name, *quota};

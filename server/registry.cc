@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -34,6 +35,7 @@ Registry::Entry FromData(const DataFolder::Entry& entry) {
   out.last_open = entry.opened;
   out.live = entry.live;
   out.read_only = false;
+  out.idle = entry.idle;
   if (entry.live != nullptr) out.collection = entry.live->Read();
   return out;
 }
@@ -68,18 +70,36 @@ absl::StatusOr<Registry::Entry> Registry::Get(const std::string& name) const {
     absl::MutexLock lock(&mutex_);
     if (auto found = entries_.find(name); found != entries_.end()) return found->second;
   }
+  if (data_ == nullptr) return NotFound(name);
+  const auto used = data_->Use(data_->Resolve(name));
+  if (!used.ok()) return NotFound(name);
+  if (used->live == nullptr) Report(used->name, false);
+  return FromData(*used);
+}
+
+absl::StatusOr<Registry::Entry> Registry::Peek(const std::string& name) const {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (auto found = entries_.find(name); found != entries_.end()) return found->second;
+  }
   if (data_ != nullptr) {
     const auto entry = data_->Get(data_->Resolve(name));
     if (entry.ok()) return FromData(*entry);
   }
-  const auto append_name = [](std::string* out, const Entry& entry) {
-    absl::StrAppend(out, "'", entry.path.name, "'");
-  };
-  const std::vector<Entry> served = List();
-  return absl::NotFoundError(absl::StrCat(
-      "collection '", name, "' does not exist; ",
-      served.empty() ? "no collection is served"
-                     : absl::StrCat("served: ", absl::StrJoin(served, ", ", append_name))));
+  return NotFound(name);
+}
+
+absl::Status Registry::NotFound(const std::string& name) const {
+  constexpr size_t kNamed = 100;
+  std::vector<std::string> served;
+  for (const Entry& entry : List()) served.push_back(absl::StrCat("'", entry.path.name, "'"));
+  std::string message = absl::StrCat("collection '", name, "' does not exist; ");
+  if (served.empty()) return absl::NotFoundError(message + "no collection is served");
+  const size_t more = served.size() - std::min(served.size(), kNamed);
+  served.resize(served.size() - more);
+  absl::StrAppend(&message, "served: ", absl::StrJoin(served, ", "));
+  if (more > 0) absl::StrAppend(&message, " and ", more, " more");
+  return absl::NotFoundError(message);
 }
 
 absl::StatusOr<std::shared_ptr<const collection::Collection>> Registry::Find(
@@ -129,7 +149,7 @@ absl::Status Registry::NeedDataFolder() const {
 }
 
 absl::Status Registry::CheckFree(const std::string& name) const {
-  if (!Get(name).ok()) return absl::OkStatus();
+  if (!Peek(name).ok()) return absl::OkStatus();
   return absl::AlreadyExistsError(
       absl::StrCat("the name '", name, "' is taken by a collection or an alias"));
 }
@@ -145,10 +165,10 @@ absl::Status Registry::Create(const std::string& name, const Schema& schema, boo
   return absl::OkStatus();
 }
 
-absl::Status Registry::Restore(const std::string& name, const std::string& snapshot_path) {
+absl::Status Registry::Restore(const std::string& name, const std::string& snapshot_path,
+                               const std::string& uuid, const collection::Watch& watch) {
   MRL_RETURN_IF_ERROR(NeedDataFolder());
-  MRL_RETURN_IF_ERROR(CheckFree(name));
-  MRL_RETURN_IF_ERROR(data_->Restore(name, snapshot_path));
+  MRL_RETURN_IF_ERROR(data_->Restore(name, snapshot_path, uuid, watch));
   Report(name, true);
   return absl::OkStatus();
 }
@@ -159,7 +179,7 @@ absl::StatusOr<SnapshotFolder*> Registry::snapshots() const {
 }
 
 absl::Status Registry::Delete(const std::string& name) {
-  MRL_ASSIGN_OR_RETURN(const Entry entry, Get(name));
+  MRL_ASSIGN_OR_RETURN(const Entry entry, Peek(name));
   if (entry.path.name != name) {
     return absl::FailedPreconditionError(
         absl::StrCat("'", name, "' is an alias of '", entry.path.name,
@@ -193,7 +213,7 @@ std::map<std::string, std::string> Registry::aliases() const {
 
 absl::Status Registry::Reload(const std::string& name) {
   absl::MutexLock reload_lock(&reload_mutex_);
-  MRL_ASSIGN_OR_RETURN(Entry entry, Get(name));
+  MRL_ASSIGN_OR_RETURN(Entry entry, Peek(name));
   if (!entry.read_only) {
     absl::Status opened = data_->Reopen(entry.path.name);
     Report(entry.path.name, opened.ok());
@@ -219,7 +239,7 @@ absl::Status Registry::Reload(const std::string& name) {
     std::swap(entries_[name], entry);
   }
   Report(name, serving);
-  MRL_ASSIGN_OR_RETURN(const Entry now, Get(name));
+  MRL_ASSIGN_OR_RETURN(const Entry now, Peek(name));
   if (now.last_open.ok()) {
     spdlog::info("collection '{}': generation {}, {} rows from {}", name,
                  now.collection->generation(), now.collection->rows(), now.path.directory);
@@ -277,7 +297,7 @@ void Registry::SetIndexes(const std::vector<IndexPath>& paths) {
   }
 }
 
-void Registry::Report(const std::string& name, bool serving) {
+void Registry::Report(const std::string& name, bool serving) const {
   Observer observer;
   {
     absl::MutexLock lock(&mutex_);

@@ -34,6 +34,7 @@ class Registry {
     absl::Status last_open;
     std::shared_ptr<collection::LiveCollection> live = nullptr;  // null for --index, or damaged
     bool read_only = true;
+    bool idle = false;  // of the data folder: it is opened when it is used
   };
   // Told after each open, with whether the collection is served. May be called by any thread.
   using Observer = std::function<void(const std::string& name, bool serving)>;
@@ -56,8 +57,10 @@ class Registry {
   // when one has the name of an --index.
   absl::Status OpenDataFolder(const std::string& folder, DataFolder::Options options);
 
-  // By name or alias. NOT_FOUND names the collection and those that exist.
+  // By name or alias; opens one that is idle. NOT_FOUND names the collection and those that exist.
   absl::StatusOr<Entry> Get(const std::string& name) const;
+  // The same as it is, opening nothing.
+  absl::StatusOr<Entry> Peek(const std::string& name) const;
   // As Get; DATA_LOSS (or FAILED_PRECONDITION, where the directory is missing or memory lacks) with
   // the damaged part for a collection that never opened.
   absl::StatusOr<std::shared_ptr<const collection::Collection>> Find(const std::string& name) const;
@@ -73,8 +76,12 @@ class Registry {
 
   // In the data folder; FAILED_PRECONDITION without one.
   absl::Status Create(const std::string& name, const Schema& schema, bool validate_only);
-  absl::Status Restore(const std::string& name, const std::string& snapshot_path);
+  // See DataFolder::Restore.
+  absl::Status Restore(const std::string& name, const std::string& snapshot_path,
+                       const std::string& uuid, const collection::Watch& watch);
   absl::StatusOr<SnapshotFolder*> snapshots() const;
+  // ALREADY_EXISTS where a collection, an index or an alias has the name.
+  absl::Status CheckFree(const std::string& name) const;
   absl::Status Delete(const std::string& name);
   absl::Status ChangeAliases(const std::vector<collection::Catalog::AliasChange>& changes);
   std::map<std::string, std::string> aliases() const;
@@ -94,11 +101,10 @@ class Registry {
   collection::Catalog* catalog() { return data_ == nullptr ? nullptr : &data_->catalog(); }
 
  private:
-  void Report(const std::string& name, bool serving);
+  void Report(const std::string& name, bool serving) const;
+  absl::Status NotFound(const std::string& name) const;
   // OK when there is a data folder.
   absl::Status NeedDataFolder() const;
-  // ALREADY_EXISTS.
-  absl::Status CheckFree(const std::string& name) const;
 
   FileSystem& files_;
   MemoryAccount& account_;

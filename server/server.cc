@@ -15,6 +15,7 @@
 #include "server/grpc_port.h"
 #include "server/metrics/exposition.h"
 #include "server/service/collection_service.h"
+#include "server/service/collection_work.h"
 #include "server/service/funnel_service.h"
 #include "server/service/index_service.h"
 #include "server/service/operation_service.h"
@@ -54,6 +55,9 @@ std::unique_ptr<Exporter> MakeExporter(const Config& config) {
 std::map<std::string, Operations::Runner> MakeRunners(Registry& registry) {
   std::map<std::string, Operations::Runner> runners = MakeQualityRunners(registry);
   runners["BuildIndex"] = MakeIndexBuilder(registry);
+  runners["CompactCollection"] = MakeCompactor(registry);
+  runners["RestoreSnapshot"] = MakeRestorer(registry);
+  runners["UpdateCollection"] = MakeUpdater(registry);
   return runners;
 }
 
@@ -67,12 +71,12 @@ struct Server::Services {
   Services(Registry& registry, Operations& operations, Desk& desk, int workers,
            std::vector<Setting> settings)
       : search({registry, shadow, exits}, desk),
-        collection(registry, desk),
+        collection(registry, operations, desk),
         server(registry, desk, workers, std::move(settings)),
         point(registry, desk),
         index(registry, operations, desk),
         operation(operations, desk),
-        snapshot(registry, desk),
+        snapshot(registry, operations, desk),
         funnel(registry, operations, desk) {}
   Shadow shadow;
   Exits exits;
@@ -172,9 +176,9 @@ absl::Status Server::Open() {
   registry_.SetPreparer(warm_up);
   if (!config_.data_dir.empty()) {
     MRL_RETURN_IF_ERROR(registry_.OpenDataFolder(
-        config_.data_dir,
-        {.seal_rows = static_cast<uint32_t>(config_.seal_rows),
-         .disk_reserve_bytes = static_cast<uint64_t>(config_.disk_reserve_bytes)}));
+        config_.data_dir, {.seal_rows = static_cast<uint32_t>(config_.seal_rows),
+                           .disk_reserve_bytes = static_cast<uint64_t>(config_.disk_reserve_bytes),
+                           .open_max = static_cast<size_t>(config_.open_collections)}));
     for (const Registry::Entry& entry : registry_.List()) {
       if (entry.collection != nullptr) warm_up(entry.path.name, *entry.collection);
     }
@@ -210,10 +214,13 @@ void Server::RecoverOperations() {
 HttpReply Server::Ready() const {
   HttpReply reply;
   size_t served = 0;
+  size_t idle = 0;
   std::string damaged;
   const std::vector<Registry::Entry> entries = registry_.List();
   for (const Registry::Entry& entry : entries) {
-    if (entry.collection != nullptr) {
+    if (entry.idle) {
+      ++idle;
+    } else if (entry.collection != nullptr) {
       ++served;
     } else {
       absl::StrAppend(&damaged, "collection '", entry.path.name,
@@ -221,11 +228,12 @@ HttpReply Server::Ready() const {
     }
   }
   const bool serving = readiness_.state() == Readiness::State::kServing;
-  const bool none = served == 0 && !entries.empty();
+  const bool none = served + idle == 0 && !entries.empty();
   reply.code = serving && !none ? 200 : 503;
   reply.body = !serving ? absl::StrCat("not ready: ", readiness_.name(), "\n")
                : none   ? "not ready: no collection is served\n"
                         : absl::StrCat("ready: ", served, " collections are served\n");
+  if (idle > 0) absl::StrAppend(&reply.body, idle, " collections are opened when they are used\n");
   absl::StrAppend(&reply.body, damaged);
   return reply;
 }

@@ -55,5 +55,11 @@ void AddCertify(CLI::App& app, Verb* verb);
 void AddTune(CLI::App& app, Verb* verb);
 void AddReport(CLI::App& app, Verb* verb);
 void AddClassify(CLI::App& app, Verb* verb);
+void AddAliases(CLI::App& app, Verb* verb);
+void AddIndexes(CLI::App& app, Verb* verb);
+void AddOperations(CLI::App& app, Verb* verb);
+// Verbs below `collections` and `points`, in files of their own.
+void AddCollectionChanges(CLI::App& collections, Verb* verb);
+void AddPointWrites(CLI::App& points, Verb* verb);
 
 }  // namespace mrl::cli

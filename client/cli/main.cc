@@ -49,6 +49,9 @@ int Run(int argc, char** argv) {
   AddTune(app, &verb);
   AddReport(app, &verb);
   AddClassify(app, &verb);
+  AddAliases(app, &verb);
+  AddIndexes(app, &verb);
+  AddOperations(app, &verb);
   // CLI11 reports by exceptions and with exit codes of its own.
   try {
     app.parse(argc, argv);

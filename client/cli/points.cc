@@ -1,4 +1,4 @@
-// mrl points: count, list and delete the points of a collection.
+// mrl points: count, list and delete the points of a collection; what writes is in point_writes.cc.
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -98,7 +98,7 @@ CLI::App* AddOne(CLI::App& points, const char* name, const char* about, Run run,
 }  // namespace
 
 void AddPoints(CLI::App& app, Verb* verb) {
-  CLI::App* points = app.add_subcommand("points", "Count, list or delete points");
+  CLI::App* points = app.add_subcommand("points", "Write, read, count and delete points");
   points->require_subcommand(1);
   auto flags = std::make_shared<PointFlags>();
   constexpr char kFilter[] = "Only points that match, such as 'year >= 2000 AND lang = \"en\"'";
@@ -115,6 +115,7 @@ void AddPoints(CLI::App& app, Verb* verb) {
   remove->add_flag("--text-id", flags->text_ids, "Digits in --id are text");
   remove->add_flag("--dry-run", flags->validate_only,
                    "Print how many would be deleted, and some of them");
+  AddPointWrites(*points, verb);
 }
 
 }  // namespace mrl::cli

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/status.h"
 #include "client/cli/command.h"
+#include "client/cli/operation_wait.h"
 #include "client/cli/output.h"
 
 namespace mrl::cli {
@@ -24,6 +25,7 @@ struct SnapshotFlags {
   std::string name;
   std::string file;
   std::string target;
+  bool no_wait = false;
 };
 
 nlohmann::json ToJson(const client::Snapshot& snapshot) {
@@ -130,9 +132,12 @@ absl::Status Upload(client::Client& client, const Globals& globals, const Snapsh
       globals);
 }
 
-absl::Status Restore(client::Client& client, const Globals&, const SnapshotFlags& flags) {
-  MRL_ASSIGN_OR_RETURN(const client::Collection made,
-                       client.RestoreSnapshot(flags.collection, flags.name, flags.target));
+absl::Status Restore(client::Client& client, const Globals& globals, const SnapshotFlags& flags) {
+  const auto begun = client.RestoreSnapshot(flags.collection, flags.name, flags.target);
+  if (flags.no_wait) return End(client, globals, begun, /*no_wait=*/true);
+  MRL_RETURN_IF_ERROR(begun.status());
+  MRL_RETURN_IF_ERROR(WaitFor(client, *begun).status());
+  MRL_ASSIGN_OR_RETURN(const client::Collection made, client.GetCollection(flags.target));
   std::printf("%s: %llu rows\n", made.name.c_str(), static_cast<unsigned long long>(made.rows));
   return absl::OkStatus();
 }
@@ -171,9 +176,10 @@ void AddSnapshots(CLI::App& app, Verb* verb) {
   AddOne(*snapshots, "upload", "Copy a downloaded file to the server", Upload, flags, verb)
       ->add_option("--input", flags->file, "File that was downloaded")
       ->required();
-  AddOne(*snapshots, "restore", "Make a new collection of a snapshot", Restore, flags, verb)
-      ->add_option("--to", flags->target, "Name of the new collection")
-      ->required();
+  CLI::App* restore =
+      AddOne(*snapshots, "restore", "Make a new collection of a snapshot", Restore, flags, verb);
+  restore->add_option("--to", flags->target, "Name of the new collection")->required();
+  AddNoWait(*restore, &flags->no_wait);
 }
 
 }  // namespace mrl::cli

@@ -1,33 +1,18 @@
 #include "client/cpp/client.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
-#include "index/schema/field.h"
+#include "client/cpp/convert.h"
 
 namespace mrl::client {
 namespace {
 
-void ToProto(const Id& id, v1::PointId* out) {
-  if (const auto* number = std::get_if<uint64_t>(&id)) {
-    out->set_number(*number);
-  } else {
-    out->set_text(std::get<std::string>(id));
-  }
-}
-
-Id FromProto(const v1::PointId& id) {
-  if (id.has_number()) return id.number();
-  return id.text();
-}
-
-void ToProto(absl::Span<const float> vector, v1::Vector* out) {
-  out->set_dtype(v1::DTYPE_F32);
-  out->set_data(vector.data(), vector.size() * sizeof(float));
-}
+// Those of convert.h; without this the ones below would hide them.
+using client::FromProto;
+using client::ToProto;
 
 absl::Status ToProto(const SearchOptions& options, v1::SearchOptions* out) {
   if (options.exact && !options.funnel.empty()) {
@@ -70,12 +55,7 @@ absl::StatusOr<v1::SearchRequest> MakeRequest(const std::string& collection, con
 }
 
 Hit FromProto(const v1::Hit& hit) {
-  Hit out{FromProto(hit.id()), hit.score(), hit.payload_json(), {}};
-  const std::string& bytes = hit.vector().data();
-  if (bytes.empty()) return out;
-  out.vector.resize(bytes.size() / sizeof(float));
-  std::memcpy(out.vector.data(), bytes.data(), out.vector.size() * sizeof(float));
-  return out;
+  return {FromProto(hit.id()), hit.score(), hit.payload_json(), FromProto(hit.vector())};
 }
 
 SearchStats FromProto(const v1::SearchStats& stats) {
@@ -117,58 +97,6 @@ WhyNot FromProto(const v1::WhyNot& why_not) {
         {stage.has_rank() ? std::optional<uint64_t>(stage.rank()) : std::nullopt, stage.score()});
   }
   if (why_not.has_lost_at()) out.lost_at = why_not.lost_at();
-  return out;
-}
-
-std::string MetricName(v1::Metric metric) {
-  switch (metric) {
-    case v1::METRIC_COSINE:
-      return "cosine";
-    case v1::METRIC_INNER_PRODUCT:
-      return "ip";
-    case v1::METRIC_L2:
-      return "l2";
-    default:
-      return "unknown";
-  }
-}
-
-std::string TransformName(v1::Transform transform) {
-  switch (transform) {
-    case v1::TRANSFORM_NONE:
-      return "none";
-    case v1::TRANSFORM_LAYER_NORM:
-      return "layer_norm";
-    case v1::TRANSFORM_ROTATION:
-      return "rotation";
-    default:
-      return "unknown";
-  }
-}
-
-Collection FromProto(const v1::Collection& collection) {
-  Collection out;
-  out.name = collection.name();
-  out.serving = collection.state() == v1::Collection::STATE_SERVING;
-  out.state_message = collection.state_message();
-  if (!out.serving) return out;
-  out.uuid = collection.uuid();
-  out.generation = collection.generation();
-  out.created_unix_s = collection.create_time().seconds();
-  out.rows = collection.rows();
-  out.dim = collection.dim();
-  out.ladder.assign(collection.ladder().begin(), collection.ladder().end());
-  out.metric = MetricName(collection.metric());
-  out.storage = collection.storage() == v1::STORAGE_TYPE_F16 ? "f16" : "f32";
-  out.transform = TransformName(collection.transform());
-  for (const v1::Code& code : collection.codes()) {
-    out.codes.push_back(absl::StrCat(code.dims(), "b", code.bits()));
-  }
-  out.kinds.assign(collection.kinds().begin(), collection.kinds().end());
-  for (const v1::Field& field : collection.fields()) {
-    out.fields.push_back(
-        absl::StrCat(field.name(), ":", ToString(static_cast<FieldType>(field.type()))));
-  }
   return out;
 }
 
@@ -349,7 +277,7 @@ absl::StatusOr<std::vector<Point>> Client::ListPoints(const std::string& collect
     request.set_page_size(static_cast<int32_t>(std::min(kPageSize, limit - out.size())));
     MRL_ASSIGN_OR_RETURN(const v1::ListPointsResponse page, connection_->ListPoints(request));
     for (const v1::Point& point : page.points()) {
-      out.push_back({FromProto(point.id()), point.sequence(), point.payload_json()});
+      out.push_back(FromProto(point));
     }
     if (page.next_page_token().empty()) break;
     request.set_page_token(page.next_page_token());
@@ -435,12 +363,12 @@ absl::StatusOr<Snapshot> Client::UploadSnapshot(
   return FromProto(last.snapshot());
 }
 
-absl::StatusOr<Collection> Client::RestoreSnapshot(const std::string& collection,
-                                                   const std::string& name,
-                                                   const std::string& target) {
+absl::StatusOr<Operation> Client::RestoreSnapshot(const std::string& collection,
+                                                  const std::string& name,
+                                                  const std::string& target) {
   auto request = Named<v1::RestoreSnapshotRequest>(collection, name);
   request.set_target(target);
-  MRL_ASSIGN_OR_RETURN(const v1::Collection response, connection_->RestoreSnapshot(request));
+  MRL_ASSIGN_OR_RETURN(const auto response, connection_->RestoreSnapshot(request));
   return FromProto(response);
 }
 

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -49,6 +51,45 @@ class Client {
   absl::StatusOr<std::vector<Collection>> ListCollections();
   absl::StatusOr<CollectionStats> GetCollectionStats(const std::string& name);
   absl::StatusOr<Collection> ReloadCollection(const std::string& name);
+  absl::StatusOr<Collection> CreateCollection(const NewCollection& wanted);
+  // Replaces the fields that filters may name: "year:int".
+  absl::StatusOr<Operation> UpdateFields(const std::string& name,
+                                         const std::vector<std::string>& fields,
+                                         bool validate_only);
+  absl::StatusOr<Operation> CompactCollection(const std::string& name);
+  absl::Status DeleteCollection(const std::string& name);
+  using Aliases = std::map<std::string, std::string>;  // alias -> collection
+  // All in one step; an empty collection removes the alias. Returns every alias.
+  absl::StatusOr<Aliases> UpdateAliases(const Aliases& changes);
+  absl::StatusOr<Aliases> ListAliases();
+  // `wanted` says the collection, the kind, and what it is built from.
+  absl::StatusOr<Operation> BuildIndex(const Index& wanted, bool activate, bool validate_only);
+  absl::StatusOr<Index> ActivateIndex(const std::string& collection, const std::string& kind);
+  absl::StatusOr<std::vector<Index>> ListIndexes(const std::string& collection);
+  absl::Status DeleteIndex(const std::string& collection, const std::string& kind);
+  absl::StatusOr<Operation> GetOperation(const std::string& name);
+  // All pages.
+  absl::StatusOr<std::vector<Operation>> ListOperations();
+  absl::Status CancelOperation(const std::string& name);
+  absl::Status DeleteOperation(const std::string& name);
+  // Asks again until it has ended; `heard` hears each answer and may end the waiting with an error.
+  absl::StatusOr<Operation> Wait(Operation operation,
+                                 const std::function<absl::Status(const Operation&)>& heard = {});
+  // All or none.
+  absl::StatusOr<Written> UpsertPoints(const std::string& collection,
+                                       absl::Span<const NewPoint> points, bool durable);
+  // On one stream: what cannot be stored is reported, the rest is stored. `next` gives some points
+  // at a time, and none at the end.
+  absl::StatusOr<Written> WritePoints(
+      const std::string& collection, bool durable,
+      const std::function<absl::StatusOr<std::vector<NewPoint>>()>& next);
+  // The vectors stay. NOT_FOUND names an id that is not there.
+  absl::StatusOr<Written> UpdatePayloads(const std::string& collection,
+                                         const std::vector<std::pair<Id, std::string>>& payloads,
+                                         bool durable);
+  // Those that are there, in order of `ids`.
+  absl::StatusOr<std::vector<Point>> GetPoints(const std::string& collection,
+                                               absl::Span<const Id> ids, bool with_vector);
   // Points that match `filter`; "" = all.
   absl::StatusOr<uint64_t> CountPoints(const std::string& collection, const std::string& filter);
   // The first `limit` points that match, oldest first; by pages.
@@ -69,9 +110,9 @@ class Client {
   // The same back. `read` gives the next piece, at most 4 MB, and "" at the end.
   absl::StatusOr<Snapshot> UploadSnapshot(const std::string& collection, const std::string& name,
                                           const std::function<absl::StatusOr<std::string>()>& read);
-  // The new collection `target`.
-  absl::StatusOr<Collection> RestoreSnapshot(const std::string& collection, const std::string& name,
-                                             const std::string& target);
+  // Makes the new collection `target`.
+  absl::StatusOr<Operation> RestoreSnapshot(const std::string& collection, const std::string& name,
+                                            const std::string& target);
   absl::StatusOr<Profile> CreateProfile(const std::string& collection, const std::string& name,
                                         const ProfileVersion& version, bool make_default);
   // With all its versions.

@@ -11,6 +11,7 @@
 #include "google/longrunning/operations.grpc.pb.h"
 #include "mrl/v1/collection.grpc.pb.h"
 #include "mrl/v1/funnel.grpc.pb.h"
+#include "mrl/v1/index.grpc.pb.h"
 #include "mrl/v1/point.grpc.pb.h"
 #include "mrl/v1/search.grpc.pb.h"
 #include "mrl/v1/server.grpc.pb.h"
@@ -57,6 +58,7 @@ class GrpcConnection final : public Connection {
         collections_(v1::CollectionService::NewStub(channel)),
         points_(v1::PointService::NewStub(channel)),
         funnels_(v1::FunnelService::NewStub(channel)),
+        indexes_(v1::IndexService::NewStub(channel)),
         operations_(google::longrunning::Operations::NewStub(channel)),
         snapshots_(v1::SnapshotService::NewStub(channel)),
         server_(v1::ServerService::NewStub(channel)),
@@ -106,6 +108,98 @@ class GrpcConnection final : public Connection {
     return Unary<v1::Collection>(*collections_, &v1::CollectionService::Stub::ReloadCollection,
                                  request);
   }
+  absl::StatusOr<v1::Collection> CreateCollection(
+      const v1::CreateCollectionRequest& request) override {
+    return Unary<v1::Collection>(*collections_, &v1::CollectionService::Stub::CreateCollection,
+                                 request);
+  }
+  absl::StatusOr<google::longrunning::Operation> UpdateCollection(
+      const v1::UpdateCollectionRequest& request) override {
+    return Unary<google::longrunning::Operation>(
+        *collections_, &v1::CollectionService::Stub::UpdateCollection, request);
+  }
+  absl::StatusOr<google::longrunning::Operation> CompactCollection(
+      const v1::CompactCollectionRequest& request) override {
+    return Unary<google::longrunning::Operation>(
+        *collections_, &v1::CollectionService::Stub::CompactCollection, request);
+  }
+  absl::Status DeleteCollection(const v1::DeleteCollectionRequest& request) override {
+    return Unary<google::protobuf::Empty>(*collections_,
+                                          &v1::CollectionService::Stub::DeleteCollection, request)
+        .status();
+  }
+  absl::StatusOr<v1::BatchUpdateAliasesResponse> BatchUpdateAliases(
+      const v1::BatchUpdateAliasesRequest& request) override {
+    return Unary<v1::BatchUpdateAliasesResponse>(
+        *collections_, &v1::CollectionService::Stub::BatchUpdateAliases, request);
+  }
+  absl::StatusOr<v1::ListAliasesResponse> ListAliases(
+      const v1::ListAliasesRequest& request) override {
+    return Unary<v1::ListAliasesResponse>(*collections_, &v1::CollectionService::Stub::ListAliases,
+                                          request);
+  }
+  absl::StatusOr<google::longrunning::Operation> BuildIndex(
+      const v1::BuildIndexRequest& request) override {
+    return Unary<google::longrunning::Operation>(*indexes_, &v1::IndexService::Stub::BuildIndex,
+                                                 request);
+  }
+  absl::StatusOr<v1::Index> ActivateIndex(const v1::ActivateIndexRequest& request) override {
+    return Unary<v1::Index>(*indexes_, &v1::IndexService::Stub::ActivateIndex, request);
+  }
+  absl::StatusOr<v1::ListIndexesResponse> ListIndexes(
+      const v1::ListIndexesRequest& request) override {
+    return Unary<v1::ListIndexesResponse>(*indexes_, &v1::IndexService::Stub::ListIndexes, request);
+  }
+  absl::Status DeleteIndex(const v1::DeleteIndexRequest& request) override {
+    return Unary<google::protobuf::Empty>(*indexes_, &v1::IndexService::Stub::DeleteIndex, request)
+        .status();
+  }
+  absl::StatusOr<google::longrunning::Operation> GetOperation(
+      const google::longrunning::GetOperationRequest& request) override {
+    return Unary<google::longrunning::Operation>(
+        *operations_, &google::longrunning::Operations::Stub::GetOperation, request);
+  }
+  absl::StatusOr<google::longrunning::ListOperationsResponse> ListOperations(
+      const google::longrunning::ListOperationsRequest& request) override {
+    return Unary<google::longrunning::ListOperationsResponse>(
+        *operations_, &google::longrunning::Operations::Stub::ListOperations, request);
+  }
+  absl::Status CancelOperation(
+      const google::longrunning::CancelOperationRequest& request) override {
+    return Unary<google::protobuf::Empty>(
+               *operations_, &google::longrunning::Operations::Stub::CancelOperation, request)
+        .status();
+  }
+  absl::Status DeleteOperation(
+      const google::longrunning::DeleteOperationRequest& request) override {
+    return Unary<google::protobuf::Empty>(
+               *operations_, &google::longrunning::Operations::Stub::DeleteOperation, request)
+        .status();
+  }
+  absl::StatusOr<v1::UpsertPointsResponse> UpsertPoints(
+      const v1::UpsertPointsRequest& request) override {
+    return Unary<v1::UpsertPointsResponse>(*points_, &v1::PointService::Stub::UpsertPoints,
+                                           request);
+  }
+  absl::StatusOr<v1::UpdatePayloadResponse> UpdatePayload(
+      const v1::UpdatePayloadRequest& request) override {
+    return Unary<v1::UpdatePayloadResponse>(*points_, &v1::PointService::Stub::UpdatePayload,
+                                            request);
+  }
+  absl::StatusOr<v1::BatchGetPointsResponse> BatchGetPoints(
+      const v1::BatchGetPointsRequest& request) override {
+    return Unary<v1::BatchGetPointsResponse>(*points_, &v1::PointService::Stub::BatchGetPoints,
+                                             request);
+  }
+  absl::Status WritePoints(
+      const std::function<absl::StatusOr<std::optional<v1::WritePointsRequest>>()>& next,
+      const std::function<void(const v1::WritePointsResponse&)>& answer) override {
+    grpc::ClientContext context;
+    Prepare(&context);
+    auto stream = points_->WritePoints(&context);
+    return Exchange<v1::WritePointsRequest, v1::WritePointsResponse>(context, *stream, next,
+                                                                     answer);
+  }
   absl::StatusOr<v1::CountPointsResponse> CountPoints(
       const v1::CountPointsRequest& request) override {
     return Unary<v1::CountPointsResponse>(*points_, &v1::PointService::Stub::CountPoints, request);
@@ -147,21 +241,13 @@ class GrpcConnection final : public Connection {
     grpc::ClientContext context;
     Prepare(&context);
     auto stream = snapshots_->UploadSnapshot(&context);
-    absl::Status refused;
-    while (true) {
-      auto request = next();
-      refused = request.status();
-      if (!refused.ok() || !request->has_value()) break;
-      if (!stream->Write(**request) || !stream->Read(last)) break;
-    }
-    if (!refused.ok()) context.TryCancel();
-    stream->WritesDone();
-    const absl::Status ended = FromGrpc(stream->Finish());
-    return refused.ok() ? ended : refused;
+    return Exchange<v1::UploadSnapshotRequest, v1::UploadSnapshotResponse>(
+        context, *stream, next, [&](const v1::UploadSnapshotResponse& answer) { *last = answer; });
   }
-  absl::StatusOr<v1::Collection> RestoreSnapshot(
+  absl::StatusOr<google::longrunning::Operation> RestoreSnapshot(
       const v1::RestoreSnapshotRequest& request) override {
-    return Unary<v1::Collection>(*snapshots_, &v1::SnapshotService::Stub::RestoreSnapshot, request);
+    return Unary<google::longrunning::Operation>(
+        *snapshots_, &v1::SnapshotService::Stub::RestoreSnapshot, request);
   }
   absl::StatusOr<v1::Profile> CreateProfile(const v1::CreateProfileRequest& request) override {
     return Unary<v1::Profile>(*funnels_, &v1::FunnelService::Stub::CreateProfile, request);
@@ -196,11 +282,6 @@ class GrpcConnection final : public Connection {
       const v1::AnalyzeDimensionsRequest& request) override {
     return Unary<google::longrunning::Operation>(
         *funnels_, &v1::FunnelService::Stub::AnalyzeDimensions, request);
-  }
-  absl::StatusOr<google::longrunning::Operation> GetOperation(
-      const google::longrunning::GetOperationRequest& request) override {
-    return Unary<google::longrunning::Operation>(
-        *operations_, &google::longrunning::Operations::Stub::GetOperation, request);
   }
   absl::StatusOr<v1::ServerInfo> GetServerInfo(const v1::GetServerInfoRequest& request) override {
     return Unary<v1::ServerInfo>(*server_, &v1::ServerService::Stub::GetServerInfo, request);
@@ -254,12 +335,33 @@ class GrpcConnection final : public Connection {
     return response;
   }
 
+  // One answer to each request.
+  template <typename Request, typename Response, typename Stream>
+  static absl::Status Exchange(grpc::ClientContext& context, Stream& stream,
+                               const std::function<absl::StatusOr<std::optional<Request>>()>& next,
+                               const std::function<void(const Response&)>& answer) {
+    absl::Status refused;
+    Response response;
+    while (true) {
+      auto request = next();
+      refused = request.status();
+      if (!refused.ok() || !request->has_value()) break;
+      if (!stream.Write(**request) || !stream.Read(&response)) break;
+      answer(response);
+    }
+    if (!refused.ok()) context.TryCancel();
+    stream.WritesDone();
+    const absl::Status ended = FromGrpc(stream.Finish());
+    return refused.ok() ? ended : refused;
+  }
+
   const absl::Duration timeout_;
   const std::string authorization_;
   const std::unique_ptr<v1::SearchService::Stub> search_;
   const std::unique_ptr<v1::CollectionService::Stub> collections_;
   const std::unique_ptr<v1::PointService::Stub> points_;
   const std::unique_ptr<v1::FunnelService::Stub> funnels_;
+  const std::unique_ptr<v1::IndexService::Stub> indexes_;
   const std::unique_ptr<google::longrunning::Operations::Stub> operations_;
   const std::unique_ptr<v1::SnapshotService::Stub> snapshots_;
   const std::unique_ptr<v1::ServerService::Stub> server_;

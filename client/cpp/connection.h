@@ -11,6 +11,7 @@
 #include "google/longrunning/operations.pb.h"
 #include "mrl/v1/collection.pb.h"
 #include "mrl/v1/funnel.pb.h"
+#include "mrl/v1/index.pb.h"
 #include "mrl/v1/point.pb.h"
 #include "mrl/v1/search.pb.h"
 #include "mrl/v1/server.pb.h"
@@ -51,6 +52,41 @@ class Connection {
       const v1::GetCollectionStatsRequest& request) = 0;
   virtual absl::StatusOr<v1::Collection> ReloadCollection(
       const v1::ReloadCollectionRequest& request) = 0;
+  virtual absl::StatusOr<v1::Collection> CreateCollection(
+      const v1::CreateCollectionRequest& request) = 0;
+  virtual absl::StatusOr<google::longrunning::Operation> UpdateCollection(
+      const v1::UpdateCollectionRequest& request) = 0;
+  virtual absl::StatusOr<google::longrunning::Operation> CompactCollection(
+      const v1::CompactCollectionRequest& request) = 0;
+  virtual absl::Status DeleteCollection(const v1::DeleteCollectionRequest& request) = 0;
+  virtual absl::StatusOr<v1::BatchUpdateAliasesResponse> BatchUpdateAliases(
+      const v1::BatchUpdateAliasesRequest& request) = 0;
+  virtual absl::StatusOr<v1::ListAliasesResponse> ListAliases(
+      const v1::ListAliasesRequest& request) = 0;
+  virtual absl::StatusOr<google::longrunning::Operation> BuildIndex(
+      const v1::BuildIndexRequest& request) = 0;
+  virtual absl::StatusOr<v1::Index> ActivateIndex(const v1::ActivateIndexRequest& request) = 0;
+  virtual absl::StatusOr<v1::ListIndexesResponse> ListIndexes(
+      const v1::ListIndexesRequest& request) = 0;
+  virtual absl::Status DeleteIndex(const v1::DeleteIndexRequest& request) = 0;
+  virtual absl::StatusOr<google::longrunning::Operation> GetOperation(
+      const google::longrunning::GetOperationRequest& request) = 0;
+  virtual absl::StatusOr<google::longrunning::ListOperationsResponse> ListOperations(
+      const google::longrunning::ListOperationsRequest& request) = 0;
+  virtual absl::Status CancelOperation(
+      const google::longrunning::CancelOperationRequest& request) = 0;
+  virtual absl::Status DeleteOperation(
+      const google::longrunning::DeleteOperationRequest& request) = 0;
+  virtual absl::StatusOr<v1::UpsertPointsResponse> UpsertPoints(
+      const v1::UpsertPointsRequest& request) = 0;
+  // As UploadSnapshot; `answer` hears each answer.
+  virtual absl::Status WritePoints(
+      const std::function<absl::StatusOr<std::optional<v1::WritePointsRequest>>()>& next,
+      const std::function<void(const v1::WritePointsResponse&)>& answer) = 0;
+  virtual absl::StatusOr<v1::UpdatePayloadResponse> UpdatePayload(
+      const v1::UpdatePayloadRequest& request) = 0;
+  virtual absl::StatusOr<v1::BatchGetPointsResponse> BatchGetPoints(
+      const v1::BatchGetPointsRequest& request) = 0;
   virtual absl::StatusOr<v1::CountPointsResponse> CountPoints(
       const v1::CountPointsRequest& request) = 0;
   virtual absl::StatusOr<v1::ListPointsResponse> ListPoints(
@@ -71,7 +107,7 @@ class Connection {
   virtual absl::Status UploadSnapshot(
       const std::function<absl::StatusOr<std::optional<v1::UploadSnapshotRequest>>()>& next,
       v1::UploadSnapshotResponse* last) = 0;
-  virtual absl::StatusOr<v1::Collection> RestoreSnapshot(
+  virtual absl::StatusOr<google::longrunning::Operation> RestoreSnapshot(
       const v1::RestoreSnapshotRequest& request) = 0;
   virtual absl::StatusOr<v1::Profile> CreateProfile(const v1::CreateProfileRequest& request) = 0;
   virtual absl::StatusOr<v1::Profile> GetProfile(const v1::GetProfileRequest& request) = 0;
@@ -85,8 +121,6 @@ class Connection {
       const v1::TuneFunnelRequest& request) = 0;
   virtual absl::StatusOr<google::longrunning::Operation> AnalyzeDimensions(
       const v1::AnalyzeDimensionsRequest& request) = 0;
-  virtual absl::StatusOr<google::longrunning::Operation> GetOperation(
-      const google::longrunning::GetOperationRequest& request) = 0;
   virtual absl::StatusOr<v1::ServerInfo> GetServerInfo(const v1::GetServerInfoRequest& request) = 0;
   virtual absl::StatusOr<v1::ServerConfig> GetConfig(const v1::GetConfigRequest& request) = 0;
   // grpc.health.v1 Check: true for SERVING. NOT_FOUND for a service that has no health.

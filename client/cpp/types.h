@@ -100,7 +100,8 @@ struct Explanation {
 
 struct Collection {
   std::string name;
-  bool serving = false;
+  bool serving = false;  // searches are answered; by one that is idle too
+  std::string state;     // serving, idle (opened when it is used; what follows is unset), damaged
   std::string state_message;
   std::string uuid;
   uint64_t generation = 0;
@@ -116,11 +117,73 @@ struct Collection {
   std::vector<std::string> fields;  // that filters may name: "year:int"
 };
 
+// What a new collection is to be; "" and {} = the server's default.
+struct NewCollection {
+  std::string name;
+  uint32_t dim = 0;
+  std::string ladder;               // "16,32,64"
+  std::string metric;               // cosine, ip, l2
+  std::string storage;              // f32, f16
+  std::string transform;            // none, layer_norm
+  std::string codes;                // "16b8,64b1"; "none" = none
+  std::vector<std::string> fields;  // "year:int"
+  bool validate_only = false;       // is checked and not made
+};
+
 // A point as it is stored.
 struct Point {
   Id id;
   uint64_t sequence = 0;
   std::string payload_json;
+  std::vector<float> vector;  // where it was asked for
+};
+
+// A point to be written.
+struct NewPoint {
+  Id id;
+  std::vector<float> vector;
+  std::string payload_json = {};  // a JSON object, or "" for none
+  bool if_absent = false;
+  std::optional<uint64_t> if_sequence = {};
+};
+
+// What was written.
+struct Written {
+  uint64_t points = 0;
+  uint64_t sequence = 0;
+  // By WritePoints: what was not, with its place among all that were sent.
+  struct Failure {
+    uint64_t index = 0;
+    std::string message;
+  };
+  std::vector<Failure> failures = {};
+};
+
+// A coarse index, or what one is to be built from.
+struct Index {
+  std::string collection;
+  std::string kind;
+  uint32_t dims = 0;
+  std::string faiss_factory;
+  uint32_t lists = 0;
+  std::string code;  // "64b8"; "" = the default
+  bool active = false;
+  uint64_t memory_bytes = 0;
+  uint32_t segments = 0;
+};
+
+// Work that goes on after its call.
+struct Operation {
+  std::string name;  // operations/ID
+  std::string method;
+  std::string collection;
+  uint64_t rows_done = 0;
+  uint64_t rows = 0;
+  bool cancel_requested = false;
+  bool done = false;
+  int error_code = 0;  // 0 = it ended well, or has not ended
+  std::string error_message;
+  std::string response_json;  // of what it made, where it ended well
 };
 
 // What a deletion did or, where it was only asked about, would do.

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "index/collection/batch_impl.h"
+#include "index/collection/closed_record.h"
 #include "index/collection/rocks.h"
 #include "index/collection/table_check.h"
 
@@ -385,7 +386,11 @@ absl::Status Database::Flush() {
 absl::Status Database::Close() {
   MRL_RETURN_IF_ERROR(Flush());
   MRL_RETURN_IF_ERROR(FromRocks(impl_->db().SyncWAL(), "db"));
+  rocksdb::Env* env = impl_->db().GetEnv();
+  const std::string path = impl_->db().GetName();
   impl_.reset();
+  // All is on the disk; without the record less is noticed at the next start.
+  WriteClosedRecord(*env, path).IgnoreError();
   return absl::OkStatus();
 }
 

@@ -75,7 +75,7 @@ LiveCollection::Impl::Impl(FileSystem& files, std::string path, MemoryAccount& a
       path_(std::move(path)),
       account_(account),
       options_(options),
-      schema_(loaded.manifest.schema),
+      schema_(std::make_shared<const Schema>(loaded.manifest.schema)),
       seal_rows_(SealRows(loaded.manifest.schema, options)),
       database_(std::move(database)),
       next_sequence_(loaded.sequence + 1),
@@ -232,13 +232,16 @@ absl::StatusOr<WriteResult> LiveCollection::Impl::EndWrite(absl::StatusOr<WriteR
 
 absl::StatusOr<WriteResult> LiveCollection::Impl::Upsert(std::vector<PointWrite> points,
                                                          Durability durability) {
-  MRL_ASSIGN_OR_RETURN(std::vector<PreparedPoint> prepared, Prepare(schema_, std::move(points)));
+  const std::shared_ptr<const Schema> prepared_for = schema();
+  MRL_ASSIGN_OR_RETURN(std::vector<PreparedPoint> prepared,
+                       Prepare(*prepared_for, std::move(points)));
   MRL_RETURN_IF_ERROR(AwaitRoom());
   absl::StatusOr<WriteResult> result;
   uint64_t commit = 0;
   {
     absl::MutexLock lock(&write_mutex_);
     MRL_RETURN_IF_ERROR(CheckWritable());
+    MRL_RETURN_IF_ERROR(Refresh(*prepared_for, prepared));
     MRL_RETURN_IF_ERROR(CheckConditions(prepared));
     result = CommitChange({.points = std::move(prepared), .deleted = {}});
     if (result.ok()) commit = log_sync_.Note();
@@ -267,6 +270,9 @@ absl::StatusOr<WriteResult> LiveCollection::Impl::DeleteMatching(const filter::F
   {
     absl::MutexLock lock(&write_mutex_);
     MRL_RETURN_IF_ERROR(CheckWritable());
+    if (filter.fields() != schema_->fields) {
+      return absl::AbortedError("the fields that filters may name have changed; ask again");
+    }
     const auto version = Read();
     const funnel::View matching = funnel::Narrow(version->view(), filter);
     if (const uint64_t rows = matching.rows(); rows > kDeletedMax) {
@@ -303,8 +309,8 @@ absl::StatusOr<std::vector<PreparedPoint>> LiveCollection::Impl::RewritePayloads
     {
       absl::MutexLock lock(&state_mutex_);
       const store::Segment& segment = *place->part->segment();
-      point.row.vector.resize(schema_.dim);
-      segment.Prefix(place->row, schema_.levels() - 1, point.row.vector.data());
+      point.row.vector.resize(schema_->dim);
+      segment.Prefix(place->row, schema_->levels() - 1, point.row.vector.data());
       if (const float* moments = segment.MeanDeviation(place->row)) {
         point.row.mean = moments[0];
         point.row.deviation = moments[1];
@@ -312,12 +318,12 @@ absl::StatusOr<std::vector<PreparedPoint>> LiveCollection::Impl::RewritePayloads
     }
     point.row.id = std::move(payloads[i].id);
     point.row.payload = std::move(payloads[i].payload);
-    auto values = filter::ReadValues(schema_.fields, point.row.payload);
+    auto values = filter::ReadValues(schema_->fields, point.row.payload);
     if (!values.ok()) {
       return Annotate(values.status(), absl::StrCat("point '", point.row.id.ToString(), "'"));
     }
     point.values = *std::move(values);
-    point.bytes = store::EncodeRow(schema_, point.row);
+    point.bytes = store::EncodeRow(*schema_, point.row);
   }
   return points;
 }
@@ -457,6 +463,12 @@ absl::Status LiveCollection::Sync() { return impl_->Sync(); }
 bool LiveCollection::needs_sync() const { return impl_->needs_sync(); }
 absl::Status LiveCollection::Maintain() { return impl_->Maintain(); }
 absl::Status LiveCollection::Seal() { return impl_->Seal(); }
+absl::StatusOr<uint64_t> LiveCollection::Compact(const Watch& watch) {
+  return impl_->Compact(watch);
+}
+absl::Status LiveCollection::SetFields(const std::vector<Field>& fields, const Watch& watch) {
+  return impl_->SetFields(fields, watch);
+}
 absl::StatusOr<Snapshot> LiveCollection::MakeSnapshot(const std::string& folder) {
   return impl_->MakeSnapshot(folder);
 }

@@ -16,6 +16,7 @@
 #include "index/collection/compaction.h"
 #include "index/collection/disk_reserve.h"
 #include "index/collection/snapshot.h"
+#include "index/collection/watch.h"
 #include "index/filter/filter.h"
 #include "index/schema/point_id.h"
 #include "index/schema/schema.h"
@@ -105,7 +106,7 @@ class LiveCollection {
   // Ids that have no point are passed over.
   absl::StatusOr<WriteResult> Delete(absl::Span<const PointId> ids, Durability durability);
   // Every point that matches, in one step. RESOURCE_EXHAUSTED when they are more than
-  // kDeletedMax.
+  // kDeletedMax; ABORTED when the fields are no longer those of the filter.
   absl::StatusOr<WriteResult> DeleteMatching(const filter::Filter& filter, Durability durability);
   static constexpr uint64_t kDeletedMax = 1'000'000;
   // NOT_FOUND names an id that has no point. The vectors stay as they are, to the bit.
@@ -117,10 +118,17 @@ class LiveCollection {
   bool needs_sync() const;
 
   // Seals what is full and merges what has grown small or hollow, until nothing is left to do.
-  // One thread does it at a time, others wait. Searches and writes go on.
+  // What merges already is not waited for. Searches and writes go on.
   absl::Status Maintain();
   // Turns the tail into a segment, however few rows it has.
   absl::Status Seal();
+  // Seals the tail, and makes as few segments of all that is there as rows_max allows, without the
+  // rows that were deleted. Returns the rows that it wrote. What was merged stays so when it is
+  // stopped; RESOURCE_EXHAUSTED when the disk has no room.
+  absl::StatusOr<uint64_t> Compact(const Watch& watch = {});
+  // Replaces the fields that filters may name, while writes and searches go on; merging waits.
+  // FAILED_PRECONDITION names a point whose payload does not fit; nothing has changed then.
+  absl::Status SetFields(const std::vector<Field>& fields, const Watch& watch = {});
   // A snapshot of what is there now at `folder`, which must not exist, made beside it and with a
   // rename. Writes and searches go on; merging waits.
   absl::StatusOr<Snapshot> MakeSnapshot(const std::string& folder);

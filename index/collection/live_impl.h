@@ -14,6 +14,7 @@
 #include "index/collection/live_collection.h"
 #include "index/collection/loader.h"
 #include "index/collection/log_sync.h"
+#include "index/collection/merge_policy.h"
 #include "index/collection/part_list.h"
 #include "index/collection/prepare.h"
 #include "index/collection/segment_build.h"
@@ -52,6 +53,8 @@ class LiveCollection::Impl {
 
   absl::Status Maintain();
   absl::Status Seal();
+  absl::StatusOr<uint64_t> Compact(const Watch& watch);
+  absl::Status SetFields(const std::vector<Field>& fields, const Watch& watch);
   absl::Status AddIndex(const coarse::IndexSpec& spec, const AddOptions& options);
   absl::Status UseIndex(const std::string& kind);
   absl::Status DropIndex(const std::string& kind);
@@ -86,6 +89,10 @@ class LiveCollection::Impl {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
   absl::StatusOr<std::vector<PreparedPoint>> RewritePayloads(std::vector<PayloadWrite> payloads)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
+  // Reads the fields of points again where they have changed since the points were prepared.
+  absl::Status Refresh(const Schema& prepared_for, std::vector<PreparedPoint>& points) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
+  std::shared_ptr<const Schema> schema() const;
   // After the lock: makes the write durable and calls for maintenance.
   absl::StatusOr<WriteResult> EndWrite(absl::StatusOr<WriteResult> result, uint64_t commit,
                                        Durability durability);
@@ -97,7 +104,10 @@ class LiveCollection::Impl {
   absl::Status SealEpoch(uint32_t epoch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(seal_mutex_);
   // False when there was nothing to merge.
   absl::StatusOr<bool> MergeOnce() ABSL_EXCLUSIVE_LOCKS_REQUIRED(merge_mutex_);
-  std::vector<uint32_t> ChooseSegments() const;
+  // Puts one segment in the place of adjacent ones; false where the disk has no room for it.
+  absl::StatusOr<bool> Merge(const std::vector<uint32_t>& segments, const Watch& watch)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(merge_mutex_);
+  std::vector<SegmentSize> SegmentSizes() const;
   absl::StatusOr<uint32_t> TakeSegmentNumber();
   // What a build replaces.
   struct Replacement {
@@ -109,7 +119,7 @@ class LiveCollection::Impl {
     std::vector<Manifest::SideFile> side_files;
     uint64_t rows() const { return built.has_value() ? built->info.rows : 0; }
   };
-  absl::Status Build(Replacement& replacement);
+  absl::Status Build(Replacement& replacement, const Watch& watch);
   absl::Status CommitReplacement(Replacement& replacement);
   Manifest NextManifest(const Replacement& replacement) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
@@ -129,13 +139,25 @@ class LiveCollection::Impl {
   absl::Status CommitIndexes(const std::function<absl::Status(Manifest&)>& edit,
                              std::vector<BuiltIndex> built)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(merge_mutex_, seal_mutex_);
+  // The indexed fields of one segment under new ones, in a file that no manifest names yet.
+  struct BuiltFields {
+    Manifest::SideFile file;
+    std::shared_ptr<const filter::FieldIndex> fields;
+  };
+  absl::StatusOr<BuiltFields> BuildFields(LivePart& part, const Schema& schema,
+                                          const std::string& kind, const Watch& watch);
+  // For the segments that are not in `built`.
+  absl::Status BuildMissingFields(const Schema& schema, const std::string& kind, const Watch& watch,
+                                  std::vector<BuiltFields>& built);
+  absl::Status CommitFields(const Schema& schema, const std::vector<BuiltFields>& built)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(merge_mutex_, seal_mutex_);
   void RemoveSegmentFiles(const Manifest& manifest, const std::vector<uint32_t>& segments);
   // Once there is space again: what was committed must be what is in memory.
   absl::Status Resume() ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
 
   MemoryAccount& account_;
   const LiveOptions options_;
-  const Schema schema_;
+  std::shared_ptr<const Schema> schema_;  // only its fields change; as the parts
   const uint32_t seal_rows_;
   std::vector<std::string> removed_files_;
 

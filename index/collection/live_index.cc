@@ -103,8 +103,8 @@ absl::Status LiveCollection::Impl::CommitIndexes(const std::function<absl::Statu
 
 absl::Status LiveCollection::Impl::AddIndex(const coarse::IndexSpec& asked,
                                             const AddOptions& options) {
-  const coarse::IndexSpec spec = coarse::WithDefaults(asked, schema_);
-  MRL_RETURN_IF_ERROR(spec.Validate(schema_));
+  const coarse::IndexSpec spec = coarse::WithDefaults(asked, *schema());
+  MRL_RETURN_IF_ERROR(spec.Validate(*schema()));
   absl::MutexLock merge_lock(&merge_mutex_);
   {
     absl::MutexLock lock(&state_mutex_);

@@ -10,7 +10,6 @@
 #include "base/status.h"
 #include "index/collection/layout.h"
 #include "index/collection/live_impl.h"
-#include "index/collection/merge_policy.h"
 #include "index/format/section_file.h"
 
 namespace mrl::collection {
@@ -21,10 +20,10 @@ absl::StatusOr<uint32_t> LiveCollection::Impl::TakeSegmentNumber() {
   return next_segment_++;
 }
 
-absl::Status LiveCollection::Impl::Build(Replacement& replacement) {
+absl::Status LiveCollection::Impl::Build(Replacement& replacement, const Watch& watch) {
   MRL_ASSIGN_OR_RETURN(const uint32_t number, TakeSegmentNumber());
   MRL_ASSIGN_OR_RETURN(replacement.built,
-                       BuildSegment(files_, path_, schema_, number, replacement.inputs));
+                       BuildSegment(files_, path_, *schema(), number, replacement.inputs, watch));
   if (!replacement.built.has_value()) return absl::OkStatus();
   Manifest alone;
   {
@@ -38,7 +37,8 @@ absl::Status LiveCollection::Impl::Build(Replacement& replacement) {
         OpenSegment(files_, path_, alone, replacement.built->info, account_, options_.gpu));
     for (const coarse::IndexSpec& spec : alone.indexes) {
       alone.side_files.push_back({number, spec.kind});
-      MRL_ASSIGN_OR_RETURN(BuiltIndex built, BuildOne(replacement.opened->segment(), spec, {}));
+      MRL_ASSIGN_OR_RETURN(BuiltIndex built, BuildOne(replacement.opened->segment(), spec,
+                                                      {.stopped = watch.stopped}));
       alone.side_files.back() = std::move(built.file);
       if (built.on_gpu != nullptr) replacement.opened->AddIndex(std::move(built.on_gpu));
       replacement.opened->AddIndex(std::move(built.index));
@@ -141,7 +141,7 @@ absl::Status LiveCollection::Impl::SealEpoch(uint32_t epoch) {
       replacement.inputs.push_back({part.get(), part->segment(), part->Live()});
     }
   }
-  MRL_RETURN_IF_ERROR(Build(replacement));
+  MRL_RETURN_IF_ERROR(Build(replacement, {}));
   MRL_RETURN_IF_ERROR(CommitReplacement(replacement));
   run.Sealed(replacement.rows());
   return database_->ReclaimEpochsBefore(epoch + 1);
@@ -173,7 +173,7 @@ absl::Status LiveCollection::Impl::Seal() {
   return SealFullEpochs();
 }
 
-std::vector<uint32_t> LiveCollection::Impl::ChooseSegments() const {
+std::vector<SegmentSize> LiveCollection::Impl::SegmentSizes() const {
   absl::MutexLock lock(&state_mutex_);
   std::vector<SegmentSize> sizes;
   for (const auto& part : parts_.parts()) {
@@ -185,13 +185,20 @@ std::vector<uint32_t> LiveCollection::Impl::ChooseSegments() const {
                      .first_sequence = info.first_sequence,
                      .end_sequence = info.end_sequence()});
   }
-  return ChooseMerge(sizes, options_.merge_fan_in, options_.segment_rows_max);
+  return sizes;
 }
 
 absl::StatusOr<bool> LiveCollection::Impl::MergeOnce() {
+  const std::vector<uint32_t> chosen =
+      ChooseMerge(SegmentSizes(), options_.merge_fan_in, options_.segment_rows_max);
+  if (chosen.empty()) return false;
+  return Merge(chosen, {});
+}
+
+absl::StatusOr<bool> LiveCollection::Impl::Merge(const std::vector<uint32_t>& segments,
+                                                 const Watch& watch) {
   Replacement replacement;
-  replacement.segments = ChooseSegments();
-  if (replacement.segments.empty()) return false;
+  replacement.segments = segments;
   Compactions::Run run(&compactions_);
   std::shared_ptr<const Manifest> before;
   uint64_t bytes = 0;  // that the new segment takes, at most
@@ -210,12 +217,42 @@ absl::StatusOr<bool> LiveCollection::Impl::MergeOnce() {
   }
   // Without room it waits for deletions or a larger disk.
   if (!options_.disk.Check(path_, bytes).ok()) return false;
-  MRL_RETURN_IF_ERROR(Build(replacement));
+  MRL_RETURN_IF_ERROR(Build(replacement, watch));
   if (Planted(Bug::kFilesRemovedFirst)) RemoveSegmentFiles(*before, replacement.segments);
   MRL_RETURN_IF_ERROR(CommitReplacement(replacement));
   run.Merged(replacement.rows());
   RemoveSegmentFiles(*before, replacement.segments);
   return true;
+}
+
+absl::StatusOr<uint64_t> LiveCollection::Impl::Compact(const Watch& watch) {
+  MRL_RETURN_IF_ERROR(Seal());
+  absl::MutexLock merge_lock(&merge_mutex_);
+  const std::vector<SegmentSize> sizes = SegmentSizes();
+  const auto groups = ChooseAll(sizes, options_.segment_rows_max);
+  const auto rows_of = [&](const std::vector<uint32_t>& group) {
+    uint64_t rows = 0;
+    for (const SegmentSize& size : sizes) {
+      rows += std::count(group.begin(), group.end(), size.number) > 0 ? size.live_rows : 0;
+    }
+    return rows;
+  };
+  uint64_t all = 0;
+  for (const auto& group : groups) all += rows_of(group);
+  uint64_t done = 0;
+  for (const auto& group : groups) {
+    const Watch here = {
+        .progress = [&](uint64_t rows, uint64_t) { watch.Report(done + rows, all); },
+        .stopped = watch.stopped};
+    MRL_ASSIGN_OR_RETURN(const bool merged, Merge(group, here));
+    if (!merged) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat(path_, ": the disk has no room for a segment of ", rows_of(group), " rows"));
+    }
+    done += rows_of(group);
+    watch.Report(done, all);
+  }
+  return done;
 }
 
 absl::StatusOr<Snapshot> LiveCollection::Impl::MakeSnapshot(const std::string& folder) {
@@ -241,14 +278,18 @@ absl::StatusOr<Snapshot> LiveCollection::Impl::MakeSnapshot(const std::string& f
 }
 
 absl::Status LiveCollection::Impl::Maintain() {
-  absl::MutexLock merge_lock(&merge_mutex_);
   bool more = true;
   while (more) {
     {
       absl::MutexLock seal_lock(&seal_mutex_);
       MRL_RETURN_IF_ERROR(SealFullEpochs());
     }
-    MRL_ASSIGN_OR_RETURN(more, MergeOnce());
+    // What takes its time in there, such as the build of an index, is followed by another round.
+    if (!merge_mutex_.TryLock()) return absl::OkStatus();
+    const absl::StatusOr<bool> merged = MergeOnce();
+    merge_mutex_.Unlock();
+    MRL_RETURN_IF_ERROR(merged.status());
+    more = *merged;
   }
   return absl::OkStatus();
 }

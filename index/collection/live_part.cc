@@ -55,6 +55,21 @@ void LivePart::SetKinds(std::vector<std::string> kinds) {
   }
 }
 
+void LivePart::SetFields(std::shared_ptr<const filter::FieldIndex> fields) {
+  CHECK(!is_tail());
+  fields_ = std::move(fields);
+}
+
+void LivePart::ReadFields(const std::vector<Field>& fields,
+                          const std::vector<filter::RowValues>& values) {
+  CHECK(is_tail() && values.size() == rows());
+  tail_fields_ = fields.empty() ? nullptr : std::make_shared<filter::TailFields>(fields);
+  fields_ = tail_fields_;
+  for (uint32_t row = 0; tail_fields_ != nullptr && row < values.size(); ++row) {
+    tail_fields_->Append(row, values[row]);
+  }
+}
+
 std::optional<uint32_t> LivePart::Find(const PointId& id) const {
   const std::optional<uint32_t> row =
       is_tail() ? tail_->Find(id, tail_->rows()) : segment_->Find(id);

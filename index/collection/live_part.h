@@ -58,6 +58,10 @@ class LivePart {
   void AddIndex(std::shared_ptr<const coarse::CoarseIndex> index);
   void SetKinds(std::vector<std::string> kinds);
 
+  // Other fields, of a segment file (null = none), and of the tail, whose rows are read again.
+  void SetFields(std::shared_ptr<const filter::FieldIndex> fields);
+  void ReadFields(const std::vector<Field>& fields, const std::vector<filter::RowValues>& values);
+
   // As of now.
   Bitmap Live();
   funnel::View::Part Publish();

@@ -111,8 +111,9 @@ absl::StatusOr<std::unique_ptr<LivePart>> OpenSegment(FileSystem& files, const s
   for (const Manifest::SideFile& file : manifest.side_files) {
     if (file.segment != info.number) continue;
     const std::string side_path = SideFilePath(path, info.number, file.kind);
-    if (file.kind == kFilterKind) {
-      MRL_ASSIGN_OR_RETURN(fields, filter::OpenFieldFile(files, side_path, *segment, account));
+    if (IsFilterKind(file.kind)) {
+      MRL_ASSIGN_OR_RETURN(fields, filter::OpenFieldFile(files, side_path, *segment,
+                                                         manifest.schema.fields, account));
       continue;
     }
     MRL_ASSIGN_OR_RETURN(std::shared_ptr<const coarse::CoarseIndex> index,

@@ -32,7 +32,7 @@ absl::Status CheckManifest(const Manifest& manifest) {
     sequence = segment.end_sequence();
   }
   for (const Manifest::SideFile& file : manifest.side_files) {
-    if (file.kind != kFilterKind && !coarse::FileKindOf(file.kind).has_value()) {
+    if (!IsFilterKind(file.kind) && !coarse::FileKindOf(file.kind).has_value()) {
       return absl::FailedPreconditionError(
           absl::StrCat("the kind of side file '", file.kind, "' is not known to this program"));
     }
@@ -114,7 +114,7 @@ std::vector<std::string> Manifest::kinds() const {
     if (std::find(kinds.begin(), kinds.end(), kind) == kinds.end()) kinds.push_back(kind);
   };
   for (const SideFile& file : side_files) {
-    if (file.kind != kFilterKind) add(file.kind);
+    if (!IsFilterKind(file.kind)) add(file.kind);
   }
   for (const coarse::IndexSpec& index : indexes) add(index.kind);
   return kinds;

@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/match.h"
+#include "absl/strings/string_view.h"
 #include "base/file.h"
 #include "index/coarse/index_spec.h"
 #include "index/format/manifest.h"
@@ -18,6 +20,11 @@ class Database;
 
 // The kind of side files that hold indexed fields; the others are coarse indexes.
 inline constexpr char kFilterKind[] = "filter";
+// The same, made anew when the fields changed: `filter-` and the generation that named it.
+inline constexpr char kFilterKindAgain[] = "filter-";
+inline bool IsFilterKind(absl::string_view kind) {
+  return kind == kFilterKind || absl::StartsWith(kind, kFilterKindAgain);
+}
 
 struct Manifest {
   struct SideFile {

@@ -1,6 +1,7 @@
 #include "index/collection/merge_policy.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace mrl::collection {
 namespace {
@@ -32,6 +33,31 @@ std::vector<uint32_t> ChooseMerge(absl::Span<const SegmentSize> segments, size_t
     for (const SegmentSize& segment : run) chosen.push_back(segment.number);
   }
   return chosen;
+}
+
+std::vector<std::vector<uint32_t>> ChooseAll(absl::Span<const SegmentSize> segments,
+                                             uint64_t rows_max) {
+  std::vector<std::vector<uint32_t>> groups;
+  size_t begin = 0;
+  while (begin < segments.size()) {
+    size_t end = begin;
+    uint64_t live = 0;
+    bool hollow = false;
+    std::vector<uint32_t> group;
+    while (end < segments.size()) {
+      const SegmentSize& segment = segments[end];
+      const uint64_t span = segment.end_sequence - segments[begin].first_sequence;
+      const bool fits = live + segment.live_rows <= rows_max && span <= kSequenceSpanMax;
+      if (!group.empty() && !fits) break;
+      live += segment.live_rows;
+      hollow = hollow || segment.live_rows < segment.rows;
+      group.push_back(segment.number);
+      ++end;
+    }
+    if (group.size() > 1 || hollow) groups.push_back(std::move(group));
+    begin = end;
+  }
+  return groups;
 }
 
 }  // namespace mrl::collection

@@ -26,4 +26,9 @@ struct SegmentSize {
 std::vector<uint32_t> ChooseMerge(absl::Span<const SegmentSize> segments, size_t fan_in,
                                   uint64_t rows_max);
 
+// Groups of adjacent segments, in order, that make the collection as few segments as can be: each
+// of two segments or more, or of one with deleted rows, and of no more than `rows_max` live rows.
+std::vector<std::vector<uint32_t>> ChooseAll(absl::Span<const SegmentSize> segments,
+                                             uint64_t rows_max);
+
 }  // namespace mrl::collection

@@ -53,11 +53,14 @@ class PartList {
   // What searches may ask for from now on, the active kind first.
   void SetKinds(const std::vector<std::string>& kinds);
 
+  // Of blocks to come, and of what a search sees; those that are there are told themselves.
+  void SetFields(const std::vector<Field>& fields) { schema_.fields = fields; }
+
   // What a search sees of it now: parts that have live rows.
   funnel::View Publish() const;
 
  private:
-  const Schema schema_;
+  Schema schema_;
   std::vector<std::string> kinds_;
   MemoryAccount& account_;
   std::vector<std::unique_ptr<LivePart>> parts_;

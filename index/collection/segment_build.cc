@@ -67,10 +67,17 @@ class RowCopier {
   std::vector<uint64_t> sequences_;
 };
 
-absl::Status CopyRows(absl::Span<const BuildInput> inputs, RowCopier& copier) {
+absl::Status CopyRows(absl::Span<const BuildInput> inputs, uint64_t rows, const Watch& watch,
+                      RowCopier& copier) {
+  uint64_t done = 0;
   for (const BuildInput& input : inputs) {
     for (uint32_t row = 0; row < input.segment->rows(); ++row) {
       if (!coarse::IsAllowed(BitsOf(input), row)) continue;
+      if (done % kChunkRows == 0) {
+        watch.Report(done, rows);
+        MRL_RETURN_IF_ERROR(watch.Check("writing a segment"));
+      }
+      ++done;
       MRL_RETURN_IF_ERROR(copier.Add(*input.segment, row));
     }
   }
@@ -105,7 +112,8 @@ void ForEachBuiltRow(absl::Span<const BuildInput> inputs,
 
 absl::StatusOr<std::optional<BuiltSegment>> BuildSegment(FileSystem& files, const std::string& path,
                                                          const Schema& schema, uint32_t number,
-                                                         absl::Span<const BuildInput> inputs) {
+                                                         absl::Span<const BuildInput> inputs,
+                                                         const Watch& watch) {
   uint64_t rows = 0;
   store::SegmentWriter::Options options;
   ForEachBuiltRow(inputs, [&](const BuildInput& input, uint32_t row, uint32_t) {
@@ -123,7 +131,7 @@ absl::StatusOr<std::optional<BuiltSegment>> BuildSegment(FileSystem& files, cons
                        coarse::ScanWriter::Create(files, scan_path, schema, options.rows_max));
   filter::FieldFileWriter fields(schema);
   RowCopier copier(schema, *segment, *scan, fields);
-  MRL_RETURN_IF_ERROR(CopyRows(inputs, copier));
+  MRL_RETURN_IF_ERROR(CopyRows(inputs, rows, watch, copier));
   BuiltSegment built;
   MRL_ASSIGN_OR_RETURN(built.info, segment->Finish());
   const absl::Status finished = FinishSideFiles(files, path, *scan, fields, schema, &built);

@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "index/collection/live_part.h"
 #include "index/collection/manifest_reader.h"
+#include "index/collection/watch.h"
 #include "index/schema/schema.h"
 #include "index/store/segment.h"
 
@@ -33,10 +34,11 @@ struct BuiltSegment {
 
 // Writes NNNNNN.seg, NNNNNN.scan.idx and, with fields, NNNNNN.filter.idx for `number` into the
 // collection at `path`, synced and renamed; nothing when no row is live. Inputs are in order of
-// sequences.
+// sequences. `watch` hears of rows.
 absl::StatusOr<std::optional<BuiltSegment>> BuildSegment(FileSystem& files, const std::string& path,
                                                          const Schema& schema, uint32_t number,
-                                                         absl::Span<const BuildInput> inputs);
+                                                         absl::Span<const BuildInput> inputs,
+                                                         const Watch& watch);
 
 // Calls `visit(input, row, new_row)` for each row that went in.
 void ForEachBuiltRow(absl::Span<const BuildInput> inputs,

@@ -63,13 +63,15 @@ absl::StatusOr<std::string> ReadAt(const ReadableFile& file, uint64_t offset, si
 }
 
 absl::StatusOr<Snapshot::File> Measure(FileSystem& files, const std::string& folder,
-                                       const std::string& name) {
+                                       const std::string& name, const Watch& watch = {}) {
   MRL_ASSIGN_OR_RETURN(const auto file, files.Open(JoinPath(folder, name)));
   RunningChecksum checksum;
   for (uint64_t offset = 0; offset < file->size(); offset += kChunkBytes) {
     const size_t bytes = std::min<uint64_t>(kChunkBytes, file->size() - offset);
+    MRL_RETURN_IF_ERROR(watch.Check("checking a snapshot"));
     MRL_ASSIGN_OR_RETURN(const std::string piece, ReadAt(*file, offset, bytes));
     checksum.Add(piece);
+    watch.Report(offset + bytes, file->size());
   }
   return Snapshot::File{name, file->size(), checksum.Finish()};
 }
@@ -257,9 +259,16 @@ absl::StatusOr<Snapshot> ReadSnapshot(FileSystem& files, const std::string& fold
   return snapshot;
 }
 
-absl::Status CheckSnapshot(FileSystem& files, const std::string& folder, const Snapshot& snapshot) {
+absl::Status CheckSnapshot(FileSystem& files, const std::string& folder, const Snapshot& snapshot,
+                           const Watch& watch) {
+  const uint64_t all = snapshot.bytes();
+  uint64_t done = 0;
   for (const Snapshot::File& expected : snapshot.files) {
-    const auto found = Measure(files, folder, expected.name);
+    const Watch here = {
+        .progress = [&](uint64_t bytes, uint64_t) { watch.Report(done + bytes, all); },
+        .stopped = watch.stopped};
+    const auto found = Measure(files, folder, expected.name, here);
+    done += expected.bytes;
     const std::string path = JoinPath(folder, expected.name);
     if (absl::IsNotFound(found.status())) {
       return absl::DataLossError(absl::StrCat(path, ": the file is missing"));
@@ -277,10 +286,10 @@ absl::Status CheckSnapshot(FileSystem& files, const std::string& folder, const S
 }
 
 absl::Status RestoreSnapshot(FileSystem& files, const std::string& folder, const std::string& path,
-                             rocksdb::Env* env) {
+                             rocksdb::Env* env, const Watch& watch) {
   if (files.Exists(path)) return absl::AlreadyExistsError(absl::StrCat(path, " exists"));
   MRL_ASSIGN_OR_RETURN(const Snapshot snapshot, ReadSnapshot(files, folder));
-  MRL_RETURN_IF_ERROR(CheckSnapshot(files, folder, snapshot));
+  MRL_RETURN_IF_ERROR(CheckSnapshot(files, folder, snapshot, watch));
   const std::string uuid = format::NewUuid();
   const std::string temporary = absl::StrCat(path, ".tmp-", uuid.substr(0, 8));
   const auto make = [&]() -> absl::Status {

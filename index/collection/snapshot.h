@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "base/file.h"
+#include "index/collection/watch.h"
 
 namespace rocksdb {
 class Env;
@@ -52,13 +53,15 @@ absl::Status WriteSnapshotList(FileSystem& files, const std::string& folder,
                                const Snapshot& snapshot);
 // NOT_FOUND when there is none at `folder`; DATA_LOSS.
 absl::StatusOr<Snapshot> ReadSnapshot(FileSystem& files, const std::string& folder);
-// Reads every byte. DATA_LOSS names the file that is missing, of another size or damaged.
-absl::Status CheckSnapshot(FileSystem& files, const std::string& folder, const Snapshot& snapshot);
+// Reads every byte, of which `watch` hears. DATA_LOSS names the file that is missing, of another
+// size or damaged.
+absl::Status CheckSnapshot(FileSystem& files, const std::string& folder, const Snapshot& snapshot,
+                           const Watch& watch = {});
 
 // Makes a collection with a uuid of its own at `path`, which must not exist, from the snapshot at
 // `folder`, beside it and with a rename. Checks the snapshot first. Segments and tables are linked.
 absl::Status RestoreSnapshot(FileSystem& files, const std::string& folder, const std::string& path,
-                             rocksdb::Env* env = nullptr);
+                             rocksdb::Env* env = nullptr, const Watch& watch = {});
 
 // A snapshot as one stream of bytes: the list, then the files end to end. Not thread-safe.
 class ArchiveReader {

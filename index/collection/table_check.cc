@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
 #include "base/status.h"
+#include "index/collection/closed_record.h"
 #include "index/collection/rocks.h"
 #include "index/collection/rocks_status.h"
 
@@ -89,6 +90,7 @@ absl::Status CheckTable(const std::string& path, const rocksdb::LiveFileMetaData
 }  // namespace
 
 absl::Status CheckTables(const std::string& path) {
+  MRL_RETURN_IF_ERROR(CheckClosedRecord(path));
   MRL_ASSIGN_OR_RETURN(const std::vector<rocksdb::LiveFileMetaData> tables, ListTables(path));
   for (const rocksdb::LiveFileMetaData& table : tables) {
     MRL_RETURN_IF_ERROR(CheckTable(absl::StrCat(path, table.name), table));

@@ -8,9 +8,9 @@
 
 namespace mrl::collection {
 
-// Compares every table of the database at `path` with the whole-file checksum that RocksDB's own
-// manifest has for it. Opens none of them, takes no lock, writes nothing. DATA_LOSS names the
-// table.
+// Checks the record of the last close, and compares every table of the database at `path` with the
+// whole-file checksum that RocksDB's own manifest has for it. Opens none of them, takes no lock,
+// writes nothing. DATA_LOSS names the table.
 absl::Status CheckTables(const std::string& path);
 
 }  // namespace mrl::collection

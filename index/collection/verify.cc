@@ -86,7 +86,7 @@ absl::Status CheckPages(FileSystem& files, const std::string& path, const Progre
   }
   for (const Manifest::SideFile& file : manifest.side_files) {
     const auto kind =
-        file.kind == kFilterKind ? format::FileKind::kFilter : *coarse::FileKindOf(file.kind);
+        IsFilterKind(file.kind) ? format::FileKind::kFilter : *coarse::FileKindOf(file.kind);
     MRL_RETURN_IF_ERROR(
         checker.Check(SideFilePath(path, file.segment, file.kind), kind, file.file_bytes));
   }

@@ -302,6 +302,7 @@ absl::StatusOr<uint64_t> FieldFileWriter::Finish(FileSystem& files, const std::s
 absl::StatusOr<std::shared_ptr<const FieldIndex>> OpenFieldFile(FileSystem& files,
                                                                 const std::string& path,
                                                                 const store::Segment& segment,
+                                                                const std::vector<Field>& fields,
                                                                 MemoryAccount& account) {
   MRL_ASSIGN_OR_RETURN(auto file,
                        format::SectionFileReader::Open(files, path, format::FileKind::kFilter));
@@ -313,7 +314,6 @@ absl::StatusOr<std::shared_ptr<const FieldIndex>> OpenFieldFile(FileSystem& file
   MRL_ASSIGN_OR_RETURN(MemoryAccount::Reservation memory,
                        account.Reserve(file->file_bytes(), path));
   const FieldFileReader reader(path, std::move(file));
-  const std::vector<Field>& fields = segment.schema().fields;
   MRL_ASSIGN_OR_RETURN(const std::vector<char> names, reader.Load<char>(kFieldsSection));
   if (std::string(names.begin(), names.end()) != FormatFields(fields)) {
     return reader.Damaged(kFieldsSection, "it was made for other fields");

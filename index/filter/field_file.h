@@ -41,11 +41,12 @@ class FieldFileWriter {
   std::vector<Column> columns_;
 };
 
-// Reads the file into memory. DATA_LOSS names the file and the part; RESOURCE_EXHAUSTED where
-// `account`, which outlives the index, refuses.
+// Reads the file into memory; `fields` are those that it must have been made for. DATA_LOSS names
+// the file and the part; RESOURCE_EXHAUSTED where `account`, which outlives the index, refuses.
 absl::StatusOr<std::shared_ptr<const FieldIndex>> OpenFieldFile(FileSystem& files,
                                                                 const std::string& path,
                                                                 const store::Segment& segment,
+                                                                const std::vector<Field>& fields,
                                                                 MemoryAccount& account);
 
 }  // namespace mrl::filter

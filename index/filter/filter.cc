@@ -157,6 +157,7 @@ absl::StatusOr<Filter> Filter::Make(const Expression& expression,
   MRL_RETURN_IF_ERROR(CheckLimits(expression));
   Filter filter;
   MRL_ASSIGN_OR_RETURN(filter.root_, Bind(expression, fields));
+  filter.fields_ = fields;
   return filter;
 }
 

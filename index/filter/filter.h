@@ -24,6 +24,8 @@ class Filter {
   static absl::StatusOr<Filter> Make(const Expression& expression,
                                      const std::vector<Field>& fields);
 
+  // Those that it was made for.
+  const std::vector<Field>& fields() const { return fields_; }
   // The rows of `segment` that match, deleted ones too. `fields` is its index; null only where the
   // schema has no fields.
   RowSet Matching(const store::Segment& segment, const FieldIndex* fields) const;
@@ -43,6 +45,7 @@ class Filter {
   static RowSet Evaluate(const Node& node, const store::Segment& segment, const FieldIndex* fields);
 
   Node root_;
+  std::vector<Field> fields_;
 };
 
 }  // namespace mrl::filter

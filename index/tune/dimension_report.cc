@@ -333,7 +333,8 @@ std::vector<std::string> Advice(const DimensionReport& report) {
       advice.push_back(absl::StrCat(
           "Prefixes are not useful: ", measured,
           ". A funnel over them costs as many candidates as one over any dimensions. Use a model "
-          "trained for prefixes, or rotate the vectors when they are built (mrl-index build --rotate "
+          "trained for prefixes, or rotate the vectors when they are built (mrl-index build "
+          "--rotate "
           "pca); else search few bits of many dimensions."));
       return advice;
   }

@@ -88,19 +88,20 @@ void AddParts(const collection::Collection& collection, const std::string& name,
 }
 
 void CollectCollections(const Registry& registry, std::vector<MetricFamily>* families) {
-  MetricFamily serving =
-      Gauge("mrl_collection_serving", "1 where a collection is served, 0 where it did not open.");
+  MetricFamily serving = Gauge(
+      "mrl_collection_serving",
+      "1 where a collection is served or is opened when it is used, 0 where it did not open.");
   MetricFamily stale = Gauge("mrl_collection_reload_failed",
                              "1 where the last reload failed and the version before is served.");
   MetricFamily generation = Gauge("mrl_collection_generation", "Generation that is served.");
   MetricFamily rows = Gauge("mrl_collection_rows", "Points.");
   MetricFamily parts = Gauge("mrl_collection_memory_bytes", "Memory of a collection, by part.");
-  double served = 0, damaged = 0;
+  double served = 0, damaged = 0, idle = 0;
   for (const Registry::Entry& entry : registry.List()) {
     const std::string& name = entry.path.name;
     const bool open = entry.collection != nullptr;
-    (open ? served : damaged) += 1;
-    AddValue(open ? 1 : 0, {{"collection", name}}, &serving);
+    (open ? served : entry.idle ? idle : damaged) += 1;
+    AddValue(open || entry.idle ? 1 : 0, {{"collection", name}}, &serving);
     AddValue(open && !entry.last_open.ok() ? 1 : 0, {{"collection", name}}, &stale);
     if (!open) continue;
     AddValue(static_cast<double>(entry.collection->generation()), {{"collection", name}},
@@ -109,6 +110,8 @@ void CollectCollections(const Registry& registry, std::vector<MetricFamily>* fam
     AddParts(*entry.collection, name, &parts);
   }
   families->push_back(One("mrl_collections_served", "Collections that are served.", served));
+  families->push_back(
+      One("mrl_collections_idle", "Collections that are opened when they are used.", idle));
   families->push_back(One("mrl_collections_damaged", "Collections that did not open.", damaged));
   families->push_back(One("mrl_memory_used_bytes", "Memory that collections hold.",
                           static_cast<double>(registry.account().used_bytes())));

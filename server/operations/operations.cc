@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/status.h"
 #include "index/collection/catalog.h"
+#include "server/low_priority.h"
 #include "server/operations/operation_record.h"
 
 namespace mrl::server {
@@ -137,6 +138,7 @@ absl::Status Operations::Delete(const std::string& id) {
 }
 
 void Operations::Work() {
+  LowerPriority();
   while (true) {
     std::shared_ptr<Operation> operation;
     {

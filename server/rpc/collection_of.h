@@ -28,6 +28,12 @@ concept HasName = requires(const Request& request) {
   { request.name() } -> std::same_as<const std::string&>;
 };
 
+// One that has the collection itself.
+template <typename Request>
+concept HasMessage = requires(const Request& request) {
+  { request.collection().name() } -> std::same_as<const std::string&>;
+};
+
 // What google.longrunning.Operations calls a name is an operation's.
 template <typename Request>
 concept NamesAnOperation = std::same_as<Request, google::longrunning::GetOperationRequest> ||
@@ -42,6 +48,8 @@ absl::string_view CollectionOf(const Request& request) {
     return request.collection();
   } else if constexpr (HasSearch<Request>) {
     return request.search().collection();
+  } else if constexpr (HasMessage<Request>) {
+    return request.collection().name();
   } else if constexpr (HasName<Request> && !NamesAnOperation<Request>) {
     return request.name();
   } else {

@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "server/limits.h"
 #include "server/rpc/call.h"
+#include "server/service/collection_work.h"
 #include "server/service/convert.h"
 
 namespace mrl::server {
@@ -147,6 +148,26 @@ grpc::ServerUnaryReactor* CollectionService::CreateCollection(
       desk_, "CreateCollection", context, request, response,
       [this](Call&, const v1::CreateCollectionRequest& in, v1::Collection* out) {
         return Create(registry_, in, out);
+      });
+}
+
+grpc::ServerUnaryReactor* CollectionService::UpdateCollection(
+    grpc::CallbackServerContext* context, const v1::UpdateCollectionRequest* request,
+    google::longrunning::Operation* response) {
+  return UnaryCall<v1::UpdateCollectionRequest, google::longrunning::Operation>::Start(
+      desk_, "UpdateCollection", context, request, response,
+      [this](Call&, const v1::UpdateCollectionRequest& in, google::longrunning::Operation* out) {
+        return StartUpdate(registry_, operations_, in, out);
+      });
+}
+
+grpc::ServerUnaryReactor* CollectionService::CompactCollection(
+    grpc::CallbackServerContext* context, const v1::CompactCollectionRequest* request,
+    google::longrunning::Operation* response) {
+  return UnaryCall<v1::CompactCollectionRequest, google::longrunning::Operation>::Start(
+      desk_, "CompactCollection", context, request, response,
+      [this](Call&, const v1::CompactCollectionRequest& in, google::longrunning::Operation* out) {
+        return StartCompaction(registry_, operations_, in, out);
       });
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "mrl/v1/collection.grpc.pb.h"
+#include "server/operations/operations.h"
 #include "server/registry.h"
 #include "server/rpc/desk.h"
 
@@ -9,7 +10,8 @@ namespace mrl::server {
 // Both arguments outlive the service. Thread-safe.
 class CollectionService final : public v1::CollectionService::CallbackService {
  public:
-  CollectionService(Registry& registry, Desk& desk) : registry_(registry), desk_(desk) {}
+  CollectionService(Registry& registry, Operations& operations, Desk& desk)
+      : registry_(registry), operations_(operations), desk_(desk) {}
 
   grpc::ServerUnaryReactor* GetCollection(grpc::CallbackServerContext* context,
                                           const v1::GetCollectionRequest* request,
@@ -26,6 +28,12 @@ class CollectionService final : public v1::CollectionService::CallbackService {
   grpc::ServerUnaryReactor* CreateCollection(grpc::CallbackServerContext* context,
                                              const v1::CreateCollectionRequest* request,
                                              v1::Collection* response) override;
+  grpc::ServerUnaryReactor* UpdateCollection(grpc::CallbackServerContext* context,
+                                             const v1::UpdateCollectionRequest* request,
+                                             google::longrunning::Operation* response) override;
+  grpc::ServerUnaryReactor* CompactCollection(grpc::CallbackServerContext* context,
+                                              const v1::CompactCollectionRequest* request,
+                                              google::longrunning::Operation* response) override;
   grpc::ServerUnaryReactor* DeleteCollection(grpc::CallbackServerContext* context,
                                              const v1::DeleteCollectionRequest* request,
                                              google::protobuf::Empty* response) override;
@@ -38,6 +46,7 @@ class CollectionService final : public v1::CollectionService::CallbackService {
 
  private:
   Registry& registry_;
+  Operations& operations_;
   Desk& desk_;
 };
 

@@ -205,7 +205,7 @@ void ToProto(const Registry::Entry& entry, v1::Collection* out) {
   out->set_name(entry.path.name);
   if (!entry.last_open.ok()) out->set_state_message(std::string(entry.last_open.message()));
   if (entry.collection == nullptr) {
-    out->set_state(v1::Collection::STATE_DAMAGED);
+    out->set_state(entry.idle ? v1::Collection::STATE_IDLE : v1::Collection::STATE_DAMAGED);
     return;
   }
   const collection::Collection& collection = *entry.collection;

@@ -52,12 +52,6 @@ v1::Index IndexOf(const collection::Collection& collection, const std::string& n
   return index;
 }
 
-std::string Packed(const v1::Index& index) {
-  google::protobuf::Any any;
-  any.PackFrom(index);
-  return any.SerializeAsString();
-}
-
 bool Has(const collection::Collection& collection, const std::string& kind) {
   const std::vector<std::string> kinds = collection.kinds();
   return std::find(kinds.begin(), kinds.end(), kind) != kinds.end();
@@ -99,10 +93,7 @@ absl::Status StartBuild(const Registry& registry, Operations& operations,
 Operations::Runner MakeIndexBuilder(const Registry& registry) {
   return [&registry](const Operation& operation,
                      Operations::Control& control) -> absl::StatusOr<std::string> {
-    v1::BuildIndexRequest request;
-    if (!request.ParseFromString(operation.request)) {
-      return absl::InternalError("the request of the operation cannot be read");
-    }
+    MRL_ASSIGN_OR_RETURN(const auto request, RequestOf<v1::BuildIndexRequest>(operation));
     MRL_ASSIGN_OR_RETURN(const auto live, registry.FindLive(operation.collection));
     const coarse::IndexSpec spec =
         coarse::WithDefaults(FromProto(request.spec()), live->Read()->schema());

@@ -1,6 +1,9 @@
 // google.longrunning.Operations, over what server/operations runs.
 #pragma once
 
+#include <string>
+
+#include "absl/status/statusor.h"
 #include "google/longrunning/operations.grpc.pb.h"
 #include "server/operations/operations.h"
 #include "server/registry.h"
@@ -10,6 +13,21 @@ namespace mrl::server {
 
 // The messages' form of an operation.
 void ToProto(const Operation& operation, google::longrunning::Operation* out);
+
+// What a runner gives back.
+template <typename Message>
+std::string Packed(const Message& message) {
+  google::protobuf::Any any;
+  any.PackFrom(message);
+  return any.SerializeAsString();
+}
+// What a runner was asked.
+template <typename Message>
+absl::StatusOr<Message> RequestOf(const Operation& operation) {
+  Message request;
+  if (request.ParseFromString(operation.request)) return request;
+  return absl::InternalError("the request of the operation cannot be read");
+}
 
 // WaitOperation is not offered: callers ask again. Arguments outlive the service. Thread-safe.
 class OperationService final : public google::longrunning::Operations::CallbackService {

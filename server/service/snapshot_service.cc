@@ -9,6 +9,7 @@
 #include "server/limits.h"
 #include "server/rpc/call.h"
 #include "server/rpc/exchange_call.h"
+#include "server/service/collection_work.h"
 #include "server/service/convert.h"
 
 namespace mrl::server {
@@ -117,23 +118,6 @@ class Uploading final : public Exchange<v1::UploadSnapshotRequest, v1::UploadSna
   std::unique_ptr<SnapshotFolder::Upload> upload_;
 };
 
-absl::Status Restore(Registry& registry, const Caller& caller,
-                     const v1::RestoreSnapshotRequest& request, v1::Collection* response) {
-  MRL_RETURN_IF_ERROR(CheckNames(request.collection(), request.name()));
-  MRL_RETURN_IF_ERROR(WithField(collection::CheckName(request.target()), "target"));
-  if (!caller.MaySee(request.target())) {
-    return absl::PermissionDeniedError(
-        absl::StrCat("key '", caller.id(), "' does not list '", request.target(), "'"));
-  }
-  MRL_ASSIGN_OR_RETURN(const SnapshotFolder* folder, registry.snapshots());
-  MRL_RETURN_IF_ERROR(folder->Get(request.collection(), request.name()).status());
-  MRL_RETURN_IF_ERROR(
-      registry.Restore(request.target(), folder->PathOf(request.collection(), request.name())));
-  MRL_ASSIGN_OR_RETURN(const Registry::Entry entry, registry.Get(request.target()));
-  ToProto(entry, response);
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 grpc::ServerUnaryReactor* SnapshotService::CreateSnapshot(grpc::CallbackServerContext* context,
@@ -198,11 +182,12 @@ SnapshotService::UploadSnapshot(grpc::CallbackServerContext* context) {
 
 grpc::ServerUnaryReactor* SnapshotService::RestoreSnapshot(
     grpc::CallbackServerContext* context, const v1::RestoreSnapshotRequest* request,
-    v1::Collection* response) {
-  return UnaryCall<v1::RestoreSnapshotRequest, v1::Collection>::Start(
+    google::longrunning::Operation* response) {
+  return UnaryCall<v1::RestoreSnapshotRequest, google::longrunning::Operation>::Start(
       desk_, "RestoreSnapshot", context, request, response,
-      [this](Call& call, const v1::RestoreSnapshotRequest& in, v1::Collection* out) {
-        return Restore(registry_, call.caller(), in, out);
+      [this](Call& call, const v1::RestoreSnapshotRequest& in,
+             google::longrunning::Operation* out) {
+        return StartRestore(registry_, operations_, call.caller(), in, out);
       });
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "mrl/v1/snapshot.grpc.pb.h"
+#include "server/operations/operations.h"
 #include "server/registry.h"
 #include "server/rpc/desk.h"
 
@@ -9,7 +10,8 @@ namespace mrl::server {
 // Both arguments outlive the service. Thread-safe.
 class SnapshotService final : public v1::SnapshotService::CallbackService {
  public:
-  SnapshotService(Registry& registry, Desk& desk) : registry_(registry), desk_(desk) {}
+  SnapshotService(Registry& registry, Operations& operations, Desk& desk)
+      : registry_(registry), operations_(operations), desk_(desk) {}
 
   grpc::ServerUnaryReactor* CreateSnapshot(grpc::CallbackServerContext* context,
                                            const v1::CreateSnapshotRequest* request,
@@ -29,10 +31,11 @@ class SnapshotService final : public v1::SnapshotService::CallbackService {
       grpc::CallbackServerContext* context) override;
   grpc::ServerUnaryReactor* RestoreSnapshot(grpc::CallbackServerContext* context,
                                             const v1::RestoreSnapshotRequest* request,
-                                            v1::Collection* response) override;
+                                            google::longrunning::Operation* response) override;
 
  private:
   Registry& registry_;
+  Operations& operations_;
   Desk& desk_;
 };
 

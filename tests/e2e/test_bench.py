@@ -65,5 +65,36 @@ def test_ingest_bench_runs_on_made_up_rows(tmp_path):
     for kind in ("mrl", "floor"):
         assert [line["setting"] for line in lines if line["kind"] == kind] == ways
         assert all(line["rows_per_s"] > 0 for line in lines if line["kind"] == kind)
-    assert {"search at rest", "search while writing"} <= {line["kind"] for line in lines}
+    assert {"search at rest", "search while writing", "search while writing and compacting"} <= {
+        line["kind"] for line in lines
+    }
     assert sorted(path.name for path in tmp_path.iterdir()) == ["results.jsonl"]
+
+
+def test_bench_of_many_collections_runs(tmp_path):
+    program = [sys.executable, BENCH / "many_collections.py", "--bin", BIN, "--work", tmp_path]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    ran = subprocess.run(program + ["--collections", "5", "--rows", "3"], env=environment,
+                         capture_output=True, text=True, timeout=120, check=False)
+    assert ran.returncode == 0, ran.stderr
+    line = json.loads(ran.stdout)
+    assert line["collections"] == 5 and line["ready_bytes"] > 0
+
+
+def test_filters_keep_the_recall_on_real_rows(tmp_path):
+    example = BENCH.parent / "examples" / "wordnet"
+    program = [sys.executable, BENCH / "filters.py", "--bin", BIN, "--points", example / "embeddings.npy"]
+    program += ["--queries", example / "queries.npy", "--ladder", "16,32,64,128,256,512", "--limit", "100"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    ran = subprocess.run(program + ["--results", tmp_path / "results.jsonl"], env=environment,
+                         capture_output=True, text=True, timeout=120, check=False)
+    assert ran.returncode == 0, ran.stderr
+    lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    assert len(lines) == 5
+    # Where nothing is lost without a filter, nothing could be lost with one.
+    assert any(line["recall"]["none"] < 0.9 for line in lines)
+    for line in lines:
+        recall = dict(line["recall"])
+        unfiltered = recall.pop("none")
+        assert list(recall) == ["50 %", "10 %", "1 %", "0.1 %"]
+        assert min(recall.values()) >= unfiltered - 0.005, line

@@ -1,6 +1,6 @@
 """kill -9 of the server at random moments under mixed load.
 
-MRL_KILLS sets how many (a few by default; thousands by hand), MRL_SEED where the random numbers
+MRL_KILLS sets how many (100 by default; thousands by tests/long.py), MRL_SEED where the random numbers
 begin. What was acknowledged is there afterwards; what was under way may or may not be; nothing that
 was deleted comes back; the server starts every time.
 """
@@ -18,7 +18,7 @@ from live_server import LiveServer
 DIM = 16
 WRITERS = 3
 IDS = 400  # for each writer
-KILLS = int(os.environ.get("MRL_KILLS", "25"))
+KILLS = int(os.environ.get("MRL_KILLS", "100"))
 SEED = int(os.environ.get("MRL_SEED", "1"))
 GONE = None
 
@@ -105,7 +105,7 @@ def test_acknowledged_writes_survive_kills(tmp_path):
         for writer in writers:
             writer.address = server.address
             writer.start()
-        threading.Event().wait(rng.uniform(0.02, 0.8))
+        threading.Event().wait(rng.uniform(0.02, 0.4))
         server.kill()
         for writer in writers:
             writer.join()

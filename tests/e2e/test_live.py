@@ -242,3 +242,16 @@ def test_points_are_refused_before_the_disk_is_full(tmp_path):
             assert [hit.id for hit in client.search("words", vectors(1)[0]).hits] == [2]
     finally:
         server.stop()
+
+
+def test_another_program_does_not_write_to_a_served_collection(server, client, tmp_path):
+    client.create_collection("words", DIM)
+    client.upsert("words", range(10), vectors(10))
+    (collection,) = (server.folder / "collections").iterdir()
+    np.save(tmp_path / "more.npy", vectors(3))
+    (tmp_path / "ids.txt").write_text("100\n101\n102\n")
+    command = [BIN / "mrl-index", "append", "--index", collection, "--input", tmp_path / "more.npy",
+               "--ids", tmp_path / "ids.txt"]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode != 0 and "is open for writing already" in done.stderr
+    assert client.count("words") == 10

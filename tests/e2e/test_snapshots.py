@@ -9,6 +9,7 @@ import mrl
 import pytest
 from conftest import BIN
 from live_server import LiveServer
+from test_indexes import wait
 from test_live import DIM, refused, vectors
 
 
@@ -51,14 +52,17 @@ def test_a_restored_collection_is_what_it_was(server, client):
     assert server.stop() == 0
     server.start()
     with mrl.Client(server.address) as client:
-        back = client.restore_snapshot("words", "first", "again")
+        restored = wait(client, client.restore_snapshot("words", "first", "again"))
+        assert (restored.method, restored.collection) == ("RestoreSnapshot", "again")
+        assert restored.rows_done == restored.rows == made.bytes
+        back = restored.result
         assert (back.name, back.rows, back.sequence, back.read_only) == ("again", 248, 252, False)
         assert everything(client, "again") == before
         assert client.count("again", filter="n < 10") == 8
         query = vectors(1, seed=5)[0]
         assert len(client.search("again", query).hits) == 10
         assert client.upsert("again", [3], vectors(1)).sequence == 253
-        client.restore_snapshot("words", "first", "words")
+        wait(client, client.restore_snapshot("words", "first", "words"))
         client.delete_snapshot("words", "first")
         assert client.list_snapshots("words") == []
         assert everything(client, "words") == before
@@ -74,7 +78,7 @@ def test_a_snapshot_goes_to_another_server(client, tmp_path):
         with mrl.Client(other.address) as there:
             came = there.upload_snapshot("copied", "s", tmp_path / "s.mrlsnap")
             assert (came.collection, came.sequence, came.bytes) == ("copied", 252, made.bytes)
-            there.restore_snapshot("copied", "s", "words")
+            wait(there, there.restore_snapshot("copied", "s", "words"))
             assert everything(there, "words") == before
 
         async def asynchronously():

@@ -27,10 +27,13 @@ class PowerFile final : public WritableFile {
   PowerFile(PowerDisk& disk, std::string path, std::unique_ptr<WritableFile> base)
       : disk_(disk), path_(std::move(path)), base_(std::move(base)) {}
   absl::Status WriteAt(uint64_t offset, absl::Span<const std::byte> data) override {
-    MRL_RETURN_IF_ERROR(disk_.Count());
-    MRL_RETURN_IF_ERROR(base_->WriteAt(offset, data));
-    disk_.NoteWritten(path_, offset + data.size());
-    return absl::OkStatus();
+    size_t bytes = data.size();
+    absl::Status counted = disk_.CountWrite(&bytes);
+    if (bytes > 0) {
+      MRL_RETURN_IF_ERROR(base_->WriteAt(offset, data.first(bytes)));
+      disk_.NoteWritten(path_, offset + bytes);
+    }
+    return counted;
   }
   absl::Status Sync() override {
     MRL_RETURN_IF_ERROR(disk_.Count());
@@ -104,7 +107,9 @@ using rocksdb::IOOptions;
 using rocksdb::IOStatus;
 
 IOStatus ToRocks(const absl::Status& status) {
-  return status.ok() ? IOStatus::OK() : IOStatus::IOError(std::string(status.message()));
+  if (status.ok()) return IOStatus::OK();
+  if (absl::IsResourceExhausted(status)) return IOStatus::NoSpace(std::string(status.message()));
+  return IOStatus::IOError(std::string(status.message()));
 }
 
 class PowerRocksFile final : public rocksdb::FSWritableFileOwnerWrapper {
@@ -118,11 +123,12 @@ class PowerRocksFile final : public rocksdb::FSWritableFileOwnerWrapper {
 
   IOStatus Append(const rocksdb::Slice& data, const IOOptions& options,
                   IODebugContext* debug) override {
-    const IOStatus counted = ToRocks(disk_.Count());
-    if (!counted.ok()) return counted;
-    const IOStatus done = target()->Append(data, options, debug);
-    if (done.ok()) disk_.NoteWritten(path_, end_ += data.size());
-    return done;
+    size_t bytes = data.size();
+    const IOStatus counted = ToRocks(disk_.CountWrite(&bytes));
+    if (!counted.ok() && bytes == 0) return counted;
+    const IOStatus done = target()->Append(rocksdb::Slice(data.data(), bytes), options, debug);
+    if (done.ok()) disk_.NoteWritten(path_, end_ += bytes);
+    return counted.ok() ? done : counted;
   }
   IOStatus Append(const rocksdb::Slice& data, const IOOptions& options,
                   const rocksdb::DataVerificationInfo&, IODebugContext* debug) override {
@@ -230,9 +236,10 @@ PowerDisk::PowerDisk()
       env_(rocksdb::NewCompositeEnv(std::make_shared<PowerRocksFiles>(*this))) {}
 PowerDisk::~PowerDisk() = default;
 
-void PowerDisk::FailAt(uint64_t n) {
+void PowerDisk::FailAt(uint64_t n, Fault fault) {
   absl::MutexLock lock(&mutex_);
   fail_at_ = n;
+  fault_ = fault;
 }
 
 void PowerDisk::CutAt(uint64_t n) {
@@ -249,9 +256,21 @@ absl::Status PowerDisk::Count() {
   if (IsCompaction()) return absl::OkStatus();
   absl::MutexLock lock(&mutex_);
   ++operations_;
-  if (operations_ == fail_at_) return absl::InternalError("Input/output error");
+  if (operations_ == fail_at_) {
+    if (fault_ == Fault::kNoSpace) return absl::ResourceExhaustedError("No space left on device");
+    return absl::InternalError("Input/output error");
+  }
   if (is_off()) return absl::InternalError("the power is off");
   return absl::OkStatus();
+}
+
+absl::Status PowerDisk::CountWrite(size_t* bytes) {
+  absl::Status counted = Count();
+  if (counted.ok()) return counted;
+  absl::MutexLock lock(&mutex_);
+  const bool is_short = fault_ == Fault::kShortWrite && operations_ == fail_at_;
+  *bytes = is_short ? *bytes / 2 : 0;
+  return counted;
 }
 
 bool PowerDisk::pretends() const {

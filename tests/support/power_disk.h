@@ -31,8 +31,13 @@ class PowerDisk {
   FileSystem& files() { return *files_; }
   rocksdb::Env* env() { return env_.get(); }
 
+  enum class Fault : uint8_t {
+    kError,  // EIO; of a sync too
+    kNoSpace,
+    kShortWrite,  // half of it is written, where it is a write
+  };
   // Operation `n` (from 1) fails, once, without being done.
-  void FailAt(uint64_t n);
+  void FailAt(uint64_t n, Fault fault = Fault::kError);
   // Power goes at operation `n`: it and all later ones fail.
   void CutAt(uint64_t n);
   uint64_t operations() const;
@@ -44,6 +49,8 @@ class PowerDisk {
 
   // For the wrappers. OK, or the planned error.
   absl::Status Count();
+  // The same of a write of `*bytes`: when it fails, that many are written all the same.
+  absl::Status CountWrite(size_t* bytes);
   // The power is off, and the caller is a compaction that may not notice.
   bool pretends() const;
   void NoteCreated(const std::string& path);
@@ -77,6 +84,7 @@ class PowerDisk {
   mutable absl::Mutex mutex_;
   uint64_t operations_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t fail_at_ ABSL_GUARDED_BY(mutex_) = 0;
+  Fault fault_ ABSL_GUARDED_BY(mutex_) = Fault::kError;
   uint64_t cut_at_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<std::string, File> known_ ABSL_GUARDED_BY(mutex_);
   std::vector<Change> changes_ ABSL_GUARDED_BY(mutex_);

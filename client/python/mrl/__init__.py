@@ -5,10 +5,12 @@ from mrl.client import Client
 from mrl.connection import Tls
 from mrl.errors import MrlError
 from mrl.model import (
+    BatchWritten,
     Certificate,
     Classification,
     Collection,
     CollectionStats,
+    Compaction,
     DimensionReport,
     Explanation,
     Hit,
@@ -31,11 +33,13 @@ from mrl.model import (
 
 __all__ = [
     "AsyncClient",
+    "BatchWritten",
     "Certificate",
     "Classification",
     "Client",
     "Collection",
     "CollectionStats",
+    "Compaction",
     "DimensionReport",
     "Explanation",
     "Hit",

@@ -16,7 +16,7 @@ from mrl._proto.mrl.v1 import collection_pb2, server_pb2, snapshot_pb2
 from mrl.connection import CHANNEL_OPTIONS, Stubs, Tls, is_serving, metadata
 from mrl.errors import MrlError
 from mrl.indexes import IndexCalls
-from mrl.live import LiveCalls
+from mrl.live import LiveCalls, batch_written, write_requests
 from mrl.quality import QualityCalls
 from mrl.snapshots import SnapshotCalls, pieces, snapshot
 from mrl.waiting import Waits, ended
@@ -147,6 +147,24 @@ class AsyncClient(LiveCalls, IndexCalls, QualityCalls, SnapshotCalls):
             token = page.next_page_token
             if not token:
                 return found
+
+    async def write(
+        self,
+        collection: str,
+        batches: Iterable,
+        *,
+        durable: bool = True,
+        timeout_s: float | None = None,
+    ) -> AsyncIterator[model.BatchWritten]:
+        """As Client.write."""
+        requests = write_requests(collection, batches, durable)
+        try:
+            async for answer in self._stubs.points.WritePoints(
+                requests, timeout=timeout_s, metadata=self._metadata
+            ):
+                yield batch_written(answer)
+        except grpc.RpcError as error:
+            raise MrlError.from_rpc(error) from error
 
     async def stats(self, name: str, *, timeout_s: float | None = None) -> model.CollectionStats:
         request = collection_pb2.GetCollectionStatsRequest(name=name)

@@ -15,7 +15,7 @@ from mrl._proto.mrl.v1 import collection_pb2, server_pb2, snapshot_pb2
 from mrl.connection import CHANNEL_OPTIONS, Stubs, Tls, is_serving, metadata
 from mrl.errors import MrlError
 from mrl.indexes import IndexCalls
-from mrl.live import LiveCalls
+from mrl.live import LiveCalls, batch_written, write_requests
 from mrl.quality import QualityCalls
 from mrl.snapshots import SnapshotCalls, pieces, snapshot
 from mrl.waiting import Waits, ended
@@ -142,6 +142,25 @@ class Client(LiveCalls, IndexCalls, QualityCalls, SnapshotCalls):
             token = page.next_page_token
             if not token:
                 return found
+
+    def write(
+        self,
+        collection: str,
+        batches: Iterable,
+        *,
+        durable: bool = True,
+        timeout_s: float | None = None,
+    ) -> Iterator[model.BatchWritten]:
+        """Writes batches of (ids, vectors, payloads or None) on one stream, with an answer to each. A
+        point that cannot be stored is reported and the others are stored."""
+        requests = write_requests(collection, batches, durable)
+        try:
+            for answer in self._stubs.points.WritePoints(
+                requests, timeout=timeout_s, metadata=self._metadata
+            ):
+                yield batch_written(answer)
+        except grpc.RpcError as error:
+            raise MrlError.from_rpc(error) from error
 
     def stats(self, name: str, *, timeout_s: float | None = None) -> model.CollectionStats:
         request = collection_pb2.GetCollectionStatsRequest(name=name)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from google.longrunning import operations_proto_pb2
 
-from mrl import model
-from mrl._proto.mrl.v1 import common_pb2, index_pb2, operation_pb2
+from mrl import messages, model
+from mrl._proto.mrl.v1 import collection_pb2, common_pb2, index_pb2, operation_pb2
 from mrl.quality_messages import found
 
 
@@ -28,12 +28,31 @@ def _index(message) -> model.Index:
     )
 
 
+def _compaction(message) -> model.Compaction:
+    return model.Compaction(
+        segments=message.segments, rows=message.rows, rows_written=message.rows_written
+    )
+
+
+# What an operation may end with.
+_RESPONSES = (
+    (index_pb2.Index, _index),
+    (collection_pb2.Collection, messages.collection),
+    (collection_pb2.CompactCollectionResponse, _compaction),
+)
+
+
+def _result(message):
+    for kind, convert in _RESPONSES:
+        made = kind()
+        if message.response.Unpack(made):
+            return convert(made)
+    return found(message.response)
+
+
 def operation(message) -> model.Operation:
     metadata = operation_pb2.OperationMetadata()
     message.metadata.Unpack(metadata)
-    index = index_pb2.Index()
-    has_response = message.WhichOneof("result") == "response"
-    has_index = has_response and message.response.Unpack(index)
     return model.Operation(
         name=message.name,
         method=metadata.method,
@@ -44,8 +63,7 @@ def operation(message) -> model.Operation:
         done=message.done,
         error_code=message.error.code,
         error_message=message.error.message,
-        index=_index(index) if has_index else None,
-        result=found(message.response) if has_response and not has_index else None,
+        result=_result(message) if message.WhichOneof("result") == "response" else None,
     )
 
 

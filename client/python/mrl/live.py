@@ -14,6 +14,7 @@ import numpy as np
 
 from mrl import messages, model
 from mrl._proto.mrl.v1 import collection_pb2, common_pb2, point_pb2
+from mrl.indexes import operation
 
 _METRICS = {"cosine": "METRIC_COSINE", "ip": "METRIC_INNER_PRODUCT", "l2": "METRIC_L2"}
 _STORAGE = {"f32": "STORAGE_TYPE_F32", "f16": "STORAGE_TYPE_F16"}
@@ -60,9 +61,13 @@ def create_request(
     for code in codes or ():
         dims, _, bits = code.partition("b")
         request.codes.append(common_pb2.Code(dims=int(dims), bits=int(bits)))
-    for field, kind in (fields or {}).items():
-        request.fields.add(name=field, type=_word(_FIELDS, "type", kind))
+    add_fields(request, fields or {})
     return request
+
+
+def add_fields(message, fields: Mapping[str, str]) -> None:
+    for field, kind in fields.items():
+        message.fields.add(name=field, type=_word(_FIELDS, "type", kind))
 
 
 def point_writes(
@@ -105,6 +110,24 @@ def _written(message) -> model.Written:
     )
 
 
+def write_requests(collection, batches, durable):
+    """The requests of a stream of writes; `batches` gives (ids, vectors, payloads)."""
+    for ids, vectors, payloads in batches:
+        yield point_pb2.WritePointsRequest(
+            collection=collection,
+            upserts=point_writes(ids, vectors, payloads),
+            durability=_durability(durable),
+        )
+
+
+def batch_written(message) -> model.BatchWritten:
+    return model.BatchWritten(
+        sequence=message.sequence,
+        points=message.points,
+        failures={one.index: one.message for one in message.failures},
+    )
+
+
 class LiveCalls:
     """Part of Client and AsyncClient, which bring `_run(rpc, request, convert, timeout_s)`."""
 
@@ -144,6 +167,37 @@ class LiveCalls:
         request = collection_pb2.DeleteCollectionRequest(name=name)
         rpc = self._stubs.collections.DeleteCollection
         return self._run(rpc, request, lambda _: None, timeout_s)
+
+    def update_collection(
+        self,
+        name: str,
+        *,
+        fields: Mapping[str, str],
+        validate_only: bool = False,
+        timeout_s: float | None = None,
+    ) -> model.Operation:
+        """Replaces the fields that filters may name, such as {"year": "int"}; `wait_operation` for its end."""
+        request = collection_pb2.UpdateCollectionRequest(validate_only=validate_only)
+        request.collection.name = name
+        add_fields(request.collection, fields)
+        request.update_mask.paths.append("fields")
+        rpc = self._stubs.collections.UpdateCollection
+        return self._run(rpc, request, operation, timeout_s)
+
+    def compact_collection(
+        self, name: str, *, timeout_s: float | None = None
+    ) -> model.Operation:
+        """Merges all segments, without the points that were deleted; `wait_operation` for its end."""
+        request = collection_pb2.CompactCollectionRequest(collection=name)
+        rpc = self._stubs.collections.CompactCollection
+        return self._run(rpc, request, operation, timeout_s)
+
+    def reload_collection(self, name: str, *, timeout_s: float | None = None) -> model.Collection:
+        """Opens what lies in its directory now: a new version of a built one, or one that did not
+        open."""
+        request = collection_pb2.ReloadCollectionRequest(name=name)
+        rpc = self._stubs.collections.ReloadCollection
+        return self._run(rpc, request, messages.collection, timeout_s)
 
     def update_aliases(
         self, changes: Mapping[str, str | None], *, timeout_s: float | None = None

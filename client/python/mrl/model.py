@@ -175,6 +175,15 @@ class Snapshot:
 
 
 @dataclasses.dataclass(frozen=True)
+class BatchWritten:
+    """One batch of `write`. `failures` has what was not written, by its place in the batch."""
+
+    sequence: int
+    points: int
+    failures: dict[int, str]
+
+
+@dataclasses.dataclass(frozen=True)
 class Index:
     """A coarse index of a collection. `segments` is how many have it; `code` such as "256b1"."""
 
@@ -303,10 +312,18 @@ class Profile:
 
 
 @dataclasses.dataclass(frozen=True)
+class Compaction:
+    """What a collection has after compact_collection, and the rows that were written for it."""
+
+    segments: int
+    rows: int
+    rows_written: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Operation:
-    """Work that goes on after its call. `error_code` is a gRPC code, 0 for none; `index` is what
-    build_index made, and `result` what measure_recall, tune_funnel or analyze_dimensions found,
-    once it is done. `rows_done` of `rows` is how far it is, or its present step."""
+    """Work that goes on after its call. `error_code` is a gRPC code, 0 for none; `result` is what it
+    made or found, once it is done. `rows_done` of `rows` is how far it is, or its present step."""
 
     name: str
     method: str
@@ -317,8 +334,12 @@ class Operation:
     done: bool
     error_code: int
     error_message: str
-    index: Index | None
-    result: Certificate | Tuned | DimensionReport | None = None
+    result: Index | Collection | Compaction | Certificate | Tuned | DimensionReport | None = None
+
+    @property
+    def index(self) -> Index | None:
+        """What build_index made."""
+        return self.result if isinstance(self.result, Index) else None
 
 
 @dataclasses.dataclass(frozen=True)

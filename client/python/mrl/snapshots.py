@@ -6,8 +6,9 @@ asyncio client.
 
 from __future__ import annotations
 
-from mrl import messages, model
+from mrl import model
 from mrl._proto.mrl.v1 import snapshot_pb2
+from mrl.indexes import operation
 
 PIECE_BYTES = 1 << 20
 
@@ -66,10 +67,10 @@ class SnapshotCalls:
 
     def restore_snapshot(
         self, collection: str, name: str, target: str, *, timeout_s: float | None = None
-    ) -> model.Collection:
-        """The new collection `target`, with what the snapshot has."""
+    ) -> model.Operation:
+        """Makes the new collection `target`, with what the snapshot has; `wait_operation` for its end."""
         request = snapshot_pb2.RestoreSnapshotRequest(
             collection=collection, name=name, target=target
         )
         rpc = self._stubs.snapshots.RestoreSnapshot
-        return self._run(rpc, request, messages.collection, timeout_s)
+        return self._run(rpc, request, operation, timeout_s)

@@ -67,7 +67,8 @@ class FieldFiles : public ::testing::Test {
     EXPECT_EQ(*bytes, (*FileSystem::Posix().Open(path()))->size());
   }
   absl::StatusOr<std::shared_ptr<const FieldIndex>> Open() {
-    return OpenFieldFile(FileSystem::Posix(), path(), Named(info_, schema_), account_);
+    return OpenFieldFile(FileSystem::Posix(), path(), Named(info_, schema_), schema_.fields,
+                         account_);
   }
   // Asks both for the same rows.
   void Compare(const FieldIndex& file, const std::function<void(const FieldIndex&, RowSet*)>& ask) {

@@ -57,5 +57,17 @@ TEST(MergePolicy, KeepsSequencesWithinWhatAFileHolds) {
   EXPECT_THAT(ChooseMerge(sizes, 2, 1000), IsEmpty());
 }
 
+TEST(MergePolicy, MakesAsFewOfAllAsTheLimitAllows) {
+  EXPECT_THAT(ChooseAll(Sizes({}), 1000), IsEmpty());
+  EXPECT_THAT(ChooseAll(Sizes({100}), 1000), IsEmpty());
+  EXPECT_THAT(ChooseAll(Sizes({100, 1, 500}), 1000), ElementsAre(ElementsAre(1, 2, 3)));
+  EXPECT_THAT(ChooseAll(Sizes({600, 600, 300, 100, 900}), 1000), ElementsAre(ElementsAre(2, 3, 4)));
+  std::vector<SegmentSize> sizes = Sizes({1000, 1000});
+  sizes[1].live_rows = 999;
+  EXPECT_THAT(ChooseAll(sizes, 1000), ElementsAre(ElementsAre(2)));
+  sizes[1].live_rows = 0;
+  EXPECT_THAT(ChooseAll(sizes, 1000), ElementsAre(ElementsAre(1, 2)));
+}
+
 }  // namespace
 }  // namespace mrl::collection

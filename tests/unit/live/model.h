@@ -28,6 +28,7 @@ class Model {
  public:
   explicit Model(const Schema& schema) : schema_(schema) {}
 
+  void SetFields(const std::vector<Field>& fields) { schema_.fields = fields; }
   std::map<PointId, ModelPoint>& points() { return points_; }
   const std::map<PointId, ModelPoint>& points() const { return points_; }
 

@@ -124,12 +124,15 @@ class Life {
   filter::Expression RandomFilter();
   void KeepVersion();
   void CheckKeptVersion();
+  void ChangeFields();
+  void Compact();
+  void Restore();
 
   test::TestFolder folder_;
   test::QuickFiles files_;
   const std::unique_ptr<rocksdb::Env> env_ = test::MakeQuickEnv();
   std::mt19937_64 random_;
-  const Schema schema_;
+  Schema schema_;  // only its fields change
   LiveOptions options_;
   MemoryAccount account_{uint64_t{1} << 34};
   std::unique_ptr<LiveCollection> live_;
@@ -300,6 +303,43 @@ void Life::CheckKeptVersion() {
   EXPECT_TRUE(same.ok()) << "a version changed: " << same;
 }
 
+void Life::ChangeFields() {
+  std::vector<Field> fields = schema_.fields.empty() ? test::ModelFields() : std::vector<Field>();
+  if (!fields.empty()) std::rotate(fields.begin(), fields.begin() + Below(3), fields.end());
+  const absl::Status done = live_->SetFields(fields);
+  ASSERT_TRUE(done.ok()) << done;
+  schema_.fields = fields;
+  model_.SetFields(fields);
+  CompareAll();
+}
+
+void Life::Compact() {
+  const auto written = live_->Compact();
+  ASSERT_TRUE(written.ok()) << written.status();
+  CompareAll();
+}
+
+// A snapshot, and the collection that is made of it, are what is there now.
+void Life::Restore() {
+  const std::string snapshot = folder_.Path("snapshot");
+  const std::string restored = folder_.Path("restored");
+  const auto made = live_->MakeSnapshot(snapshot);
+  ASSERT_TRUE(made.ok()) << made.status();
+  EXPECT_EQ(made->rows, model_.points().size());
+  const absl::Status done = RestoreSnapshot(files_, snapshot, restored, env_.get());
+  ASSERT_TRUE(done.ok()) << done;
+  {
+    const auto readable = Collection::Open(files_, restored, account_);
+    ASSERT_TRUE(readable.ok()) << readable.status();
+    EXPECT_EQ((*readable)->sequence(), sequence_);
+    const absl::Status same = model_.Compare(**readable);
+    EXPECT_TRUE(same.ok()) << same;
+  }
+  for (const std::string& folder : {snapshot, restored}) {
+    ASSERT_TRUE(files_.RemoveTree(folder).ok());
+  }
+}
+
 void Life::Step() {
   const uint32_t choice = Below(1000);
   if (choice < 400) return Upsert();
@@ -315,7 +355,10 @@ void Life::Step() {
   if (choice < 940) return CheckKeptVersion();
   if (choice < 945) return ReopenWithoutFlush();
   if (choice < 950) return Reopen();
-  if (choice < 960) return CompareAll();
+  if (choice < 955) return CompareAll();
+  if (choice < 957) return ChangeFields();
+  if (choice < 959) return Compact();
+  if (choice < 960) return Restore();
   const absl::Status done = choice < 980   ? live_->Seal()
                             : choice < 995 ? live_->Maintain()
                                            : live_->Sync();

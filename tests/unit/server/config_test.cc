@@ -86,7 +86,8 @@ TEST_F(Configuration, IndexesComeFromAMapInTheFile) {
 TEST_F(Configuration, UnknownKeysAreRefusedWithTheKnownOnes) {
   const std::string file = Yaml("grpc_port: 1\n");
   ExpectRefused({"--config", file.c_str()},
-                "unknown key 'grpc_port'; known: index, data-dir, seal-rows, bind");
+                "unknown key 'grpc_port'; known: index, data-dir, seal-rows, "
+                "open-collections, bind");
   ExpectRefused({"--grpc_port", "1"}, "known keys: index, data-dir, seal-rows");
 }
 
