@@ -334,8 +334,7 @@ std::vector<std::string> Advice(const DimensionReport& report) {
           "Prefixes are not useful: ", measured,
           ". A funnel over them costs as many candidates as one over any dimensions. Use a model "
           "trained for prefixes, or rotate the vectors when they are built (mrl-index build "
-          "--rotate "
-          "pca); else search few bits of many dimensions."));
+          "--rotate pca); else search few bits of many dimensions."));
       return advice;
   }
   for (size_t level = 0; level + 1 < report.prefixes.size(); ++level) {
