@@ -62,18 +62,10 @@ void AddAliases(CLI::App& app, Verb* verb) {
   auto texts = std::make_shared<std::vector<std::string>>();
   CLI::App* set = aliases->add_subcommand("set", "Let aliases stand for collections, in one step");
   set->add_option("change", *texts, "ALIAS=COLLECTION")->required();
-  set->callback([verb, texts] {
-    *verb = [texts](client::Client& client, const Globals& globals) {
-      return Set(client, globals, *texts);
-    };
-  });
+  RunWith(*set, texts, Set, verb);
   CLI::App* remove = aliases->add_subcommand("remove", "Remove aliases, in one step");
   remove->add_option("alias", *texts, "Alias")->required();
-  remove->callback([verb, texts] {
-    *verb = [texts](client::Client& client, const Globals& globals) {
-      return Remove(client, globals, *texts);
-    };
-  });
+  RunWith(*remove, texts, Remove, verb);
 }
 
 }  // namespace mrl::cli

@@ -73,11 +73,7 @@ CLI::App* AddOne(CLI::App& collections, const char* verb_name, const char* about
                  const std::shared_ptr<ChangeFlags>& flags, Verb* verb) {
   CLI::App* one = collections.add_subcommand(verb_name, about);
   one->add_option("name", flags->wanted.name, "Name of the collection")->required();
-  one->callback([verb, flags, run] {
-    *verb = [flags, run](client::Client& client, const Globals& globals) {
-      return run(client, globals, *flags);
-    };
-  });
+  RunWith(*one, flags, run, verb);
   return one;
 }
 

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include <CLI/CLI.hpp>
 
@@ -42,6 +44,16 @@ absl::StatusOr<client::ConnectionOptions> MakeConnectionOptions(const Globals& g
 
 // The chosen verb, run after parsing.
 using Verb = std::function<absl::Status(client::Client&, const Globals&)>;
+
+// When `one` is chosen, `*verb` calls `run` with `*flags`, which are all parsed by then.
+template <typename Flags, typename Run>
+void RunWith(CLI::App& one, const std::shared_ptr<Flags>& flags, Run run, Verb* verb) {
+  one.callback([verb, flags, run = std::move(run)] {
+    *verb = [flags, run](client::Client& client, const Globals& globals) {
+      return run(client, globals, *flags);
+    };
+  });
+}
 
 // Each adds its verb to `app`; when the verb is chosen `*verb` is set.
 void AddSearch(CLI::App& app, Verb* verb);

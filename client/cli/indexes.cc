@@ -78,11 +78,7 @@ CLI::App* AddOne(CLI::App& indexes, const std::string& verb_name, const char* ab
   if (verb_name != "list") {
     one->add_option("kind", flags->wanted.kind, "ivf_scan, faiss or scan")->required();
   }
-  one->callback([verb, flags, run] {
-    *verb = [flags, run](client::Client& client, const Globals& globals) {
-      return run(client, globals, *flags);
-    };
-  });
+  RunWith(*one, flags, run, verb);
   return one;
 }
 

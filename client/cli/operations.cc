@@ -81,11 +81,7 @@ void AddOne(CLI::App& operations, const char* verb_name, const char* about, Run 
   auto name = std::make_shared<std::string>();
   CLI::App* one = operations.add_subcommand(verb_name, about);
   one->add_option("name", *name, "operations/ID")->required();
-  one->callback([verb, name, run] {
-    *verb = [name, run](client::Client& client, const Globals& globals) {
-      return run(client, globals, *name);
-    };
-  });
+  RunWith(*one, name, run, verb);
 }
 
 }  // namespace

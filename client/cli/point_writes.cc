@@ -214,11 +214,7 @@ CLI::App* AddOne(CLI::App& points, const char* name, const char* about, Run run,
   CLI::App* one = points.add_subcommand(name, about);
   one->add_option("collection,-c,--collection", flags->collection, "Name of the collection")
       ->required();
-  one->callback([verb, flags, run] {
-    *verb = [flags, run](client::Client& client, const Globals& globals) {
-      return run(client, globals, *flags);
-    };
-  });
+  RunWith(*one, flags, run, verb);
   return one;
 }
 

@@ -94,11 +94,7 @@ CLI::App* AddWord(CLI::App& profiles, const char* word, const char* help, bool n
   CLI::App* added = profiles.add_subcommand(word, help);
   added->add_option("collection", flags->collection, "Name of the collection")->required();
   if (named) added->add_option("name", flags->name, "Name of the profile")->required();
-  added->callback([verb, flags, run = std::move(run)] {
-    *verb = [flags, run](client::Client& client, const Globals& globals) {
-      return run(client, globals, *flags);
-    };
-  });
+  RunWith(*added, flags, std::move(run), verb);
   return added;
 }
 

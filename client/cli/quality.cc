@@ -184,11 +184,7 @@ void AddReport(CLI::App& app, Verb* verb) {
       ->check(CLI::Range(3, 100'000))
       ->capture_default_str();
   AddQueryFlags(report, &options.queries);
-  report->callback([verb, flags] {
-    *verb = [flags](client::Client& client, const Globals& globals) {
-      return Report(client, globals, *flags);
-    };
-  });
+  RunWith(*report, flags, Report, verb);
 }
 
 void AddCertify(CLI::App& app, Verb* verb) {
@@ -206,11 +202,7 @@ void AddCertify(CLI::App& app, Verb* verb) {
                    "Share of changed points that ends the certificate, above 0 to 1")
       ->capture_default_str();
   AddQueryFlags(certify, &flags->options.queries);
-  certify->callback([verb, flags] {
-    *verb = [flags](client::Client& client, const Globals& globals) {
-      return Certify(client, globals, *flags);
-    };
-  });
+  RunWith(*certify, flags, Certify, verb);
 }
 
 void AddTune(CLI::App& app, Verb* verb) {
@@ -235,11 +227,7 @@ void AddTune(CLI::App& app, Verb* verb) {
       tune->add_option("--save", flags->options.save_as, "Save what reached it as this profile");
   tune->add_flag("--default", flags->options.make_default, "Make the profile the default")
       ->needs(save);
-  tune->callback([verb, flags] {
-    *verb = [flags](client::Client& client, const Globals& globals) {
-      return Tune(client, globals, *flags);
-    };
-  });
+  RunWith(*tune, flags, Tune, verb);
 }
 
 }  // namespace mrl::cli

@@ -152,11 +152,7 @@ CLI::App* AddOne(CLI::App& snapshots, const std::string& verb_name, const char* 
   if (verb_name != "list") {
     one->add_option("name", flags->name, "Name of the snapshot")->required();
   }
-  one->callback([verb, flags, run] {
-    *verb = [flags, run](client::Client& client, const Globals& globals) {
-      return run(client, globals, *flags);
-    };
-  });
+  RunWith(*one, flags, run, verb);
   return one;
 }
 
