@@ -66,9 +66,7 @@ absl::StatusOr<tune::DimensionReport> Analyse(const Sample& sample, const Schema
 
 absl::Status Rotate(const Readers& readers, uint64_t rows, bool force, Schema* schema) {
   MRL_ASSIGN_OR_RETURN(const Sample sample, ReadSample(readers, rows, schema->dim));
-  const bool directions = schema->metric == Metric::kCosine;
-  MRL_ASSIGN_OR_RETURN(const Rotation rotation,
-                       transform::LearnRotation(sample.values, schema->dim, directions));
+  MRL_RETURN_IF_ERROR(transform::CheckLearnable(sample.rows, schema->dim));
   if (!force && sample.rows >= 3) {
     MRL_ASSIGN_OR_RETURN(const tune::DimensionReport report, Analyse(sample, *schema));
     if (report.verdict != tune::Verdict::kNotUseful) {
@@ -80,8 +78,10 @@ absl::Status Rotate(const Readers& readers, uint64_t rows, bool force, Schema* s
           report.gain * 100, report.k, report.gain_limit * 100));
     }
   }
+  const bool directions = schema->metric == Metric::kCosine;
+  MRL_ASSIGN_OR_RETURN(schema->rotation,
+                       transform::LearnRotation(sample.values, schema->dim, directions));
   schema->transform = Transform::kRotation;
-  schema->rotation = rotation;
   return absl::OkStatus();
 }
 

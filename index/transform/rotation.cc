@@ -78,17 +78,21 @@ Rotation FromMatrix(std::vector<float> matrix) {
 
 }  // namespace
 
-absl::StatusOr<Rotation> LearnRotation(absl::Span<const float> rows, uint32_t dim,
-                                       bool directions) {
+absl::Status CheckLearnable(size_t rows, uint32_t dim) {
   if (dim == 0 || dim > Schema::kRotationDimMax) {
     return absl::InvalidArgumentError(absl::StrCat("a rotation of ", dim, " dimensions; 1 to ",
                                                    Schema::kRotationDimMax, " are allowed"));
   }
-  if (rows.size() / dim < dim) {
+  if (rows < dim) {
     return absl::InvalidArgumentError(absl::StrCat("a rotation of ", dim, " dimensions needs ", dim,
-                                                   " vectors to learn from; there are ",
-                                                   rows.size() / dim));
+                                                   " vectors to learn from; there are ", rows));
   }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Rotation> LearnRotation(absl::Span<const float> rows, uint32_t dim,
+                                       bool directions) {
+  MRL_RETURN_IF_ERROR(CheckLearnable(dim == 0 ? 0 : rows.size() / dim, dim));
   std::vector<double> vectors = SecondMoment(rows, dim, directions);
   MRL_RETURN_IF_ERROR(Decompose(dim, &vectors));
   std::vector<float> matrix(vectors.size());

@@ -18,9 +18,12 @@
 
 namespace mrl::transform {
 
-// Learned from `rows`, row-major, of `dim` finite floats each; `dim` at least are needed. With
-// `directions` every row counts alike, whatever its length. The same rows give the same matrix on
-// one machine. INVALID_ARGUMENT for a dim above Schema::kRotationDimMax and for too few rows.
+// INVALID_ARGUMENT for a dim above Schema::kRotationDimMax, and for fewer rows than `dim`.
+absl::Status CheckLearnable(size_t rows, uint32_t dim);
+
+// Learned from `rows`, row-major, of `dim` finite floats each. With `directions` every row counts
+// alike, whatever its length. The same rows give the same matrix on one machine. Errors of
+// CheckLearnable.
 absl::StatusOr<Rotation> LearnRotation(absl::Span<const float> rows, uint32_t dim, bool directions);
 
 // out = matrix x for n = dim floats; `out` may be `x`.
