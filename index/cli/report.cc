@@ -184,18 +184,6 @@ absl::Status WriteFiles(const ReportArgs& args, const ReportPage& page) {
   return absl::OkStatus();
 }
 
-const char* VerdictWord(tune::Verdict verdict) {
-  switch (verdict) {
-    case tune::Verdict::kUseful:
-      return "useful";
-    case tune::Verdict::kRotated:
-      return "useful_by_rotation";
-    case tune::Verdict::kNotUseful:
-      return "not_useful";
-  }
-  return "";
-}
-
 nlohmann::json PageJson(const ReportPage& page) {
   nlohmann::json json = {{"source", page.source}};
   if (page.report.has_value()) {
@@ -217,7 +205,7 @@ nlohmann::json PageJson(const ReportPage& page) {
                           {"scan_ns_per_row", prefix.scan_ns_per_row}});
       if (!page.scan_ms.empty()) prefixes.back()["search_ms"] = page.scan_ms[i];
     }
-    json.update({{"verdict", VerdictWord(report.verdict)},
+    json.update({{"verdict", tune::ToString(report.verdict)},
                  {"gain", report.gain},
                  {"gain_limit", report.gain_limit},
                  {"rows", report.rows},

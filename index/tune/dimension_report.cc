@@ -277,6 +277,18 @@ absl::StatusOr<DimensionReport> AnalyseDimensions(const DimensionReportInput& in
   return Analyser(input, progress).Run();
 }
 
+const char* ToString(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::kUseful:
+      return "useful";
+    case Verdict::kRotated:
+      return "useful_by_rotation";
+    case Verdict::kNotUseful:
+      return "not_useful";
+  }
+  return "";
+}
+
 bool LooksRotated(Matrix documents) {
   const size_t dims = std::min(documents.dim, kRotatedDims);
   const double rows = static_cast<double>(documents.rows);

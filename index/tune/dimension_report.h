@@ -48,6 +48,8 @@ struct PrefixQuality {
 };
 
 enum class Verdict : uint8_t { kUseful, kRotated, kNotUseful };
+// useful, useful_by_rotation, not_useful.
+const char* ToString(Verdict verdict);
 
 struct DimensionReport {
   size_t rows = 0, queries = 0;

@@ -50,6 +50,10 @@ MetricFamily Family(const char* name, const char* help, MetricType type) {
   return family;
 }
 
+MetricFamily Gauge(const char* name, const char* help) {
+  return Family(name, help, MetricType::Gauge);
+}
+
 void AddValue(double value, std::vector<ClientMetric::Label> labels, MetricFamily* family) {
   ClientMetric metric;
   metric.label = std::move(labels);

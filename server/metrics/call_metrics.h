@@ -51,6 +51,7 @@ class CallMetrics {
 
 // One family without metrics.
 prometheus::MetricFamily Family(const char* name, const char* help, prometheus::MetricType type);
+prometheus::MetricFamily Gauge(const char* name, const char* help);
 // Adds a value, with labels, to a family of counters or gauges.
 void AddValue(double value, std::vector<prometheus::ClientMetric::Label> labels,
               prometheus::MetricFamily* family);

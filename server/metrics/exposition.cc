@@ -16,10 +16,6 @@ namespace {
 using prometheus::MetricFamily;
 using prometheus::MetricType;
 
-MetricFamily Gauge(const char* name, const char* help) {
-  return Family(name, help, MetricType::Gauge);
-}
-
 MetricFamily One(const char* name, const char* help, double value) {
   MetricFamily family = Gauge(name, help);
   AddValue(value, {}, &family);

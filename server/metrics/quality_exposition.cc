@@ -6,17 +6,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "index/funnel/profile.h"
-#include "server/metrics/write_exposition.h"
+#include "server/metrics/call_metrics.h"
 
 namespace mrl::server {
 namespace {
 
 using prometheus::MetricFamily;
 using prometheus::MetricType;
-
-MetricFamily Gauge(const char* name, const char* help) {
-  return Family(name, help, MetricType::Gauge);
-}
 
 // What the served versions of profiles are certified for.
 void CollectRecallCertificates(const Registry& registry, std::vector<MetricFamily>* families) {

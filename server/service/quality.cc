@@ -234,21 +234,9 @@ absl::Status SaveTuned(Registry& registry, const v1::TuneFunnelRequest& request,
   return registry.EditProfiles(request.collection(), save);
 }
 
-const char* VerdictWord(tune::Verdict verdict) {
-  switch (verdict) {
-    case tune::Verdict::kUseful:
-      return "useful";
-    case tune::Verdict::kRotated:
-      return "useful_by_rotation";
-    case tune::Verdict::kNotUseful:
-      return "not_useful";
-  }
-  return "";
-}
-
 void ToProto(const tune::DimensionReport& report, uint64_t element_bytes,
              v1::AnalyzeDimensionsResponse* out) {
-  out->set_verdict(VerdictWord(report.verdict));
+  out->set_verdict(tune::ToString(report.verdict));
   for (const std::string& advice : tune::Advice(report)) out->add_advice(advice);
   out->set_gain(report.gain);
   out->set_gain_limit(report.gain_limit);

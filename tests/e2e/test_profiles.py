@@ -12,13 +12,7 @@ import pytest
 from conftest import BIN, run_index, start_server, stop_server
 from grpc import StatusCode
 from live_server import LiveServer
-from test_live import refused
-
-DIM = 32
-
-
-def vectors(count, seed=1):
-    return np.random.default_rng(seed).standard_normal((count, DIM)).astype(np.float32)
+from test_live import DIM, refused, vectors
 
 
 @pytest.fixture

@@ -9,10 +9,7 @@ import pytest
 from conftest import EXAMPLE
 from grpc import StatusCode
 from live_server import LiveServer
-from test_live import refused
-from test_profiles import vectors
-
-DIM = 32
+from test_live import DIM, refused, vectors
 
 
 @pytest.fixture
