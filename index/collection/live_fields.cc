@@ -87,32 +87,17 @@ absl::StatusOr<LiveCollection::Impl::BuiltFields> LiveCollection::Impl::BuildFie
 absl::Status LiveCollection::Impl::BuildMissingFields(const Schema& schema, const std::string& kind,
                                                       const Watch& watch,
                                                       std::vector<BuiltFields>& built) {
-  std::vector<LivePart*> missing;  // they stay: merging waits
-  uint64_t rows = 0;
-  uint64_t done = 0;
-  {
-    absl::MutexLock lock(&state_mutex_);
-    for (const auto& part : parts_.parts()) {
-      if (part->is_tail()) continue;
-      rows += part->rows();
-      const bool is_built = std::any_of(built.begin(), built.end(), [&](const BuiltFields& one) {
-        return one.file.segment == part->number();
-      });
-      if (is_built) {
-        done += part->rows();
-      } else {
-        missing.push_back(part.get());
-      }
-    }
-  }
-  for (LivePart* part : missing) {
-    const Watch here = {.progress = [&](uint64_t row, uint64_t) { watch.Report(done + row, rows); },
-                        .stopped = watch.stopped};
+  const Missing missing = FindMissing(built);
+  uint64_t done = missing.done;
+  for (LivePart* part : missing.parts) {
+    const Watch here = {
+        .progress = [&](uint64_t row, uint64_t) { watch.Report(done + row, missing.rows); },
+        .stopped = watch.stopped};
     MRL_ASSIGN_OR_RETURN(BuiltFields one, BuildFields(*part, schema, kind, here));
     built.push_back(std::move(one));
     done += part->rows();
   }
-  watch.Report(done, rows);
+  watch.Report(done, missing.rows);
   return absl::OkStatus();
 }
 

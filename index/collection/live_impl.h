@@ -2,6 +2,7 @@
 // live_maintain.cc.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <string>
@@ -132,6 +133,29 @@ class LiveCollection::Impl {
   absl::StatusOr<BuiltIndex> BuildOne(std::shared_ptr<const store::Segment> segment,
                                       const coarse::IndexSpec& spec,
                                       const coarse::BuildContext& context);
+  // The segments that are not in `built`, whose elements name their file, and the rows of all and
+  // of those that are. The parts stay for as long as merging waits.
+  struct Missing {
+    std::vector<LivePart*> parts;
+    uint64_t rows = 0;
+    uint64_t done = 0;
+  };
+  template <typename Built>
+  Missing FindMissing(const std::vector<Built>& built) const {
+    Missing missing;
+    absl::MutexLock lock(&state_mutex_);
+    for (const auto& part : parts_.parts()) {
+      if (part->is_tail()) continue;
+      missing.rows += part->rows();
+      if (std::any_of(built.begin(), built.end(),
+                      [&](const Built& one) { return one.file.segment == part->number(); })) {
+        missing.done += part->rows();
+      } else {
+        missing.parts.push_back(part.get());
+      }
+    }
+    return missing;
+  }
   // Builds for the segments that are not in `built`.
   absl::Status BuildMissing(const coarse::IndexSpec& spec, const AddOptions& options,
                             std::vector<BuiltIndex>& built);

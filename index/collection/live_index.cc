@@ -48,32 +48,21 @@ absl::StatusOr<LiveCollection::Impl::BuiltIndex> LiveCollection::Impl::BuildOne(
 absl::Status LiveCollection::Impl::BuildMissing(const coarse::IndexSpec& spec,
                                                 const AddOptions& options,
                                                 std::vector<BuiltIndex>& built) {
-  std::vector<std::shared_ptr<const store::Segment>> missing;
-  uint64_t rows = 0;
-  uint64_t done = 0;
-  {
-    absl::MutexLock lock(&state_mutex_);
-    for (const auto& part : parts_.parts()) {
-      if (part->is_tail()) continue;
-      rows += part->rows();
-      const bool is_built = std::any_of(built.begin(), built.end(), [&](const BuiltIndex& index) {
-        return index.file.segment == part->number();
-      });
-      if (is_built) {
-        done += part->rows();
-      } else {
-        missing.push_back(part->segment());
-      }
-    }
-  }
+  const Missing missing = FindMissing(built);
+  uint64_t done = missing.done;
   const coarse::BuildContext context = {.threads = options.threads, .stopped = options.stopped};
-  for (const auto& segment : missing) {
-    if (options.progress) options.progress(done, rows);
-    MRL_ASSIGN_OR_RETURN(BuiltIndex index, BuildOne(segment, spec, context));
+  for (LivePart* part : missing.parts) {
+    if (options.progress) options.progress(done, missing.rows);
+    std::shared_ptr<const store::Segment> segment;
+    {
+      absl::MutexLock lock(&state_mutex_);
+      segment = part->segment();
+    }
+    MRL_ASSIGN_OR_RETURN(BuiltIndex index, BuildOne(std::move(segment), spec, context));
     built.push_back(std::move(index));
-    done += segment->rows();
+    done += part->rows();
   }
-  if (options.progress) options.progress(done, rows);
+  if (options.progress) options.progress(done, missing.rows);
   return absl::OkStatus();
 }
 
