@@ -195,15 +195,36 @@ std::vector<rocksdb::ColumnFamilyDescriptor> Descriptors(const rocksdb::Options&
           {kDeletionsFamily, plain}};
 }
 
-// A writer may replace tables while they are looked at: what is damaged stays so.
-absl::Status CheckTablesNow(const std::string& path) {
+// A writer beside us may remove a table between its being named and its being opened; what is read
+// then names it no more. Damage stays.
+template <typename Read>
+auto BesideAWriter(const Read& read) {
   constexpr int kTries = 3;
-  absl::Status checked;
-  for (int i = 0; i < kTries; ++i) {
-    checked = CheckTables(path);
-    if (checked.ok()) break;
-  }
-  return checked;
+  auto result = read();
+  for (int i = 1; i < kTries && !result.ok(); ++i) result = read();
+  return result;
+}
+
+struct OpenedDb {
+  rocksdb::DB* db = nullptr;
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+};
+
+absl::StatusOr<OpenedDb> CheckAndOpenReadOnly(const std::string& path, rocksdb::Env* env) {
+  MRL_RETURN_IF_ERROR(CheckTables(path));
+  const rocksdb::Options options = DatabaseOptions(env);
+  std::vector<std::string> names;
+  MRL_RETURN_IF_ERROR(FromDamaged(rocksdb::DB::ListColumnFamilies(options, path, &names), path));
+  std::vector<rocksdb::ColumnFamilyDescriptor> descriptors = Descriptors(options);
+  std::erase_if(descriptors, [&](const rocksdb::ColumnFamilyDescriptor& family) {
+    const bool is_old =
+        family.name == rocksdb::kDefaultColumnFamilyName || family.name == kIdsFamily;
+    return !is_old && std::find(names.begin(), names.end(), family.name) == names.end();
+  });
+  OpenedDb opened;
+  MRL_RETURN_IF_ERROR(FromDamaged(
+      rocksdb::DB::OpenForReadOnly(options, path, descriptors, &opened.handles, &opened.db), path));
+  return opened;
 }
 
 }  // namespace
@@ -226,26 +247,15 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Create(const std::string& pa
 
 absl::StatusOr<std::unique_ptr<Database>> Database::OpenReadOnly(const std::string& path,
                                                                  rocksdb::Env* env) {
-  MRL_RETURN_IF_ERROR(CheckTablesNow(path));
-  const rocksdb::Options options = DatabaseOptions(env);
-  std::vector<std::string> names;
-  MRL_RETURN_IF_ERROR(FromDamaged(rocksdb::DB::ListColumnFamilies(options, path, &names), path));
-  std::vector<rocksdb::ColumnFamilyDescriptor> descriptors = Descriptors(options);
-  std::erase_if(descriptors, [&](const rocksdb::ColumnFamilyDescriptor& family) {
-    const bool is_old =
-        family.name == rocksdb::kDefaultColumnFamilyName || family.name == kIdsFamily;
-    return !is_old && std::find(names.begin(), names.end(), family.name) == names.end();
-  });
-  rocksdb::DB* db = nullptr;
-  std::vector<rocksdb::ColumnFamilyHandle*> handles;
-  MRL_RETURN_IF_ERROR(
-      FromDamaged(rocksdb::DB::OpenForReadOnly(options, path, descriptors, &handles, &db), path));
-  return std::unique_ptr<Database>(new Database(std::make_unique<Impl>(db, std::move(handles))));
+  MRL_ASSIGN_OR_RETURN(OpenedDb opened,
+                       BesideAWriter([&] { return CheckAndOpenReadOnly(path, env); }));
+  return std::unique_ptr<Database>(
+      new Database(std::make_unique<Impl>(opened.db, std::move(opened.handles))));
 }
 
 absl::StatusOr<std::unique_ptr<Database>> Database::OpenForWriting(const std::string& path,
                                                                    rocksdb::Env* env) {
-  MRL_RETURN_IF_ERROR(CheckTablesNow(path));
+  MRL_RETURN_IF_ERROR(BesideAWriter([&] { return CheckTables(path); }));
   rocksdb::Options options = DatabaseOptions(env);
   options.create_missing_column_families = true;
   rocksdb::DB* db = nullptr;
