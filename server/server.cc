@@ -168,8 +168,12 @@ absl::Status Server::ListenHttp() {
 
 absl::Status Server::Open() {
   grpc::HealthCheckServiceInterface* health = grpc_->GetHealthCheckService();
-  registry_.SetObserver(
-      [health](const std::string& name, bool serving) { health->SetServingStatus(name, serving); });
+  registry_.SetObserver([this, health](const std::string& name, bool serving) {
+    health->SetServingStatus(name, serving);
+    if (serving) return;
+    services_->shadow.Forget(name);
+    services_->exits.Forget(name);
+  });
   const auto warm_up = [this](const std::string& name, const collection::Collection& opened) {
     if (config_.warm_up_queries > 0) WarmUp(name, opened, config_.warm_up_queries);
   };

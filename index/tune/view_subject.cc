@@ -34,19 +34,6 @@ funnel::RunOptions OptionsFor(const ViewQueries& queries, size_t query, const St
   return options;
 }
 
-std::vector<Scored> RowsOf(const funnel::Output& output, bool in_full) {
-  std::vector<Scored> rows;
-  rows.reserve(output.hits.size());
-  for (const funnel::Hit& hit : output.hits) {
-    rows.push_back({RowOf(hit.at), in_full ? hit.score : std::numeric_limits<float>::quiet_NaN()});
-  }
-  return rows;
-}
-
-bool EndsInFull(const funnel::Plan& plan, uint32_t query_dims) {
-  return plan.stages.back().dims == query_dims && plan.stages.back().bits == 0;
-}
-
 }  // namespace
 
 uint64_t RowOf(const funnel::Location& at) { return (uint64_t{at.part} << 32) | at.row; }
@@ -88,6 +75,19 @@ ViewQueries SampleQueries(const funnel::View& view, size_t count, uint64_t seed)
   return queries;
 }
 
+std::vector<Scored> ScoredHits(const funnel::Plan& plan, size_t query_dims,
+                               absl::Span<const funnel::Hit> hits) {
+  const funnel::Stage& last = plan.stages.back();
+  const bool is_whole = last.dims == query_dims && last.bits == 0;
+  std::vector<Scored> scored;
+  scored.reserve(hits.size());
+  for (const funnel::Hit& hit : hits) {
+    scored.push_back(
+        {RowOf(hit.at), is_whole ? hit.score : std::numeric_limits<float>::quiet_NaN()});
+  }
+  return scored;
+}
+
 ViewQueries ShortenQueries(const ViewQueries& queries, uint32_t dims) {
   ViewQueries shorter;
   shorter.dims = dims;
@@ -120,7 +120,7 @@ Subject MakeSubject(const funnel::View& view, const funnel::PlanInput& plan,
                                                             OptionsFor(queries, query, stopped)));
     Answer answer;
     answer.millis = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-    answer.rows = RowsOf(output, EndsInFull(run, queries.dims));
+    answer.rows = ScoredHits(run, queries.dims, output.hits);
     answer.stages = std::move(output.trace.stages);
     return answer;
   };
@@ -159,7 +159,7 @@ absl::Status FindTruth(const funnel::View& view, const ViewQueries& queries, uin
   return ForEach(queries.rows(), threads, [&](size_t i) -> absl::Status {
     MRL_ASSIGN_OR_RETURN(const funnel::Output output,
                          funnel::Run(view, plan, queries.row(i), OptionsFor(queries, i, stopped)));
-    subject->truth[i] = RowsOf(output, true);
+    subject->truth[i] = ScoredHits(plan, queries.dims, output.hits);
     if (subject->truth[i].empty()) {
       return absl::FailedPreconditionError(absl::StrCat(
           "the collection has ", view.rows(), " points; query ", i, " has no neighbour in it"));

@@ -40,11 +40,15 @@ ViewQueries SampleQueries(const funnel::View& view, size_t count, uint64_t seed)
 // The first `dims` dimensions of each.
 ViewQueries ShortenQueries(const ViewQueries& queries, uint32_t dims);
 
+// The hits of `plan` as recall compares them. Scores of a plan that does not end at the whole query
+// at stored precision are NaN: they tie with nothing.
+std::vector<Scored> ScoredHits(const funnel::Plan& plan, size_t query_dims,
+                               absl::Span<const funnel::Hit> hits);
+
 // Queries as the collection's vectors are stored: transformed.
 void TransformQueries(const Schema& schema, ViewQueries* queries);
 
-// `plan` is the planner's input for the view. Without truth. Both references outlive it. Scores of
-// a plan that does not end at the whole query at stored precision are NaN: they tie with nothing.
+// `plan` is the planner's input for the view. Without truth. Both references outlive it.
 Subject MakeSubject(const funnel::View& view, const funnel::PlanInput& plan,
                     const ViewQueries& queries, StoppedFn stopped);
 LostAtFn LostAt(const funnel::View& view, const ViewQueries& queries, StoppedFn stopped);

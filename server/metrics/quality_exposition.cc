@@ -91,6 +91,13 @@ void CollectExits(const Exits& exits, std::vector<MetricFamily>* families) {
   MetricFamily recall = Gauge("mrl_early_exit_recall",
                               "Mean share of the whole funnel's result that such exits kept when "
                               "they were learned.");
+  MetricFamily checked =
+      Family("mrl_early_exit_checked_total",
+             "Searches that left stages out and were run whole too, behind their "
+             "answers.",
+             MetricType::Counter);
+  MetricFamily realised = Gauge("mrl_early_exit_realised_recall",
+                                "Mean share of the whole funnel's result that those answers had.");
   for (const auto& [key, figures] : exits.figures()) {
     const auto& [collection, stages] = key;
     const std::vector<prometheus::ClientMetric::Label> labels = {
@@ -98,8 +105,11 @@ void CollectExits(const Exits& exits, std::vector<MetricFamily>* families) {
     AddValue(static_cast<double>(figures.searches), labels, &searches);
     if (stages == 0) continue;
     AddValue(figures.kept / static_cast<double>(figures.searches), labels, &recall);
+    AddValue(static_cast<double>(figures.checked), labels, &checked);
+    if (figures.checked == 0) continue;
+    AddValue(figures.really_kept / static_cast<double>(figures.checked), labels, &realised);
   }
-  for (MetricFamily* family : {&searches, &recall}) {
+  for (MetricFamily* family : {&searches, &recall, &checked, &realised}) {
     if (!family->metric.empty()) families->push_back(std::move(*family));
   }
 }

@@ -88,7 +88,7 @@ absl::Status RunEarlyExit(const SearchContext& context, const JoinedSearch& one,
                           const Asked& asked) {
   MRL_ASSIGN_OR_RETURN(const Registry::Entry entry, context.registry.Get(one.request.collection()));
   const funnel::TileQuery query = ToTile(one.call, asked.query);
-  auto exited = context.exits.Run(entry.path.name, *asked.collection, asked.plan(), query.query,
+  auto exited = context.exits.Run(entry.path.name, asked.collection, asked.plan(), query.query,
                                   query.options, one.request.options().early_exit());
   if (!exited.ok()) return WithField(exited.status(), "vector");
   MRL_RETURN_IF_ERROR(Reply(one.call, one.request, asked, std::move(exited->output), one.response));

@@ -3,12 +3,10 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
-#include <thread>
 #include <tuple>
 #include <vector>
 
@@ -17,15 +15,13 @@
 #include "absl/synchronization/mutex.h"
 #include "index/collection/collection.h"
 #include "index/funnel/profile.h"
+#include "server/service/aside.h"
 
 namespace mrl::server {
 
-// Thread-safe. One thread of its own does the work, so that no caller waits for it; what comes
-// faster than it is done is dropped and counted.
+// Thread-safe. What comes faster than it is done is dropped and counted.
 class Shadow {
  public:
-  static constexpr size_t kWaitingMax = 16;
-
   // A search that was answered.
   struct Answered {
     std::string collection;  // its name, not an alias
@@ -43,26 +39,22 @@ class Shadow {
   // Collection, profile, version.
   using Key = std::tuple<std::string, std::string, uint32_t>;
 
-  Shadow();
-  // Drops what waits.
-  ~Shadow();
-
   // Whether the next search of the collection is one to be taken: a share, evenly spread.
   bool IsNext(const std::string& collection, const funnel::ProfileSet& profiles);
   void Take(Answered answered);
   std::map<Key, Figures> figures() const;
+  // Of a collection that is not served any more.
+  void Forget(const std::string& collection);
 
  private:
-  void Work();
+  void Work(const Answered& answered);
   // Empty when the shadow cannot run the query.
   std::optional<Figures> Compare(const Answered& answered) const;
 
   mutable absl::Mutex mutex_;
-  std::deque<Answered> waiting_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, double> credit_ ABSL_GUARDED_BY(mutex_);
   std::map<Key, Figures> figures_ ABSL_GUARDED_BY(mutex_);
-  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  std::thread worker_;
+  Aside aside_;  // last: its work uses what stands above
 };
 
 }  // namespace mrl::server

@@ -163,6 +163,8 @@ def test_a_shadow_is_compared_on_its_share_of_the_searches(client, server):
     shadow = seen[f'mrl_shadow_recall{{{labels},which="shadow"}}']
     assert answer == 1 and 0 < shadow < 0.9
     assert seen[f"mrl_shadow_recall_difference{{{labels}}}"] == pytest.approx(shadow - answer)
+    client.delete_collection("words")
+    assert shadow_metrics(server) == {}
 
 
 def test_the_asyncio_client_has_them_too(client, server):
