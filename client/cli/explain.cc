@@ -18,6 +18,7 @@ namespace {
 struct ExplainFlags {
   SearchFlags search;
   std::vector<std::string> why_not;
+  bool compare_exact = false;
 };
 
 std::string Verdict(const client::WhyNot& point) {
@@ -59,10 +60,12 @@ absl::Status Run(client::Client& client, const Globals& globals, const ExplainFl
   for (const std::string& text : flags.why_not) {
     ids.push_back(ParseId(text, flags.search.text_id));
   }
-  MRL_ASSIGN_OR_RETURN(const client::Explanation explanation,
-                       client.Explain(flags.search.collection, query, options, ids));
+  MRL_ASSIGN_OR_RETURN(
+      const client::Explanation explanation,
+      client.Explain(flags.search.collection, query, options, ids, flags.compare_exact));
   if (globals.json) {
     nlohmann::json out = cli::ToJson(explanation.result);
+    if (explanation.recall) out["recall"] = *explanation.recall;
     out["why_not"] = nlohmann::json::array();
     for (const client::WhyNot& point : explanation.why_not) out["why_not"].push_back(ToJson(point));
     PrintJson(out);
@@ -71,6 +74,9 @@ absl::Status Run(client::Client& client, const Globals& globals, const ExplainFl
   PrintHits(explanation.result);
   std::printf("\n");
   PrintStages(explanation.result.stats);
+  if (explanation.recall) {
+    std::printf("\nrecall of this search against exact search: %.4f\n", *explanation.recall);
+  }
   for (const client::WhyNot& point : explanation.why_not) PrintWhyNot(point);
   return absl::OkStatus();
 }
@@ -83,6 +89,8 @@ void AddExplain(CLI::App& app, Verb* verb) {
   flags->search.AddTo(*explain);
   explain->add_option("--why-not", flags->why_not, "Ids to follow through the stages")
       ->delimiter(',');
+  explain->add_flag("--compare-exact", flags->compare_exact,
+                    "Run exact search too; tell the recall and follow what was not found");
   explain->callback([verb, flags] {
     flags->search.Check();
     *verb = [flags](client::Client& client, const Globals& globals) {

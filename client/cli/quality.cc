@@ -57,13 +57,15 @@ absl::Status Certify(client::Client& client, const Globals& globals, const Certi
                {"lost", certificate.lost},
                {"sequence", certificate.sequence},
                {"rows", certificate.rows},
+               {"filter", certificate.filter},
                {"profile", certificate.profile},
                {"profile_version", certificate.profile_version}});
     return absl::OkStatus();
   }
-  std::printf("%s: recall@%u %.4f, 95 %% interval %.4f-%.4f, on %u queries\n",
+  std::printf("%s: recall@%u %.4f, 95 %% interval %.4f-%.4f, on %u queries%s%s\n",
               certificate.funnel.c_str(), certificate.k, certificate.recall, certificate.low,
-              certificate.high, certificate.queries);
+              certificate.high, certificate.queries, certificate.filter.empty() ? "" : ", among ",
+              certificate.filter.c_str());
   if (!certificate.profile.empty()) {
     std::printf("kept with profile %s version %u\n", certificate.profile.c_str(),
                 certificate.profile_version);
@@ -201,6 +203,8 @@ void AddCertify(CLI::App& app, Verb* verb) {
       ->add_option("--max-changed", flags->options.max_changed_share,
                    "Share of changed points that ends the certificate, above 0 to 1")
       ->capture_default_str();
+  certify->add_option("--filter", flags->options.filter,
+                      "Measure searches with this filter; no profile keeps it");
   AddQueryFlags(certify, &flags->options.queries);
   RunWith(*certify, flags, Certify, verb);
 }

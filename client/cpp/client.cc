@@ -197,14 +197,16 @@ absl::StatusOr<Classification> Client::Classify(const std::string& collection, c
 
 absl::StatusOr<Explanation> Client::Explain(const std::string& collection, const Query& query,
                                             const SearchOptions& options,
-                                            absl::Span<const Id> why_not) {
+                                            absl::Span<const Id> why_not, bool compare_exact) {
   v1::ExplainSearchRequest request;
   MRL_ASSIGN_OR_RETURN(*request.mutable_search(), MakeRequest(collection, query, options));
   for (const Id& id : why_not) ToProto(id, request.add_why_not());
+  request.set_compare_exact(compare_exact);
   MRL_ASSIGN_OR_RETURN(const v1::ExplainSearchResponse response,
                        connection_->ExplainSearch(request));
   Explanation out;
   out.result = FromProto(response.result());
+  if (response.has_recall()) out.recall = response.recall();
   for (const v1::WhyNot& point : response.why_not()) out.why_not.push_back(FromProto(point));
   return out;
 }

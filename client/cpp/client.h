@@ -45,7 +45,8 @@ class Client {
                                           const std::string& field, uint32_t k = 10,
                                           double confidence = 0.95);
   absl::StatusOr<Explanation> Explain(const std::string& collection, const Query& query,
-                                      const SearchOptions& options, absl::Span<const Id> why_not);
+                                      const SearchOptions& options, absl::Span<const Id> why_not,
+                                      bool compare_exact = false);
   absl::StatusOr<Collection> GetCollection(const std::string& name);
   // All pages.
   absl::StatusOr<std::vector<Collection>> ListCollections();

@@ -28,6 +28,7 @@ Certificate FromProto(const v1::Certificate& certificate) {
   out.rows = certificate.rows();
   out.changed_share = certificate.changed_share();
   out.expired = certificate.expired();
+  out.filter = certificate.filter();
   return out;
 }
 
@@ -183,6 +184,7 @@ absl::StatusOr<Certificate> Client::MeasureRecall(const std::string& collection,
   if (!options.funnel.empty()) request.set_funnel_text(options.funnel);
   request.set_k(options.k);
   request.set_max_changed_share(options.max_changed_share);
+  request.set_filter(options.filter);
   ToProto(options.queries, request.mutable_queries());
   v1::MeasureRecallResponse response;
   MRL_RETURN_IF_ERROR(Await(connection_->MeasureRecall(request), progress, &response));

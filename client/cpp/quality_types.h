@@ -23,6 +23,7 @@ struct Certificate {
   bool expired = false;
   std::string profile;           // that keeps it; "" = none
   uint32_t profile_version = 0;  // 0 = none
+  std::string filter;            // that the points matched; "" = none
 };
 
 // What an operation runs on: `rows` queries in a row-major matrix, or a sample of the collection's
@@ -39,6 +40,7 @@ struct CertifyOptions {
   uint32_t k = 10;
   JobQueries queries;
   double max_changed_share = 0.1;
+  std::string filter;  // of the searches that are measured, in text; "" = none
 };
 
 struct TuneOptions {

@@ -96,6 +96,7 @@ struct WhyNot {
 struct Explanation {
   SearchResult result;
   std::vector<WhyNot> why_not;
+  std::optional<double> recall;  // against exact search, where that was asked for
 };
 
 struct Collection {

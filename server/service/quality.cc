@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -12,6 +13,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "base/status.h"
+#include "index/funnel/filtered.h"
 #include "index/tune/certificate.h"
 #include "index/tune/dimension_report.h"
 #include "index/tune/measure.h"
@@ -119,19 +121,35 @@ std::string Packed(const google::protobuf::Message& message) {
 // A collection with queries whose truth is known, for as long as an operation runs.
 struct Measurable {
   std::shared_ptr<const Collection> collection;
+  std::optional<funnel::View> narrowed;  // with a filter
   tune::ViewQueries queries;
   tune::Subject subject;
+
+  const funnel::View& view() const { return narrowed ? *narrowed : collection->view(); }
 };
+
+// What of the collection matches; all of it for an empty text.
+absl::StatusOr<std::optional<funnel::View>> Narrow(const Collection& collection,
+                                                   const std::string& filter) {
+  if (filter.empty()) return std::optional<funnel::View>();
+  MRL_ASSIGN_OR_RETURN(const filter::Filter read, ReadFilter(filter, collection.schema()));
+  std::optional<funnel::View> narrowed = funnel::Narrow(collection.view(), read);
+  if (narrowed->rows() > 0) return narrowed;
+  return absl::FailedPreconditionError(
+      absl::StrCat("no point matches the filter '", filter, "': there is nothing to measure"));
+}
 
 absl::StatusOr<std::unique_ptr<Measurable>> Prepare(const Registry& registry,
                                                     Operations::Control& control,
                                                     const std::string& name,
-                                                    const v1::JobQueries& queries, uint32_t k) {
+                                                    const v1::JobQueries& queries, uint32_t k,
+                                                    const std::string& filter = "") {
   auto out = std::make_unique<Measurable>();
   MRL_ASSIGN_OR_RETURN(out->collection, registry.Find(name));
   MRL_ASSIGN_OR_RETURN(out->queries, ReadQueries(name, *out->collection, queries));
+  MRL_ASSIGN_OR_RETURN(out->narrowed, Narrow(*out->collection, filter));
   const tune::StoppedFn stopped = Stopped(control);
-  const funnel::View& view = out->collection->view();
+  const funnel::View& view = out->view();
   out->subject = tune::MakeSubject(view, out->collection->plan_input(), out->queries, stopped);
   MRL_RETURN_IF_ERROR(
       tune::FindTruth(view, out->queries, k, Threads(), stopped, Progress(control), &out->subject));
@@ -155,11 +173,11 @@ absl::StatusOr<funnel::ChosenPlan> PlanToMeasure(const Collection& collection,
   return MakePlan(collection, options, dims);
 }
 
-// Keeps a profile's certificate.
+// Keeps a profile's certificate, which speaks of all points.
 absl::Status Keep(Registry& registry, const std::string& collection,
                   const funnel::ChosenPlan& chosen, const funnel::Certificate& certificate,
                   v1::MeasureRecallResponse* out) {
-  if (chosen.version == 0) return absl::OkStatus();
+  if (chosen.version == 0 || !out->certificate().filter().empty()) return absl::OkStatus();
   MRL_RETURN_IF_ERROR(registry.EditProfiles(collection, [&](funnel::ProfileSet& set) {
     return set.SetCertificate(chosen.profile, chosen.version, certificate);
   }));
@@ -277,16 +295,22 @@ double ChangeMaxOf(const v1::MeasureRecallRequest& request) {
 absl::StatusOr<std::string> MeasureRecall(Registry& registry, Operations::Control& control,
                                           const v1::MeasureRecallRequest& request) {
   MRL_ASSIGN_OR_RETURN(const auto collection, registry.Find(request.collection()));
-  MRL_ASSIGN_OR_RETURN(const funnel::ChosenPlan chosen, PlanToMeasure(*collection, request));
-  MRL_ASSIGN_OR_RETURN(const auto with, Prepare(registry, control, request.collection(),
-                                                request.queries(), chosen.plan.k));
-  const auto lost_at = tune::LostAt(with->collection->view(), with->queries, Stopped(control));
+  MRL_ASSIGN_OR_RETURN(funnel::ChosenPlan chosen, PlanToMeasure(*collection, request));
+  MRL_ASSIGN_OR_RETURN(const auto with,
+                       Prepare(registry, control, request.collection(), request.queries(),
+                               chosen.plan.k, request.filter()));
+  if (with->narrowed) {
+    chosen.plan = funnel::NarrowPlan(chosen.plan, collection->schema(), with->narrowed->rows(),
+                                     with->collection->rows());
+  }
+  const auto lost_at = tune::LostAt(with->view(), with->queries, Stopped(control));
   MRL_ASSIGN_OR_RETURN(funnel::Certificate certificate,
                        tune::Certify(with->subject, lost_at, chosen.plan, Threads(),
                                      SeedOf(request.queries()), Progress(control)));
   Bind(*with->collection, !with->queries.own.empty(), &certificate);
   certificate.change_max = ChangeMaxOf(request);
   v1::MeasureRecallResponse result;
+  result.mutable_certificate()->set_filter(request.filter());
   MRL_RETURN_IF_ERROR(Keep(registry, request.collection(), chosen, certificate, &result));
   server::ToProto(certificate, certificate.sequence, result.mutable_certificate());
   return Packed(result);
@@ -431,6 +455,9 @@ absl::Status CheckRequest(const Registry& registry, const v1::MeasureRecallReque
                         absl::StrCat("max_changed_share is ", share, "; above 0 to 1 is accepted"));
   }
   MRL_RETURN_IF_ERROR(CheckQueries(request.collection(), *collection, request.queries()));
+  if (!request.filter().empty()) {
+    MRL_RETURN_IF_ERROR(ReadFilter(request.filter(), collection->schema()).status());
+  }
   return PlanToMeasure(*collection, request).status();
 }
 

@@ -1,5 +1,6 @@
 #include "server/service/search.h"
 
+#include <algorithm>
 #include <chrono>
 #include <string>
 #include <utility>
@@ -7,6 +8,9 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "index/funnel/stepped.h"
+#include "index/tune/recall.h"
+#include "index/tune/view_subject.h"
+#include "server/limits.h"
 #include "server/rpc/error.h"
 #include "server/service/asked.h"
 #include "server/service/convert.h"
@@ -77,6 +81,9 @@ absl::Status RunAnytime(const JoinedSearch& one, const Asked& asked) {
   };
   auto output = funnel::RunStepped(asked.view(), asked.plan(), asked.query.vector, options,
                                    {.after = {}, .anytime = true, .watched = 0});
+  if (absl::IsCancelled(output.status()) && !call.stopped()) {
+    return absl::DeadlineExceededError("the deadline came before the first stage had ended");
+  }
   if (!output.ok()) return WithField(output.status(), "vector");
   const bool cut = output->cut;
   MRL_RETURN_IF_ERROR(Reply(call, one.request, asked, std::move(output->output), one.response));
@@ -139,6 +146,50 @@ absl::Status TellStage(const v1::SearchRequest& request, const Asked& asked,
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::vector<PointId>> ReadWhyNot(const v1::ExplainSearchRequest& request) {
+  const int count = request.why_not_size();
+  if (static_cast<uint64_t>(count) > Limits::kWhyNotIds) {
+    return InvalidField(
+        "why_not", absl::StrCat("why_not has ", count, " ids; the limit is ", Limits::kWhyNotIds));
+  }
+  std::vector<PointId> ids;
+  for (const v1::PointId& id : request.why_not()) {
+    MRL_ASSIGN_OR_RETURN(PointId read, FromProto(id, "why_not"));
+    ids.push_back(std::move(read));
+  }
+  return ids;
+}
+
+// A search beside exact search over the same rows.
+struct Compared {
+  double recall = 0;
+  std::vector<PointId> missed;  // true neighbours that it did not find, nearest first
+};
+
+absl::StatusOr<Compared> CompareExact(const Asked& asked, const funnel::TileQuery& query) {
+  const funnel::View& view = asked.view();
+  funnel::PlanInput input = asked.collection->plan_input();
+  input.k = asked.plan().k;
+  input.query_dims = static_cast<uint32_t>(query.query.size());
+  input.exact = true;
+  MRL_ASSIGN_OR_RETURN(const funnel::Plan exact, funnel::MakePlan(input));
+  const auto truth = funnel::Run(view, exact, query.query, query.options);
+  if (!truth.ok()) return WithField(truth.status(), "vector");
+  const auto found = funnel::Run(view, asked.plan(), query.query, query.options);
+  if (!found.ok()) return WithField(found.status(), "vector");
+  Compared compared;
+  const size_t dims = query.query.size();
+  compared.recall = tune::RecallAtK(tune::ScoredHits(asked.plan(), dims, found->hits),
+                                    tune::ScoredHits(exact, dims, truth->hits), exact.k,
+                                    LargerIsNearer(view.schema.metric));
+  for (const funnel::Hit& near : truth->hits) {
+    const auto is_near = [&](const funnel::Hit& hit) { return hit.at == near.at; };
+    if (std::any_of(found->hits.begin(), found->hits.end(), is_near)) continue;
+    compared.missed.push_back(view.parts[near.at.part].segment->Id(near.at.row));
+  }
+  return compared;
+}
+
 }  // namespace
 
 absl::Status RunProgressive(const Registry& registry, Call& call, const v1::SearchRequest& request,
@@ -170,16 +221,27 @@ absl::Status RunProgressive(const Registry& registry, Call& call, const v1::Sear
   return absl::OkStatus();
 }
 
-absl::Status RunExplain(const Registry& registry, Call& call, const v1::SearchRequest& request,
-                        absl::Span<const PointId> why_not_ids, std::vector<funnel::WhyNot>* why_not,
-                        v1::SearchResponse* response) {
-  MRL_RETURN_IF_ERROR(ExpectPlainOptions(request.options()));
-  MRL_ASSIGN_OR_RETURN(const Asked asked, Ask(registry, request));
+absl::Status RunExplain(const Registry& registry, Call& call,
+                        const v1::ExplainSearchRequest& request,
+                        v1::ExplainSearchResponse* response) {
+  MRL_ASSIGN_OR_RETURN(std::vector<PointId> ids, ReadWhyNot(request));
+  MRL_RETURN_IF_ERROR(ExpectPlainOptions(request.search().options()));
+  MRL_ASSIGN_OR_RETURN(const Asked asked, Ask(registry, request.search()));
   funnel::TileQuery query = ToTile(call, asked.query);
-  query.options.why_not = why_not_ids;
-  auto output = funnel::Run(asked.view(), asked.plan(), query.query, query.options);
-  MRL_RETURN_IF_ERROR(Reply(call, request, asked, output, response));
-  *why_not = std::move(output->trace.why_not);
+  if (request.compare_exact()) {
+    MRL_ASSIGN_OR_RETURN(const Compared compared, CompareExact(asked, query));
+    response->set_recall(compared.recall);
+    for (const PointId& id : compared.missed) {
+      if (ids.size() == Limits::kWhyNotIds) break;
+      if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
+    }
+  }
+  query.options.why_not = ids;
+  const auto output = funnel::Run(asked.view(), asked.plan(), query.query, query.options);
+  MRL_RETURN_IF_ERROR(Reply(call, request.search(), asked, output, response->mutable_result()));
+  for (const funnel::WhyNot& point : output->trace.why_not) {
+    ToProto(point, response->add_why_not());
+  }
   return absl::OkStatus();
 }
 

@@ -28,10 +28,9 @@ struct SearchContext {
 // Those that a shadow profile is due for go to it with their answers.
 void RunSearches(const SearchContext& context, absl::Span<JoinedSearch> calls);
 
-// `why_not_ids` are followed into `why_not`.
-absl::Status RunExplain(const Registry& registry, Call& call, const v1::SearchRequest& request,
-                        absl::Span<const PointId> why_not_ids, std::vector<funnel::WhyNot>* why_not,
-                        v1::SearchResponse* response);
+absl::Status RunExplain(const Registry& registry, Call& call,
+                        const v1::ExplainSearchRequest& request,
+                        v1::ExplainSearchResponse* response);
 
 // `tell` gets the best hits after each stage, and last what Search would have returned.
 absl::Status RunProgressive(const Registry& registry, Call& call, const v1::SearchRequest& request,

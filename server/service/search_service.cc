@@ -1,41 +1,11 @@
 #include "server/service/search_service.h"
 
-#include <string>
-#include <vector>
-
-#include "absl/strings/str_cat.h"
-#include "base/status.h"
-#include "server/limits.h"
 #include "server/rpc/call.h"
 #include "server/rpc/told_call.h"
 #include "server/service/batch_search.h"
-#include "server/service/convert.h"
 #include "server/service/search.h"
 
 namespace mrl::server {
-namespace {
-
-absl::Status Explain(const Registry& registry, Call& call, const v1::ExplainSearchRequest& request,
-                     v1::ExplainSearchResponse* response) {
-  const int ids_count = request.why_not_size();
-  if (static_cast<uint64_t>(ids_count) > Limits::kWhyNotIds) {
-    return InvalidField("why_not", absl::StrCat("why_not has ", ids_count, " ids; the limit is ",
-                                                Limits::kWhyNotIds));
-  }
-  std::vector<PointId> ids;
-  for (const v1::PointId& id : request.why_not()) {
-    MRL_ASSIGN_OR_RETURN(PointId read, FromProto(id, "why_not"));
-    ids.push_back(std::move(read));
-  }
-  std::vector<funnel::WhyNot> why_not;
-  MRL_RETURN_IF_ERROR(
-      RunExplain(registry, call, request.search(), ids, &why_not, response->mutable_result()));
-  for (const funnel::WhyNot& point : why_not) ToProto(point, response->add_why_not());
-  return absl::OkStatus();
-}
-
-}  // namespace
-
 grpc::ServerUnaryReactor* SearchService::Search(grpc::CallbackServerContext* context,
                                                 const v1::SearchRequest* request,
                                                 v1::SearchResponse* response) {
@@ -56,7 +26,7 @@ grpc::ServerUnaryReactor* SearchService::ExplainSearch(grpc::CallbackServerConte
   return UnaryCall<v1::ExplainSearchRequest, v1::ExplainSearchResponse>::Start(
       desk_, "ExplainSearch", context, request, response,
       [this](Call& call, const v1::ExplainSearchRequest& in, v1::ExplainSearchResponse* out) {
-        return Explain(registry_, call, in, out);
+        return RunExplain(registry_, call, in, out);
       });
 }
 

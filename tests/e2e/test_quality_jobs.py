@@ -1,6 +1,7 @@
 """MeasureRecall, TuneFunnel and AnalyzeDimensions, through the Python client and the programs."""
 
 import asyncio
+import time
 import urllib.request
 
 import mrl
@@ -87,6 +88,29 @@ def test_a_sample_of_points_leaves_each_out_of_its_own_result(client):
     assert other.recall != again.recall or other.low != again.low
 
 
+def test_a_certificate_of_searches_with_a_filter(client):
+    client.create_collection("dated", DIM, ladder=[8, 16, 32], fields={"year": "int"})
+    client.upsert("dated", range(600), vectors(600), [{"year": 2000 + i % 20} for i in range(600)])
+    client.create_profile("dated", "fast", "8:30,32:10", make_default=True)
+    queries = vectors(80, 9)
+    for text, matches in (("year >= 2010", lambda i: i % 20 >= 10), ("year = 2003", lambda i: i % 20 == 3)):
+        made = measure(client, "dated", queries=queries, filter=text)
+        found, _ = client.batch_search("dated", queries, 10, filter=text)
+        truth, _ = client.batch_search("dated", queries, 10, filter=text, exact=True)
+        assert all(map(matches, np.ravel(truth)))
+        by_hand = np.mean([len(set(f) & set(t)) / 10 for f, t in zip(found, truth)])
+        assert made.recall == pytest.approx(by_hand, abs=1e-9)
+        assert (made.filter, made.profile, made.profile_version) == (text, "", 0)
+        assert sum(made.lost) + made.recall == pytest.approx(1, abs=1e-9)
+    assert made.funnel == "exact" and made.recall == 1  # 30 points: all are compared.
+    assert client.get_profile("dated", "fast").versions[0].certificate is None
+    bad = StatusCode.INVALID_ARGUMENT
+    refused(lambda: client.measure_recall("dated", filter="size = 3"), bad, "size")
+    begun = client.measure_recall("dated", filter="year = 1")
+    with pytest.raises(mrl.MrlError, match="no point matches the filter 'year = 1'"):
+        client.wait_operation(begun.name)
+
+
 @pytest.mark.parametrize("k", [1, 1000])
 def test_small_collections_duplicates_and_any_k(client, k):
     client.create_collection("few", DIM, ladder=[8, 32])
@@ -101,6 +125,41 @@ def test_small_collections_duplicates_and_any_k(client, k):
     client.upsert("few", range(10, 40), np.repeat(vectors(3, 8), 10, axis=0))
     same = measure(client, "few", funnel="8:34,32:10", k=10)
     assert same.recall == 1  # Ties with the k-th are as good.
+
+
+def metrics(server, prefix):
+    """What begins so: {'name{labels}': value}."""
+    text = urllib.request.urlopen(f"http://{server.http}/metrics", timeout=10).read().decode()
+    lines = [line.rsplit(" ", 1) for line in text.splitlines() if line.startswith(prefix)]
+    return {name: float(value) for name, value in lines}
+
+
+def test_exits_are_checked_behind_their_answers_and_forgotten_with_the_collection(client, server):
+    funnel, kept = "8:100,16:50,32:10", {}
+    for query in vectors(81, 5):
+        found = client.search("words", query, funnel=funnel, early_exit=0.01)
+        after = found.stats.early_exit_stages
+        if after == 0:
+            continue
+        whole = {hit.id for hit in client.search("words", query, funnel=funnel).hits}
+        same = len(whole & {hit.id for hit in found.hits}) / len(whole)
+        kept.setdefault(after, []).append(same)
+    assert kept
+    expected = {  # Of those that left after the same stage, the first, the 21st, …
+        f'{{collection="words",stages="{after}"}}': np.mean(shares[::20])
+        for after, shares in kept.items()
+    }
+    checked = {at: -(-len(kept[int(at.split('"')[3])]) // 20) for at in expected}
+    for _ in range(100):
+        seen = metrics(server, "mrl_early_exit")
+        if all(seen.get(f"mrl_early_exit_checked_total{at}") == n for at, n in checked.items()):
+            break
+        time.sleep(0.05)
+    for at, share in expected.items():
+        assert seen[f"mrl_early_exit_checked_total{at}"] == checked[at]
+        assert seen[f"mrl_early_exit_realised_recall{at}"] == pytest.approx(share)
+    client.delete_collection("words")
+    assert not metrics(server, "mrl_early_exit")
 
 
 def test_wrong_requests_are_refused(client):

@@ -47,6 +47,12 @@ def test_certify_tune_and_report(server):
     assert report["verdict"] == "not_useful" and len(report["prefixes"]) == 3
     assert "verdict: not_useful" in text(server.address, "report", "words").stdout
     assert "95 % interval" in text(server.address, "certify", "words", "--sample", 30).stdout
+    few = text(server.address, "certify", "words", "--filter", "ids(1, 2, 3)", "--sample", 30).stdout
+    assert "recall@10 1.0000" in few and "among ids(1, 2, 3)" in few and "kept" not in few
+    explain = ["explain", "words", "--id", 1, "--funnel", "8:12,32:10", "--compare-exact"]
+    compared = mrl_program(server.address, *explain)
+    assert 0 < compared["recall"] < 1 and all(w["lost_at"] is not None for w in compared["why_not"])
+    assert "recall of this search against exact search: 0." in text(server.address, *explain).stdout
     assert "held out" in text(server.address, "tune", "words", "--sample", 40).stdout
 
 

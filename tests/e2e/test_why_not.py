@@ -65,3 +65,26 @@ def test_each_stage_says_where_a_point_stood(client, name):
     assert (lost_by_index == 0) == (kind == "scan")
     if spec:
         client.delete_index("words", kind)
+
+
+@pytest.mark.parametrize("text", [None, "NOT ids(1, 2, 3)"])
+def test_exact_comparison_follows_what_the_funnel_did_not_find(client, text):
+    how = {} if text is None else {"filter": text}
+    missed = 0
+    for query in vectors(10, seed=8):
+        truth = [hit.id for hit in client.search("words", query, exact=True, **how).hits]
+        explained = client.explain(
+            "words", query, funnel="16:40,64:10", why_not=[truth[0]], compare_exact=True, **how
+        )
+        hits = [hit.id for hit in explained.result.hits]
+        followed = [point.id for point in explained.why_not]
+        assert followed == [truth[0]] + [i for i in truth if i not in hits and i != truth[0]]
+        assert all(point.lost_at is not None for point in explained.why_not[1:])
+        assert explained.recall == pytest.approx(len(set(hits) & set(truth)) / 10)
+        missed += len(set(truth) - set(hits))
+    assert missed > 0
+    whole = client.explain("words", vectors(1)[0], exact=True, compare_exact=True, **how)
+    assert (whole.recall, whole.why_not) == (1, [])
+    assert client.explain("words", vectors(1)[0], **how).recall is None
+    many = client.explain("words", vectors(1)[0], k=500, funnel="16:500,64:500", compare_exact=True)
+    assert len(many.why_not) == 100 and many.recall < 0.8  # Ids that are followed have a limit.

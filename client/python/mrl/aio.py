@@ -122,11 +122,12 @@ class AsyncClient(LiveCalls, IndexCalls, QualityCalls, SnapshotCalls):
         vector=None,
         *,
         why_not: Iterable[model.PointId] = (),
+        compare_exact: bool = False,
         timeout_s: float | None = None,
         **options: Unpack[model.SearchOptions],
     ) -> model.Explanation:
         search = messages.search_request(collection, vector, **options)
-        request = messages.explain_request(search, why_not)
+        request = messages.explain_request(search, why_not, compare_exact)
         reply = await self._call(self._stubs.search.ExplainSearch, request, timeout_s)
         return messages.explanation(reply)
 

@@ -120,11 +120,12 @@ class Client(LiveCalls, IndexCalls, QualityCalls, SnapshotCalls):
         vector=None,
         *,
         why_not: Iterable[model.PointId] = (),
+        compare_exact: bool = False,
         timeout_s: float | None = None,
         **options: Unpack[model.SearchOptions],
     ) -> model.Explanation:
         search = messages.search_request(collection, vector, **options)
-        request = messages.explain_request(search, why_not)
+        request = messages.explain_request(search, why_not, compare_exact)
         return messages.explanation(self._call(self._stubs.search.ExplainSearch, request, timeout_s))
 
     def get_collection(self, name: str, *, timeout_s: float | None = None) -> model.Collection:

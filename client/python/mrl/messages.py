@@ -185,8 +185,12 @@ def classification(message) -> model.Classification:
     )
 
 
-def explain_request(search, why_not: Iterable[model.PointId]) -> search_pb2.ExplainSearchRequest:
-    return search_pb2.ExplainSearchRequest(search=search, why_not=[point_id(i) for i in why_not])
+def explain_request(
+    search, why_not: Iterable[model.PointId], compare_exact: bool
+) -> search_pb2.ExplainSearchRequest:
+    return search_pb2.ExplainSearchRequest(
+        search=search, why_not=[point_id(i) for i in why_not], compare_exact=compare_exact
+    )
 
 
 def hit(message) -> model.Hit:
@@ -218,7 +222,11 @@ def search_result(message) -> model.SearchResult:
 
 
 def explanation(message) -> model.Explanation:
-    return model.Explanation(search_result(message.result), [_why_not(w) for w in message.why_not])
+    return model.Explanation(
+        result=search_result(message.result),
+        why_not=[_why_not(w) for w in message.why_not],
+        recall=message.recall if message.HasField("recall") else None,
+    )
 
 
 class BatchRows:

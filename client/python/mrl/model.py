@@ -111,8 +111,12 @@ class WhyNot:
 
 @dataclasses.dataclass(frozen=True)
 class Explanation:
+    """With `compare_exact`, `recall` is that of this search, and `why_not` ends with the true
+    neighbours that it did not find."""
+
     result: SearchResult
     why_not: list[WhyNot]
+    recall: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -223,6 +227,7 @@ class Certificate:
     changed_share: float
     expired: bool
     method: str
+    filter: str = ""
     profile: str = ""
     profile_version: int = 0
 

@@ -122,11 +122,12 @@ class QualityCalls:
         sample: int = 200,
         seed: int = 1,
         max_changed_share: float = 0.1,
+        filter: str = "",
         timeout_s: float | None = None,
     ) -> model.Operation:
         """Starts to measure the recall of a profile, a funnel or what a search gets that names
         nothing, on `queries` or on a sample of the collection's points. Ends with a Certificate,
-        which a profile keeps."""
+        which a profile keeps; not where `filter` says which points are searched for."""
         request = funnel_pb2.MeasureRecallRequest(
             collection=collection,
             profile=profile,
@@ -134,6 +135,7 @@ class QualityCalls:
             k=k,
             queries=job_queries(queries, sample, seed),
             max_changed_share=max_changed_share,
+            filter=filter,
         )
         return self._run(self._stubs.funnels.MeasureRecall, request, operation, timeout_s)
 

@@ -11,6 +11,7 @@ from mrl._proto.mrl.v1 import funnel_pb2
 def certificate(message, name="", version=0) -> model.Certificate:
     fields = ("k", "queries", "own_points", "recall", "low", "high", "seed", "generation")
     fields += ("sequence", "rows", "max_changed_share", "changed_share", "expired", "method")
+    fields += ("filter",)
     return model.Certificate(
         funnel=message.funnel_text,
         lost=list(message.lost),
