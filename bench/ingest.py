@@ -121,7 +121,7 @@ def lancedb_rate(x, work):
 
 def chromadb_rate(x, work):
     import chromadb
-    made = chromadb.PersistentClient(tempfile.mkdtemp(dir=work)).create_collection("c")
+    made = chromadb.PersistentClient(tempfile.mkdtemp(dir=work)).create_collection("rows")
     begin = time.perf_counter()
     for start in range(0, len(x), 1000):
         part = x[start:start + 1000]
