@@ -178,6 +178,9 @@ check_gpu() {
   fi
 }
 
+# The kernels for 64-bit Arm, cross-compiled and run in QEMU.
+check_arm() { build neon && ctest --preset neon; }
+
 check_fuzz() {
   build fuzz fuzzers || return 1
   local target
@@ -195,6 +198,7 @@ run_tests() {
   check_by 1500 "tests under ASan and UBSan" check_sanitized
   check_by 2400 "tests under TSan" check_threads
   check_by 4000 "fuzzing for 15 s a target" check_fuzz
+  check "kernels for Arm" check_arm
   check "GPU" check_gpu
   say "tests of the release build"
   if [ "$failed" = 0 ]; then

@@ -1,6 +1,7 @@
 // Chooses the instruction set: what CPU and system support, narrowed by MRL_CPU.
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <string>
 
 #include "index/kernels/kernels.h"
@@ -8,6 +9,9 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
 namespace mrl::kernels {
@@ -15,7 +19,8 @@ namespace {
 
 // From the best to the one that every CPU has.
 constexpr InstructionSet kBestFirst[] = {InstructionSet::kAvx512Icl, InstructionSet::kAvx512,
-                                         InstructionSet::kAvx2, InstructionSet::kScalar};
+                                         InstructionSet::kAvx2, InstructionSet::kNeon,
+                                         InstructionSet::kScalar};
 
 #if defined(__x86_64__)
 // The compiler's checks cover the system's support for the registers; clang 14's do not know F16C.
@@ -52,11 +57,10 @@ InstructionSet Best() {
 const char* SupportedList() {
   static const std::string& list = *[] {
     auto* names = new std::string;
-    for (const InstructionSet set : {InstructionSet::kScalar, InstructionSet::kAvx2,
-                                     InstructionSet::kAvx512, InstructionSet::kAvx512Icl}) {
-      if (!Supported(set)) continue;
+    for (auto set = std::rbegin(kBestFirst); set != std::rend(kBestFirst); ++set) {
+      if (!Supported(*set)) continue;
       if (!names->empty()) names->append(", ");
-      names->append(Name(set));
+      names->append(Name(*set));
     }
     return names;
   }();
@@ -76,12 +80,13 @@ bool Supported(InstructionSet set) {
       return HasAvx512();
     case InstructionSet::kAvx512Icl:
       return HasAvx512Icl();
-#else
+#elif defined(__aarch64__)
+    case InstructionSet::kNeon:
+      return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+#endif
     default:
       return false;
-#endif
   }
-  return false;
 }
 
 const char* Name(InstructionSet set) {
@@ -94,6 +99,8 @@ const char* Name(InstructionSet set) {
       return "avx512";
     case InstructionSet::kAvx512Icl:
       return "avx512icl";
+    case InstructionSet::kNeon:
+      return "neon";
   }
   return "unknown";
 }
@@ -107,6 +114,9 @@ const Table& ForSet(InstructionSet set) {
       return kAvx512Table;
     case InstructionSet::kAvx512Icl:
       return kAvx512IclTable;
+#elif defined(__aarch64__)
+    case InstructionSet::kNeon:
+      return kNeonTable;
 #endif
     default:
       return kScalarTable;

@@ -10,7 +10,7 @@
 
 namespace mrl::kernels {
 
-enum class InstructionSet : uint8_t { kScalar, kAvx2, kAvx512, kAvx512Icl };
+enum class InstructionSet : uint8_t { kScalar, kAvx2, kAvx512, kAvx512Icl, kNeon };
 
 // Rows of a code block, and the dimensions interleaved in one 32-bit word of it.
 inline constexpr size_t kBlockRows = 64;
@@ -121,7 +121,7 @@ struct BitRows {
 
 struct Table {
   InstructionSet set;
-  const char* name;  // "scalar", "avx2", "avx512", "avx512icl"
+  const char* name;  // "scalar", "avx2", "avx512", "avx512icl", "neon"
 
   // sum q[i] * x[i]; x in f32 or IEEE half. n may be 0; no alignment needed.
   float (*dot_f32)(const float* q, const float* x, size_t n);
@@ -162,9 +162,8 @@ const char* Name(InstructionSet set);
 // The table of a supported set.
 const Table& ForSet(InstructionSet set);
 
-// What MRL_CPU asks for ("scalar", "avx2", "avx512", "avx512icl"; unset or empty = the best that
-// is supported). False, with *supported = a list of the sets this CPU has, for a value that is
-// unknown or not supported.
+// What MRL_CPU asks for (a name; unset or empty = the best that is supported). False, with
+// *supported = a list of the sets this CPU has, for a value that is unknown or not supported.
 bool ChooseFromEnvironment(InstructionSet* set, const char** supported);
 
 // The table chosen from the environment at first use; the best one when MRL_CPU is refused.

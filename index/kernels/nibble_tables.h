@@ -1,6 +1,6 @@
-// Lookup tables of bit codes for the sets that look four bits up at a time (VPSHUFB), and the
-// scoring of single rows with the popcount of a 64-bit register. Included by avx2.cc and avx512.cc
-// only; `static` for the reason given in scan_block.h.
+// Lookup tables of bit codes for the sets that look four bits up at a time (VPSHUFB, TBL), and
+// the scoring of single rows with the popcount of a 64-bit register. Included by avx2.cc, avx512.cc
+// and neon.cc only; `static` for the reason given in scan_block.h.
 #pragma once
 
 #include "index/kernels/kernels.h"
@@ -30,6 +30,16 @@ static inline void MakeNibbleTables(const int8_t* weights, size_t strip_count, u
 
 static constexpr size_t kRowPrefetch = 16;
 
+static inline uint64_t StripScore(const BitRows& bits, const uint64_t* row, size_t strip) {
+  const uint64_t agree = ~(row[strip] ^ bits.planes[strip]);
+  uint64_t sum = 0;
+  for (size_t p = 1; p < kBitPlanes; ++p) {
+    const uint64_t plane = bits.planes[p * bits.strip_count + strip];
+    sum += static_cast<uint64_t>(__builtin_popcountll(agree & plane)) << (p - 1);
+  }
+  return sum;
+}
+
 static inline void ScoreRowsByPopcount(const BitRows& bits, const uint32_t* rows, size_t count,
                                        uint16_t* scores) {
   for (size_t i = 0; i < count; ++i) {
@@ -38,13 +48,7 @@ static inline void ScoreRowsByPopcount(const BitRows& bits, const uint32_t* rows
     }
     const uint64_t* row = bits.words + rows[i] * bits.row_words;
     uint64_t sum = 0;
-    for (size_t strip = 0; strip < bits.strip_count; ++strip) {
-      const uint64_t agree = ~(row[strip] ^ bits.planes[strip]);
-      for (size_t p = 1; p < kBitPlanes; ++p) {
-        const uint64_t plane = bits.planes[p * bits.strip_count + strip];
-        sum += static_cast<uint64_t>(__builtin_popcountll(agree & plane)) << (p - 1);
-      }
-    }
+    for (size_t strip = 0; strip < bits.strip_count; ++strip) sum += StripScore(bits, row, strip);
     scores[i] = static_cast<uint16_t>(sum);
   }
 }

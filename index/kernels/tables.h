@@ -27,6 +27,8 @@ float L2F16(const float* q, const uint16_t* x, size_t n);
 void F32ToF16(const float* x, size_t n, uint16_t* out);
 void F16ToF32(const uint16_t* x, size_t n, float* out);
 }  // namespace avx512
+#elif defined(__aarch64__)
+extern const Table kNeonTable;
 #endif
 
 }  // namespace mrl::kernels

@@ -20,7 +20,7 @@ class SetTest : public testing::TestWithParam<InstructionSet> {
 
 inline auto EverySet() {
   return testing::Values(InstructionSet::kScalar, InstructionSet::kAvx2, InstructionSet::kAvx512,
-                         InstructionSet::kAvx512Icl);
+                         InstructionSet::kAvx512Icl, InstructionSet::kNeon);
 }
 
 inline std::string SetName(const testing::TestParamInfo<InstructionSet>& info) {
