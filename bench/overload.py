@@ -24,14 +24,14 @@ class Overload:
         self.server_cpus, self.load_cpus = ({cores[0]}, set(cores[1:])) if len(cores) > 1 else (None, None)
         self.failed = []
 
-    def run(self, at, funnel, *more):
+    def run(self, at, funnel, *more, seconds=None):
         return load(f"{self.args.bin}/mrl-load", "--server", at["grpc"], "--collection", "x", "--queries",
                     self.args.queries, "--funnel", funnel, "--timeout", self.args.timeout, "--seconds",
-                    self.args.seconds, *more, cpus=self.load_cpus)
+                    seconds or self.args.seconds, *more, cpus=self.load_cpus)
 
     def knee(self, at, funnel, start):
         lines = self.run(at, funnel, "--rates", start, "--sweep", "--knee-p99-ms", self.args.knee_p99_ms,
-                         "--seconds", max(3, self.args.seconds / 4))
+                         seconds=max(3, self.args.seconds / 4))
         calm = [one for one in lines[:-1] if one["p99_us"] <= self.args.knee_p99_ms * 1000]
         return lines[-1]["knee_per_s"], lines[-1]["peak_answered_per_s"], min(one["p99_us"] for one in calm)
 

@@ -5,14 +5,16 @@
 
 Every funnel of a grid (coarse code, one or no stage between, keeps that grow by half) runs through
 `mrl-index eval`. The grid obeys the tuner's rule: the lower end of a funnel's 95 % interval reaches
-the target. Its ten cheapest and the tuner's choice are then timed again in turns; the ratio of the
-medians is printed. The grid looks at all queries, of which the tuner sees half.
+the target, on as many queries as the tuner sees, half of them. Its ten cheapest and the tuner's
+choice are then timed again in turns, on all queries; the ratio of the medians is printed.
 """
 import argparse
 import json
 import pathlib
 import statistics
 import subprocess
+
+import numpy as np
 
 K = 10
 KEEPS = [15, 22, 33, 50, 75, 110, 165, 250, 375, 560, 840, 1260, 1900, 2850, 4300]
@@ -63,7 +65,8 @@ def main():
     parser.add_argument("--targets", type=float, nargs="*", default=[0.9, 0.95, 0.99])
     parser.add_argument("--rounds", type=int, default=7)
     args = parser.parse_args()
-    # A first look with few queries drops what cannot win; the rest runs on all.
+    half = str(len(np.load(args.queries, mmap_mode="r")) // 2)
+    # A first look with few queries drops what cannot win.
     funnels = grid(args)
     print(f"{len(funnels)} funnels in the grid", flush=True)
     rough = []
@@ -72,7 +75,7 @@ def main():
     for target in args.targets:
         able = [r for r in rough if r["recall"] >= target - 0.04]
         able.sort(key=lambda r: r["p50_ms"])
-        sure = evaluate(args, [r["funnel"] for r in able[:60]])
+        sure = evaluate(args, [r["funnel"] for r in able[:60]], "--limit", half)
         reaching = [r for r in sure if r["interval"][0] >= target]
         reaching.sort(key=lambda r: r["p50_ms"])
         tuned = run(args, "tune", "--target-recall", target)[-1]

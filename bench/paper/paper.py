@@ -99,8 +99,9 @@ def engine(binaries, base, asked, nesting):
         np.save(folder / "queries.npy", asked)
         program = binaries / "mrl-index"
         dims = ",".join(map(str, nesting))
+        codes = ",".join(f"{d}b8" for d in nesting)  # a plan's first stage reads its own
         subprocess.run([program, "build", "--input", folder / "base.npy", "--dims", dims, "--codes",
-                        f"{nesting[-1]}b8", "--output", folder / "index"],
+                        codes, "--output", folder / "index"],
                        check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
         for name, stages in shapes(nesting).items():
             text = "scan/" + ",".join(f"{d}:{k}" for d, k in stages)

@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "base/status.h"
 #include "index/cli/command.h"
+#include "index/cli/truth_cache.h"
 #include "index/coarse/level_scorer.h"
 #include "index/io/npy.h"
 #include "index/transform/transform.h"
@@ -46,39 +47,41 @@ absl::Status RunOne(const funnel::View& view, const funnel::Plan& plan, const Qu
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<std::vector<tune::Scored>>> ScoredTruth(const funnel::View& view,
-                                                                   const Queries& queries,
-                                                                   const std::string& path,
-                                                                   uint32_t k) {
+using RowLists = std::vector<std::vector<uint64_t>>;  // per query, best first
+
+absl::StatusOr<RowLists> GivenTruth(const funnel::View& view, const Queries& queries,
+                                    const std::string& path, uint32_t k) {
   MRL_ASSIGN_OR_RETURN(const auto truth, ReadTruth(path, queries.rows, k));
-  std::vector<std::vector<tune::Scored>> scored;
+  RowLists lists(truth.size());
   for (size_t i = 0; i < truth.size(); ++i) {
-    std::vector<uint64_t> rows;
     for (const int64_t row : absl::MakeConstSpan(truth[i]).first(k)) {
       if (row < 0) continue;
       if (!HasRow(view, static_cast<uint64_t>(row))) {
         return absl::InvalidArgumentError(
             absl::StrCat(path, ": query ", i, " has row ", row, ", which the collection has not"));
       }
-      rows.push_back(static_cast<uint64_t>(row));
+      lists[i].push_back(static_cast<uint64_t>(row));
     }
-    scored.push_back(ScoredInFull(view, queries.row(i), rows));
   }
-  return scored;
+  return lists;
 }
 
-absl::StatusOr<std::vector<std::vector<tune::Scored>>> FoundTruth(
-    const collection::Collection& collection, const Queries& queries, uint32_t k,
-    uint32_t threads) {
+absl::StatusOr<RowLists> FoundTruth(const collection::Collection& collection,
+                                    const Queries& queries, uint32_t k, uint32_t threads) {
+  const TruthCache cache(collection, queries, k);
+  if (auto kept = cache.Find()) return *std::move(kept);
   MRL_ASSIGN_OR_RETURN(const funnel::ChosenPlan chosen,
                        PlanFor(collection, {}, {.exact = true}, k, queries.dims));
   MRL_ASSIGN_OR_RETURN(const Measured exact,
                        RunAll(collection.view(), chosen.plan, queries, threads, 1));
-  std::vector<std::vector<tune::Scored>> scored;
-  for (const funnel::Output& output : exact.outputs) {
-    scored.push_back(ScoredRows(collection.view(), output));
+  RowLists lists(queries.rows);
+  for (size_t i = 0; i < queries.rows; ++i) {
+    for (const funnel::Hit& hit : exact.outputs[i].hits) {
+      lists[i].push_back(RowNumber(collection.view(), hit.at));
+    }
   }
-  return scored;
+  cache.Keep(lists);
+  return lists;
 }
 
 }  // namespace
@@ -189,10 +192,11 @@ absl::StatusOr<tune::Subject> MakeSubject(const collection::Collection& collecti
   subject.plan = collection.plan_input();
   subject.plan.query_dims = queries.dims;
   subject.rows = collection.rows();
-  if (truth_path.empty()) {
-    MRL_ASSIGN_OR_RETURN(subject.truth, FoundTruth(collection, queries, k, threads));
-  } else {
-    MRL_ASSIGN_OR_RETURN(subject.truth, ScoredTruth(collection.view(), queries, truth_path, k));
+  MRL_ASSIGN_OR_RETURN(const RowLists truth,
+                       truth_path.empty() ? FoundTruth(collection, queries, k, threads)
+                                          : GivenTruth(collection.view(), queries, truth_path, k));
+  for (size_t i = 0; i < truth.size(); ++i) {
+    subject.truth.push_back(ScoredInFull(collection.view(), queries.row(i), truth[i]));
   }
   subject.search = [&collection, &queries](const funnel::Plan& plan,
                                            size_t query) -> absl::StatusOr<tune::Answer> {

@@ -40,7 +40,8 @@ absl::StatusOr<std::vector<std::vector<int64_t>>> ReadTruth(const std::string& p
                                                             uint32_t k);
 
 // The subject of tuning: searches `collection` with `queries`, both of which outlive it. The truth
-// is read from `truth_path`, or found by exact search with `threads` workers where it is "".
+// is read from `truth_path`; where that is "", from the cache of earlier runs, or found by exact
+// search with `threads` workers.
 absl::StatusOr<tune::Subject> MakeSubject(const collection::Collection& collection,
                                           const Queries& queries, const std::string& truth_path,
                                           uint32_t k, uint32_t threads);

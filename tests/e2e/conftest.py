@@ -26,6 +26,10 @@ def _import_client(folder):
     sys.path.insert(0, str(folder))
 
 
+# Programs keep what they found in a cache; that of the user is not the tests'.
+_cache = tempfile.TemporaryDirectory(prefix="mrl-cache-")
+os.environ["XDG_CACHE_HOME"] = _cache.name
+
 # Test modules import mrl while pytest collects them, before any fixture runs.
 _client_folder = tempfile.TemporaryDirectory(prefix="mrl-client-")
 _import_client(pathlib.Path(_client_folder.name))

@@ -17,6 +17,7 @@ namespace mrl::cli {
 Program::Program() {
   folder_ = "/tmp/mrl-cli-test-XXXXXX";
   if (mkdtemp(folder_.data()) == nullptr) std::abort();
+  setenv("XDG_CACHE_HOME", (*this / "cache").c_str(), 1);
 }
 
 Program::~Program() { FileSystem::Posix().RemoveTree(folder_).IgnoreError(); }

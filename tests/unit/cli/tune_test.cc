@@ -1,5 +1,9 @@
 #include <gmock/gmock.h>
 
+#include <filesystem>
+#include <string>
+#include <vector>
+
 #include <nlohmann/json.hpp>
 
 #include "tests/unit/cli/program.h"
@@ -51,6 +55,38 @@ TEST_F(TuneVerb, ReportsTheFunnelOnTheQueriesThatDidNotChooseIt) {
   double sum = json["recall"];
   for (const Json& share : json["lost"]) sum += share.get<double>();
   EXPECT_NEAR(sum, 1, 1e-9);
+}
+
+TEST_F(TuneVerb, KeepsTheTruthOfOneVersionOfTheIndexAndItsQueries) {
+  BuildIndex();
+  const std::string folder = "cache/mrl/truth";
+  const auto kept = [&] {
+    std::vector<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(*this / folder)) {
+      names.push_back(entry.path().filename());
+    }
+    return names;
+  };
+  WriteNpy("queries.npy", Vectors(40, 2));
+  const double recall = Recall("16:40,32:10", "10");
+  ASSERT_EQ(kept().size(), 1U);
+  const std::string path = folder + "/" + kept()[0];
+  const std::string bytes = ReadFile(path);
+  EXPECT_EQ(bytes.size(), 8U + 40 * 10 * 8);
+  // What is whole is read and stays as it is.
+  const auto written = std::filesystem::last_write_time(*this / path);
+  EXPECT_EQ(Recall("16:40,32:10", "10"), recall);
+  EXPECT_EQ(std::filesystem::last_write_time(*this / path), written);
+  // What is damaged is found anew.
+  std::string damaged = bytes;
+  damaged[100] ^= 1;
+  Write(path, damaged);
+  EXPECT_EQ(Recall("16:40,32:10", "10"), recall);
+  EXPECT_EQ(ReadFile(path), bytes);
+  Recall("16:40,32:10", "5");
+  WriteNpy("queries.npy", Vectors(40, 3));
+  Recall("16:40,32:10", "10");
+  EXPECT_EQ(kept().size(), 3U);
 }
 
 TEST_F(TuneVerb, CodesNoCodesAndOtherKindsAreTuned) {
