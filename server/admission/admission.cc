@@ -85,9 +85,7 @@ absl::Status Admission::Admit(const Claim& claim, Task* task) {
 
 absl::Status Admission::Resume(const Claim& claim, Task* task) {
   absl::MutexLock lock(&mutex_);
-  MRL_RETURN_IF_ERROR(pool_.Submit([this] { RunNext(); }));
-  queue_.Push(claim.owner, claim.collection, {task, claim.deadline});
-  return absl::OkStatus();
+  return Push(claim, {task, claim.deadline});
 }
 
 void Admission::End(absl::string_view owner, absl::string_view quota) {
@@ -143,16 +141,21 @@ bool Admission::MayRunHere(const Task& task) const {
 
 absl::Status Admission::Enqueue(const Claim& claim, Task* task, Task** displaced) {
   const Waiting waiting = {task, claim.deadline};
-  if (queue_.size() < queue_max_) {
-    // The pool's task may begin now: it waits for this lock before it takes from the queue.
-    MRL_RETURN_IF_ERROR(pool_.Submit([this] { RunNext(); }));
-    queue_.Push(claim.owner, claim.collection, waiting);
-    return absl::OkStatus();
-  }
+  if (queue_.size() < queue_max_) return Push(claim, waiting);
   // Who is displaced leaves its place in the pool to this one.
   Waiting left;
   if (!queue_.Displace(claim.owner, claim.collection, waiting, &left)) return QueueFull();
   *displaced = left.task;
+  return absl::OkStatus();
+}
+
+absl::Status Admission::Push(const Claim& claim, const Waiting& waiting) {
+  if (turns_ <= queue_.size()) {
+    // The pool's task may begin now: it waits for this lock before it takes from the queue.
+    MRL_RETURN_IF_ERROR(pool_.Submit([this] { RunNext(); }));
+    ++turns_;
+  }
+  queue_.Push(claim.owner, claim.collection, waiting);
   return absl::OkStatus();
 }
 
@@ -203,6 +206,7 @@ void Admission::RunNext() {
   absl::Time begin;
   {
     absl::MutexLock lock(&mutex_);
+    --turns_;
     begin = now_();
     tasks = TakeTasks();
     hopeless = TakeHopeless(begin, &tasks);

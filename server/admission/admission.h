@@ -115,7 +115,10 @@ class Admission {
   size_t Share(size_t tasks) const;
   absl::Duration WaitBehind(size_t tasks) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static Account& AccountOf(absl::string_view name, Accounts* accounts);
-  // One for each waiting task is in the pool; where tasks were joined, some find nothing to do.
+  // Puts a task into the queue, with a turn in the pool for it.
+  absl::Status Push(const Claim& claim, const Waiting& waiting)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // One turn. Where tasks were joined, some turns find nothing to do.
   void RunNext();
   void RunHere(Task* task);
   // The task whose turn it is, and those that join it: a fair share of the queue for one worker, so
@@ -134,6 +137,7 @@ class Admission {
   const Clock now_;
   mutable absl::Mutex mutex_;
   FairQueue<Waiting> queue_ ABSL_GUARDED_BY(mutex_);
+  size_t turns_ ABSL_GUARDED_BY(mutex_) = 0;    // in the pool; as many as tasks wait, or more
   size_t running_ ABSL_GUARDED_BY(mutex_) = 0;  // lots of tasks, those of callers counted
   size_t here_ ABSL_GUARDED_BY(mutex_) = 0;     // tasks that callers run
   Accounts owners_ ABSL_GUARDED_BY(mutex_);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <functional>
 #include <string>
 #include <utility>
@@ -41,6 +42,7 @@ class Admissions : public ::testing::Test {
       for (Task* other : others) names += "+" + static_cast<Recorded*>(other)->name_;
       test_->now_ += test_->run_time_;
       test_->ran_.push_back(names);
+      if (test_->in_joined_) test_->in_joined_();
     }
 
    private:
@@ -88,7 +90,8 @@ class Admissions : public ::testing::Test {
 
   absl::Time now_ = absl::FromUnixSeconds(1'000'000);  // moved by the one that runs or tests
   absl::Duration run_time_ = absl::ZeroDuration();
-  const void* joins_as_ = nullptr;  // of the tasks that are admitted next
+  const void* joins_as_ = nullptr;   // of the tasks that are admitted next
+  std::function<void()> in_joined_;  // runs with tasks that run as one
   std::vector<std::string> ran_, refused_;
   absl::Status why_;
   std::vector<std::unique_ptr<Recorded>> tasks_;
@@ -150,6 +153,36 @@ TEST_F(Admissions, AWorkerTakesItsShareOfWhatCanBeJoined) {
   for (const std::string& names : ran_)
     sizes.push_back(1 + std::count(names.begin(), names.end(), '+'));
   EXPECT_THAT(sizes, ElementsAre(16, 16, 9, 5, 2, 1, 1));
+}
+
+TEST_F(Admissions, TurnsThatJoiningLeftOverServeThoseWhoComeNext) {
+  schedule::WorkerPool pool(1, 7);
+  Admission admission(pool, 6, 0, [this] { return now_; });
+  Blocking first;
+  ASSERT_TRUE(admission.Admit({}, &first).ok());
+  first.begun.WaitForNotification();
+  std::atomic<int> admitted = 0;
+  const auto fill = [&] {
+    for (int i = 0; i < 6; ++i) {
+      tasks_.push_back(std::make_unique<Recorded>(this, "q", this));
+      admitted += admission.Admit(Of("a"), tasks_.back().get()).ok() ? 1 : 0;
+    }
+  };
+  fill();
+  int rounds = 0;
+  absl::Notification done;
+  in_joined_ = [&] {
+    if (++rounds < 4) {
+      fill();  // the queue is empty: what runs has left it
+    } else {
+      done.Notify();
+    }
+  };
+  first.go.Notify();
+  done.WaitForNotification();
+  pool.Shutdown();
+  EXPECT_EQ(admitted, 24);
+  EXPECT_THAT(ran_, ElementsAre("q+q+q+q+q+q", "q+q+q+q+q+q", "q+q+q+q+q+q", "q+q+q+q+q+q"));
 }
 
 TEST_F(Admissions, AFullQueueRefusesWhoHasMostWaiting) {
