@@ -66,10 +66,16 @@ absl::StatusOr<RowLists> GivenTruth(const funnel::View& view, const Queries& que
   return lists;
 }
 
+bool HasRows(const funnel::View& view, const RowLists& lists) {
+  return std::all_of(lists.begin(), lists.end(), [&](const std::vector<uint64_t>& rows) {
+    return std::all_of(rows.begin(), rows.end(), [&](uint64_t row) { return HasRow(view, row); });
+  });
+}
+
 absl::StatusOr<RowLists> FoundTruth(const collection::Collection& collection,
                                     const Queries& queries, uint32_t k, uint32_t threads) {
   const TruthCache cache(collection, queries, k);
-  if (auto kept = cache.Find()) return *std::move(kept);
+  if (auto kept = cache.Find(); kept && HasRows(collection.view(), *kept)) return *std::move(kept);
   MRL_ASSIGN_OR_RETURN(const funnel::ChosenPlan chosen,
                        PlanFor(collection, {}, {.exact = true}, k, queries.dims));
   MRL_ASSIGN_OR_RETURN(const Measured exact,

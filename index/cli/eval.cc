@@ -222,7 +222,8 @@ void AddEval(CLI::App& app, Verb* verb) {
       ->check(CLI::Range(2, 1'000'000))
       ->capture_default_str();
   eval->add_option("--truth", args->truth,
-                   "npy (i4, i8) of true rows in build order; default: exact search");
+                   "npy (i4, i8) of true rows in build order; default: exact search, "
+                   "whose result is kept for the next run");
   eval->add_option("-k", args->k, "Points wanted, 1 to 10000")->capture_default_str();
   eval->add_option("--funnel", args->funnels, "A funnel to measure; may be repeated");
   eval->add_option("--profile", args->profiles, "A profile of the index; may be repeated");

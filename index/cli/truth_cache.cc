@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <system_error>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -28,6 +29,32 @@ uint64_t ChecksumOf(const std::vector<uint64_t>& words, size_t from) {
   return Checksum(words.data() + from, (words.size() - from) * sizeof(uint64_t));
 }
 
+// What tells these rows from others; nothing where some are in no segment.
+std::optional<std::string> NameRows(const funnel::View& view) {
+  std::string name = MRL_VERSION;
+  for (const funnel::View::Part& part : view.parts) {
+    const std::string& uuid = part.segment->info().uuid;
+    if (uuid.empty()) return std::nullopt;
+    absl::StrAppend(&name, " ", uuid);
+    if (part.allowed == nullptr) continue;
+    absl::StrAppend(&name, " ",
+                    Checksum(part.allowed->data(), part.allowed->size() * sizeof(uint64_t)));
+  }
+  return name;
+}
+
+void RemoveOldest(const std::string& folder) {
+  std::error_code ignored;
+  std::vector<std::pair<std::filesystem::file_time_type, std::filesystem::path>> files;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
+    files.emplace_back(entry.last_write_time(ignored), entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  for (size_t i = 0; i + TruthCache::kFilesMax <= files.size(); ++i) {
+    std::filesystem::remove(files[i].second, ignored);
+  }
+}
+
 absl::Status Write(FileSystem& files, const std::string& path, const std::vector<uint64_t>& words) {
   auto file = files.Create(path);
   if (!file.ok()) return file.status();
@@ -40,19 +67,23 @@ absl::Status Write(FileSystem& files, const std::string& path, const std::vector
 }  // namespace
 
 TruthCache::TruthCache(const collection::Collection& collection, const Queries& queries, uint32_t k)
-    : folder_(CacheFolder()),
-      name_(absl::StrFormat(
-          "%s-%u-%u-%016x-%u-%u", collection.uuid(), collection.generation(), collection.sequence(),
-          Checksum(queries.values.data(), queries.values.size() * sizeof(float)), queries.dims, k)),
-      queries_(queries.rows),
-      k_(k) {}
+    : queries_(queries.rows), k_(k) {
+  const auto rows = NameRows(collection.view());
+  if (!rows || FileBytes() > kBytesMax) return;
+  folder_ = CacheFolder();
+  name_ = absl::StrFormat("%016x-%016x-%u-%u", Checksum(rows->data(), rows->size()),
+                          Checksum(queries.values.data(), queries.values.size() * sizeof(float)),
+                          queries.dims, k);
+}
+
+uint64_t TruthCache::FileBytes() const { return (1 + uint64_t{queries_} * k_) * sizeof(uint64_t); }
 
 std::optional<std::vector<std::vector<uint64_t>>> TruthCache::Find() const {
   if (folder_.empty()) return std::nullopt;
-  // A checksum, then k rows of each query.
-  std::vector<uint64_t> words(1 + queries_ * k_);
   const auto file = FileSystem::Posix().Open(JoinPath(folder_, name_));
-  if (!file.ok() || (*file)->size() != words.size() * sizeof(uint64_t)) return std::nullopt;
+  if (!file.ok() || (*file)->size() != FileBytes()) return std::nullopt;
+  // A checksum, then k rows of each query.
+  std::vector<uint64_t> words(FileBytes() / sizeof(uint64_t));
   const auto bytes =
       absl::MakeSpan(reinterpret_cast<std::byte*>(words.data()), words.size() * sizeof(uint64_t));
   if (!(*file)->ReadAt(0, bytes).ok() || ChecksumOf(words, 1) != words[0]) return std::nullopt;
@@ -69,18 +100,13 @@ void TruthCache::Keep(const std::vector<std::vector<uint64_t>>& truth) const {
   if (folder_.empty()) return;
   std::error_code ignored;
   std::filesystem::create_directories(folder_, ignored);
-  FileSystem& files = FileSystem::Posix();
-  const auto names = files.List(folder_);
-  if (!names.ok()) return;
-  // A full cache loses what stands first: names say nothing of age.
-  for (size_t i = 0; i + kFilesMax <= names->size(); ++i) {
-    files.Remove(JoinPath(folder_, (*names)[i])).IgnoreError();
-  }
-  std::vector<uint64_t> words(1 + queries_ * k_, kNoRow);
+  RemoveOldest(folder_);
+  std::vector<uint64_t> words(FileBytes() / sizeof(uint64_t), kNoRow);
   for (size_t i = 0; i < queries_; ++i) {
     std::copy(truth[i].begin(), truth[i].end(), words.begin() + 1 + i * k_);
   }
   words[0] = ChecksumOf(words, 1);
+  FileSystem& files = FileSystem::Posix();
   const std::string path = JoinPath(folder_, name_);
   const std::string part = absl::StrCat(path, ".part");
   files.RemoveTree(part).IgnoreError();

@@ -14,10 +14,12 @@ namespace mrl::cli {
 
 class TruthCache {
  public:
-  static constexpr size_t kFilesMax = 64;
+  static constexpr size_t kFilesMax = 64;                   // the oldest goes
+  static constexpr uint64_t kBytesMax = uint64_t{8} << 20;  // more neighbours are not kept
 
-  // Of `queries` against the collection as it is now: another version, other queries or another k
-  // have another file.
+  // Of `queries` against the rows that the collection has now: other segments, deletions, queries
+  // or another k, and another version of this program, have another file. Rows that no segment
+  // holds yet have no name to tell them by: nothing is kept.
   TruthCache(const collection::Collection& collection, const Queries& queries, uint32_t k);
 
   // Row numbers per query, best first, as many as were found, at most k. Nothing where none are
@@ -27,7 +29,9 @@ class TruthCache {
   void Keep(const std::vector<std::vector<uint64_t>>& truth) const;
 
  private:
-  std::string folder_;  // "" = there is none
+  uint64_t FileBytes() const;
+
+  std::string folder_;  // "" = there is none, or nothing may be kept
   std::string name_;
   size_t queries_;
   uint32_t k_;

@@ -191,7 +191,8 @@ void AddTune(CLI::App& app, Verb* verb) {
       ->excludes(p99);
   tune->add_option("-k", args->options.k, "Points wanted, 1 to 10000")->capture_default_str();
   tune->add_option("--truth", args->truth,
-                   "npy (i4, i8) of true rows in build order; default: exact search");
+                   "npy (i4, i8) of true rows in build order; default: exact search, "
+                   "whose result is kept for the next run");
   tune->add_option("--limit", args->limit, "Use at most so many queries");
   tune->add_option("--threads", args->threads,
                    "Workers that find the truth and recalls; default all cores")

@@ -161,8 +161,8 @@ absl::Status FindTruth(const funnel::View& view, const ViewQueries& queries, uin
                          funnel::Run(view, plan, queries.row(i), OptionsFor(queries, i, stopped)));
     subject->truth[i] = ScoredHits(plan, queries.dims, output.hits);
     if (subject->truth[i].empty()) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "the collection has ", view.rows(), " points; query ", i, " has no neighbour in it"));
+      return absl::FailedPreconditionError(absl::StrCat(view.rows(), " points can be found; query ",
+                                                        i, " has no neighbour among them"));
     }
     absl::MutexLock lock(&mutex);
     if (progress) progress("finding the true neighbours", ++done, queries.rows());

@@ -43,7 +43,7 @@ class Exits {
                                    const funnel::Plan& plan, absl::Span<const float> query,
                                    const funnel::RunOptions& options, double share);
   std::map<Key, Figures> figures() const;
-  // Of a collection that is not served any more.
+  // Of a collection that is not served any more. A call that runs meanwhile may bring some back.
   void Forget(const std::string& collection);
 
  private:

@@ -173,11 +173,11 @@ absl::StatusOr<funnel::ChosenPlan> PlanToMeasure(const Collection& collection,
   return MakePlan(collection, options, dims);
 }
 
-// Keeps a profile's certificate, which speaks of all points.
+// Keeps a profile's certificate.
 absl::Status Keep(Registry& registry, const std::string& collection,
                   const funnel::ChosenPlan& chosen, const funnel::Certificate& certificate,
                   v1::MeasureRecallResponse* out) {
-  if (chosen.version == 0 || !out->certificate().filter().empty()) return absl::OkStatus();
+  if (chosen.version == 0) return absl::OkStatus();
   MRL_RETURN_IF_ERROR(registry.EditProfiles(collection, [&](funnel::ProfileSet& set) {
     return set.SetCertificate(chosen.profile, chosen.version, certificate);
   }));
@@ -310,9 +310,11 @@ absl::StatusOr<std::string> MeasureRecall(Registry& registry, Operations::Contro
   Bind(*with->collection, !with->queries.own.empty(), &certificate);
   certificate.change_max = ChangeMaxOf(request);
   v1::MeasureRecallResponse result;
-  result.mutable_certificate()->set_filter(request.filter());
-  MRL_RETURN_IF_ERROR(Keep(registry, request.collection(), chosen, certificate, &result));
+  if (request.filter().empty()) {
+    MRL_RETURN_IF_ERROR(Keep(registry, request.collection(), chosen, certificate, &result));
+  }
   server::ToProto(certificate, certificate.sequence, result.mutable_certificate());
+  result.mutable_certificate()->set_filter(request.filter());
   return Packed(result);
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -162,8 +163,8 @@ absl::StatusOr<std::vector<PointId>> ReadWhyNot(const v1::ExplainSearchRequest& 
 
 // A search beside exact search over the same rows.
 struct Compared {
-  double recall = 0;
-  std::vector<PointId> missed;  // true neighbours that it did not find, nearest first
+  std::optional<double> recall;  // unset where there is nothing to find
+  std::vector<PointId> missed;   // true neighbours that it did not find, nearest first
 };
 
 absl::StatusOr<Compared> CompareExact(const Asked& asked, const funnel::TileQuery& query) {
@@ -178,6 +179,7 @@ absl::StatusOr<Compared> CompareExact(const Asked& asked, const funnel::TileQuer
   const auto found = funnel::Run(view, asked.plan(), query.query, query.options);
   if (!found.ok()) return WithField(found.status(), "vector");
   Compared compared;
+  if (truth->hits.empty()) return compared;
   const size_t dims = query.query.size();
   compared.recall = tune::RecallAtK(tune::ScoredHits(asked.plan(), dims, found->hits),
                                     tune::ScoredHits(exact, dims, truth->hits), exact.k,
@@ -230,7 +232,7 @@ absl::Status RunExplain(const Registry& registry, Call& call,
   funnel::TileQuery query = ToTile(call, asked.query);
   if (request.compare_exact()) {
     MRL_ASSIGN_OR_RETURN(const Compared compared, CompareExact(asked, query));
-    response->set_recall(compared.recall);
+    if (compared.recall) response->set_recall(*compared.recall);
     for (const PointId& id : compared.missed) {
       if (ids.size() == Limits::kWhyNotIds) break;
       if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);

@@ -30,9 +30,9 @@ bool Shadow::IsNext(const std::string& collection, const funnel::ProfileSet& pro
 
 void Shadow::Take(Answered answered) {
   const auto shared = std::make_shared<const Answered>(std::move(answered));
-  if (aside_.Offer([this, shared] { Work(*shared); })) return;
+  const bool taken = aside_.Offer([this, shared] { Work(*shared); });
   absl::MutexLock lock(&mutex_);
-  ++figures_[KeyOf(*shared)].dropped;
+  figures_[KeyOf(*shared)].dropped += taken ? 0 : 1;
 }
 
 std::map<Shadow::Key, Shadow::Figures> Shadow::figures() const {
@@ -51,14 +51,15 @@ void Shadow::Forget(const std::string& collection) {
 void Shadow::Work(const Answered& answered) {
   const std::optional<Figures> one = Compare(answered);
   absl::MutexLock lock(&mutex_);
-  Figures& all = figures_[KeyOf(answered)];
+  const auto all = figures_.find(KeyOf(answered));
+  if (all == figures_.end()) return;  // forgotten since
   if (!one.has_value()) {
-    ++all.dropped;
+    ++all->second.dropped;
     return;
   }
-  ++all.compared;
-  all.served_recall += one->served_recall;
-  all.shadow_recall += one->shadow_recall;
+  ++all->second.compared;
+  all->second.served_recall += one->served_recall;
+  all->second.shadow_recall += one->shadow_recall;
 }
 
 std::optional<Shadow::Figures> Shadow::Compare(const Answered& answered) const {

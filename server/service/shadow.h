@@ -43,7 +43,7 @@ class Shadow {
   bool IsNext(const std::string& collection, const funnel::ProfileSet& profiles);
   void Take(Answered answered);
   std::map<Key, Figures> figures() const;
-  // Of a collection that is not served any more.
+  // Of a collection that is not served any more. A call that runs meanwhile may bring some back.
   void Forget(const std::string& collection);
 
  private:

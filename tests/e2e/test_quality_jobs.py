@@ -196,7 +196,7 @@ def test_wrong_requests_are_refused(client):
     no(lambda: tune(client, "words", queries=vectors(1)), "2 at least")
     no(
         lambda: measure(client, "empty", queries=vectors(1)),
-        "has 0 points; query 0",
+        "0 points can be found; query 0",
         StatusCode.FAILED_PRECONDITION,
     )
 

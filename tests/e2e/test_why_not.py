@@ -86,5 +86,7 @@ def test_exact_comparison_follows_what_the_funnel_did_not_find(client, text):
     whole = client.explain("words", vectors(1)[0], exact=True, compare_exact=True, **how)
     assert (whole.recall, whole.why_not) == (1, [])
     assert client.explain("words", vectors(1)[0], **how).recall is None
+    nothing = client.explain("words", vectors(1)[0], filter="ids(1000000)", compare_exact=True)
+    assert (nothing.recall, nothing.why_not) == (None, [])
     many = client.explain("words", vectors(1)[0], k=500, funnel="16:500,64:500", compare_exact=True)
     assert len(many.why_not) == 100 and many.recall < 0.8  # Ids that are followed have a limit.

@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 
+#include <chrono>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -87,6 +88,22 @@ TEST_F(TuneVerb, KeepsTheTruthOfOneVersionOfTheIndexAndItsQueries) {
   WriteNpy("queries.npy", Vectors(40, 3));
   Recall("16:40,32:10", "10");
   EXPECT_EQ(kept().size(), 3U);
+  // Other rows are another index, at the same place too.
+  WriteNpy("more.npy", Vectors(1, 9));
+  const Finished append = Run({"append", "--index", *this / "index", "--input", *this / "more.npy",
+                               "--ids", Write("ids.txt", "one more\n")});
+  ASSERT_EQ(append.code, 0) << append.err;
+  Recall("16:40,32:10", "10");
+  EXPECT_EQ(kept().size(), 4U);
+  // The oldest go.
+  const std::string newest = kept()[0];
+  for (int i = 0; i < 80; ++i) {
+    const std::string old = Write(folder + "/0-old" + std::to_string(i), "");
+    std::filesystem::last_write_time(old, written - std::chrono::hours(1));
+  }
+  Recall("16:40,32:10", "7");
+  EXPECT_EQ(kept().size(), 64U);
+  EXPECT_THAT(kept(), ::testing::Contains(newest));
 }
 
 TEST_F(TuneVerb, CodesNoCodesAndOtherKindsAreTuned) {

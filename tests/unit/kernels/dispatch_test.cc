@@ -100,6 +100,12 @@ TEST_F(Dispatch, NamesTheTableOfEverySupportedSet) {
   }
 }
 
+// Elsewhere a CPU that lacks a set skips its tests; QEMU, and all Arm CPUs that we test on, have
+// this.
+#if defined(__aarch64__)
+TEST_F(Dispatch, HasNeonWhereArmIsTested) { EXPECT_TRUE(Supported(InstructionSet::kNeon)); }
+#endif
+
 TEST_F(Dispatch, SupportsTheSetsBelowASupportedOne) {
   EXPECT_TRUE(Supported(InstructionSet::kScalar));
   EXPECT_TRUE(Supported(InstructionSet::kAvx2) || !Supported(InstructionSet::kAvx512));

@@ -179,7 +179,7 @@ TEST_F(Admissions, TurnsThatJoiningLeftOverServeThoseWhoComeNext) {
     }
   };
   first.go.Notify();
-  done.WaitForNotification();
+  EXPECT_TRUE(done.WaitForNotificationWithTimeout(absl::Seconds(60)));
   pool.Shutdown();
   EXPECT_EQ(admitted, 24);
   EXPECT_THAT(ran_, ElementsAre("q+q+q+q+q+q", "q+q+q+q+q+q", "q+q+q+q+q+q", "q+q+q+q+q+q"));
