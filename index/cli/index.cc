@@ -1,13 +1,12 @@
 // mrl-index index: coarse indexes of a collection directory, beside its scan codes.
 #include <cstdio>
 #include <memory>
-#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "index/cli/change_index.h"
 #include "index/cli/command.h"
 #include "index/cli/output.h"
-#include "index/cli/progress.h"
 #include "index/collection/live_collection.h"
 
 namespace mrl::cli {
@@ -21,16 +20,6 @@ struct IndexArgs {
   uint32_t threads = 0;
 };
 
-// Opens the directory for writing, does `work` and closes it.
-absl::Status With(const IndexArgs& args,
-                  const std::function<absl::Status(collection::LiveCollection&)>& work) {
-  MemoryAccount account(MemoryAccount::DefaultLimitBytes());
-  MRL_ASSIGN_OR_RETURN(const auto live,
-                       collection::LiveCollection::Open(FileSystem::Posix(), args.index, account));
-  MRL_RETURN_IF_ERROR(work(*live));
-  return live->Close();
-}
-
 absl::Status Add(const IndexArgs& args) {
   CatchInterrupts();
   coarse::IndexSpec spec = args.spec;
@@ -43,15 +32,8 @@ absl::Status Add(const IndexArgs& args) {
     }
     spec.code = codes.front();
   }
-  collection::LiveCollection::AddOptions options;
-  options.activate = args.use;
-  options.threads =
-      args.threads != 0 ? args.threads : std::max(1u, std::thread::hardware_concurrency());
-  return With(args, [&](collection::LiveCollection& live) -> absl::Status {
-    Progress progress("indexing", "rows", live.Read()->rows());
-    options.progress = [&](uint64_t done, uint64_t) { progress.Set(done); };
-    options.stopped = Interrupted;
-    MRL_RETURN_IF_ERROR(live.AddIndex(spec, options));
+  return ChangeIndex(args.index, [&](collection::LiveCollection& live) -> absl::Status {
+    MRL_RETURN_IF_ERROR(BuildKind(live, spec, args.use, args.threads));
     std::printf("%s: %s%s\n", args.index.c_str(), live.indexes().back().ToText().c_str(),
                 args.use ? ", active" : "");
     return absl::OkStatus();
@@ -59,7 +41,7 @@ absl::Status Add(const IndexArgs& args) {
 }
 
 absl::Status Use(const IndexArgs& args) {
-  return With(args, [&](collection::LiveCollection& live) -> absl::Status {
+  return ChangeIndex(args.index, [&](collection::LiveCollection& live) -> absl::Status {
     MRL_RETURN_IF_ERROR(live.UseIndex(args.kind));
     std::printf("%s: %s is active\n", args.index.c_str(), args.kind.c_str());
     return absl::OkStatus();
@@ -67,7 +49,7 @@ absl::Status Use(const IndexArgs& args) {
 }
 
 absl::Status Drop(const IndexArgs& args) {
-  return With(args, [&](collection::LiveCollection& live) -> absl::Status {
+  return ChangeIndex(args.index, [&](collection::LiveCollection& live) -> absl::Status {
     MRL_RETURN_IF_ERROR(live.DropIndex(args.kind));
     std::printf("%s: %s is dropped\n", args.index.c_str(), args.kind.c_str());
     return absl::OkStatus();

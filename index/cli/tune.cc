@@ -14,6 +14,7 @@
 #include "index/cli/output.h"
 #include "index/cli/progress.h"
 #include "index/cli/save_profile.h"
+#include "index/cli/try_kinds.h"
 #include "index/tune/certificate.h"
 #include "index/tune/measure.h"
 #include "index/tune/tuner.h"
@@ -27,7 +28,7 @@ struct TuneArgs {
   tune::TuneOptions options;
   uint64_t limit = 0;
   uint32_t threads = 0;
-  bool make_default = false, json = false;
+  bool build = false, make_default = false, json = false;
 };
 
 nlohmann::json ToJson(const tune::Measured& measured) {
@@ -108,9 +109,8 @@ std::string Note(const TuneArgs& args, const tune::TuneResult& result) {
 }
 
 // Saves what reached its target, where a name was given. `*saved` is the version, or 0.
-absl::Status SaveTuned(const TuneArgs& args, const collection::Collection& collection,
-                       const tune::TuneResult& result, const std::vector<double>& lost,
-                       uint32_t* saved) {
+absl::Status SaveTuned(const TuneArgs& args, const tune::TuneResult& result,
+                       const std::vector<double>& lost, uint32_t* saved) {
   if (args.save.empty()) return absl::OkStatus();
   if (!result.reached) {
     return absl::FailedPreconditionError(absl::StrCat("no funnel reaches the target, so profile '",
@@ -118,7 +118,8 @@ absl::Status SaveTuned(const TuneArgs& args, const collection::Collection& colle
                                                       result.held_out.plan.ToText()));
   }
   funnel::Certificate certificate = tune::ToCertificate(result.held_out, lost, args.options.seed);
-  Bind(collection, &certificate);
+  MRL_ASSIGN_OR_RETURN(const OpenedIndex opened, OpenIndex(args.index));
+  Bind(*opened.collection, &certificate);
   MRL_ASSIGN_OR_RETURN(*saved, SaveProfile(args.index, result.held_out.plan,
                                            {.name = args.save,
                                             .note = Note(args, result),
@@ -127,35 +128,77 @@ absl::Status SaveTuned(const TuneArgs& args, const collection::Collection& colle
   return absl::OkStatus();
 }
 
-absl::Status Tune(TuneArgs args) {
-  CatchInterrupts();
-  MRL_RETURN_IF_ERROR(args.options.Validate());
+// What one run of the tuner found.
+struct Outcome {
+  tune::TuneResult result;
+  std::vector<double> lost;  // per stage, by the held-out queries
+};
+
+absl::StatusOr<Outcome> TuneOnce(const TuneArgs& args) {
   MRL_ASSIGN_OR_RETURN(const OpenedIndex opened, OpenIndex(args.index));
   const collection::Collection& collection = *opened.collection;
   MRL_ASSIGN_OR_RETURN(const Queries queries,
                        ReadQueries(args.queries, collection.schema(), 0, args.limit));
-  args.options.threads =
-      args.threads != 0 ? args.threads : std::max(1U, std::thread::hardware_concurrency());
   const auto threads = static_cast<uint32_t>(args.options.threads);
   if (args.truth.empty()) std::fputs("finding the true neighbours by exact search\n", stderr);
   MRL_ASSIGN_OR_RETURN(tune::Subject subject,
                        MakeSubject(collection, queries, args.truth, args.options.k, threads));
   subject.params = tune::ParamsToTry(collection.view());
-  MRL_ASSIGN_OR_RETURN(const tune::TuneResult result,
-                       tune::Tune(subject, args.options, ShowParts()));
-  MRL_ASSIGN_OR_RETURN(
-      const std::vector<double> lost,
-      tune::LossPerStage(subject, LostAt(collection, queries), result.held_out.plan,
-                         result.held_out_queries, result.held_out.recalls, args.options.k,
-                         args.options.threads));
+  Outcome outcome;
+  MRL_ASSIGN_OR_RETURN(outcome.result, tune::Tune(subject, args.options, ShowParts()));
+  const tune::Measured& held_out = outcome.result.held_out;
+  MRL_ASSIGN_OR_RETURN(outcome.lost,
+                       tune::LossPerStage(subject, LostAt(collection, queries), held_out.plan,
+                                          outcome.result.held_out_queries, held_out.recalls,
+                                          args.options.k, args.options.threads));
+  return outcome;
+}
+
+// Within a budget the higher recall is better, otherwise the shorter time; what reaches the target
+// is better than what does not. An index that has to be built is worth it from kWorthBuilding on.
+bool IsWorthBuilding(const TuneArgs& args, const tune::TuneResult& built,
+                     const tune::TuneResult& best) {
+  constexpr double kWorthBuilding = 0.9;  // of the time, or of what is missing from full recall
+  if (built.reached != best.reached) return built.reached;
+  if (args.options.has_budget() || !best.reached) {
+    return 1 - built.tuning.recall < kWorthBuilding * (1 - best.tuning.recall);
+  }
+  return built.tuning.times.mean_ms < kWorthBuilding * best.tuning.times.mean_ms;
+}
+
+absl::StatusOr<Outcome> TuneBuilding(const TuneArgs& args) {
+  MRL_ASSIGN_OR_RETURN(Outcome best, TuneOnce(args));
+  size_t tried = best.result.tried;
+  const auto is_better = [&](const std::string& kind) -> absl::StatusOr<bool> {
+    MRL_ASSIGN_OR_RETURN(Outcome built, TuneOnce(args));
+    tried += built.result.tried;
+    const tune::Measured& found = built.result.tuning;
+    const bool is_worth_it = IsWorthBuilding(args, built.result, best.result);
+    std::fprintf(stderr, "%s: %s, recall %.4f, %.3f ms: %s\n", kind.c_str(),
+                 found.plan.ToText().c_str(), found.recall, found.times.mean_ms,
+                 is_worth_it ? "better" : "not worth an index");
+    if (is_worth_it) best = std::move(built);
+    return is_worth_it;
+  };
+  MRL_RETURN_IF_ERROR(TryKinds(args.index, static_cast<uint32_t>(args.options.threads), is_better));
+  best.result.tried = tried;
+  return best;
+}
+
+absl::Status Tune(TuneArgs args) {
+  CatchInterrupts();
+  MRL_RETURN_IF_ERROR(args.options.Validate());
+  args.options.threads =
+      args.threads != 0 ? args.threads : std::max(1U, std::thread::hardware_concurrency());
+  MRL_ASSIGN_OR_RETURN(const Outcome outcome, args.build ? TuneBuilding(args) : TuneOnce(args));
   uint32_t saved = 0;
-  absl::Status save_status = SaveTuned(args, collection, result, lost, &saved);
+  const absl::Status save_status = SaveTuned(args, outcome.result, outcome.lost, &saved);
   if (args.json) {
-    nlohmann::json json = ResultJson(args, result, lost);
+    nlohmann::json json = ResultJson(args, outcome.result, outcome.lost);
     if (saved > 0) json["profile"] = {{"name", args.save}, {"version", saved}};
     PrintJson(json);
   } else {
-    PrintText(args, result, lost);
+    PrintText(args, outcome.result, outcome.lost);
     if (saved > 0) std::printf("saved as profile %s version %u\n", args.save.c_str(), saved);
   }
   return save_status;
@@ -165,6 +208,7 @@ constexpr char kExamples[] = R"(Examples:
   mrl-index tune --index INDEX --queries queries.npy --target-recall 0.95 -k 10
   mrl-index tune --index INDEX --queries queries.npy --target-p99-ms 2 --json
   mrl-index tune --index INDEX --queries queries.npy --save text95 --default
+  mrl-index tune --index INDEX --queries queries.npy --build
 Half of the queries tune, the other half checks what is reported; times are of one query at a time.
 A funnel reaches the target when the lower end of its 95 % interval does, on the tuning half.)";
 
@@ -199,6 +243,10 @@ void AddTune(CLI::App& app, Verb* verb) {
       ->check(CLI::Range(1, 256));
   tune->add_option("--seed", args->options.seed, "Of the split and the intervals")
       ->capture_default_str();
+  tune->add_flag(
+      "--build", args->build,
+      "Build the kinds that are missing, ivf_scan and faiss HNSW32, one after the other; "
+      "one that is at least a tenth better stays");
   CLI::Option* save =
       tune->add_option("--save", args->save, "Save what reached the target as this profile");
   tune->add_flag("--default", args->make_default, "Make the profile the default")->needs(save);

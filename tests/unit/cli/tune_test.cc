@@ -14,6 +14,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using Json = nlohmann::json;
 
 class TuneVerb : public Program {
@@ -104,6 +105,39 @@ TEST_F(TuneVerb, KeepsTheTruthOfOneVersionOfTheIndexAndItsQueries) {
   Recall("16:40,32:10", "7");
   EXPECT_EQ(kept().size(), 64U);
   EXPECT_THAT(kept(), ::testing::Contains(newest));
+}
+
+TEST_F(TuneVerb, BuildsTheKindsThatAreMissingAndKeepsWhatIsWorthIt) {
+  BuildIndex({"--codes", "32b1"});
+  const auto kinds = [&] {
+    const Finished listed = Run({"index", "list", "--index", *this / "index", "--json"});
+    EXPECT_EQ(listed.code, 0) << listed.err;
+    std::vector<std::string> names;
+    for (const Json& one : Json::parse(listed.out, nullptr, false)) {
+      names.push_back(one["kind"]);
+      EXPECT_EQ(one["active"], one["kind"] == "scan");
+    }
+    return names;
+  };
+  const Finished run = Tune(60, {"--target-recall", "0.8", "--build", "--save", "b", "--json"});
+  ASSERT_EQ(run.code, 0) << run.err;
+  EXPECT_THAT(run.err, HasSubstr("ivf_scan: "));
+  EXPECT_THAT(run.err, HasSubstr("faiss: "));
+  const std::string funnel = Json::parse(run.out, nullptr, false)["funnel"];
+  const std::string kind = funnel.substr(0, funnel.find_first_of("(/"));
+  std::vector<std::string> expected = {"scan"};
+  if (kind != "scan") expected.push_back(kind);
+  EXPECT_EQ(kinds(), expected) << funnel;
+  EXPECT_GE(Recall(funnel, "10"), 0.75);
+  // What is there is tuned as it is, and stays.
+  const Finished add = Run({"index", "add", "faiss", "--index", *this / "index", "--dims", "16",
+                            "--faiss-factory", "HNSW8"});
+  if (kind != "faiss") {
+    ASSERT_EQ(add.code, 0) << add.err;
+  }
+  const Finished again = Tune(60, {"--build"});
+  EXPECT_THAT(again.err, Not(HasSubstr("faiss: ")));
+  EXPECT_THAT(kinds(), ::testing::Contains("faiss"));
 }
 
 TEST_F(TuneVerb, CodesNoCodesAndOtherKindsAreTuned) {

@@ -1,0 +1,76 @@
+#include "index/cli/try_kinds.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "base/status.h"
+#include "index/cli/change_index.h"
+#include "index/collection/collection.h"
+
+namespace mrl::cli {
+namespace {
+
+constexpr uint32_t kGraphDims = 128;  // at most: a graph's step costs as much as its prefix is long
+
+struct Wanted {
+  std::string active;  // now
+  std::vector<coarse::IndexSpec> specs;
+};
+
+absl::StatusOr<Wanted> FindMissing(const std::string& index) {
+  MemoryAccount account(MemoryAccount::DefaultLimitBytes());
+  MRL_ASSIGN_OR_RETURN(const auto collection,
+                       collection::Collection::Open(FileSystem::Posix(), index, account));
+  const std::vector<std::string> kinds = collection->kinds();
+  const auto lacks = [&](const char* kind) {
+    return std::find(kinds.begin(), kinds.end(), kind) == kinds.end();
+  };
+  const Schema& schema = collection->schema();
+  Wanted wanted{.active = kinds.front(), .specs = {}};
+  if (lacks("ivf_scan") && !schema.codes.empty()) wanted.specs.push_back({.kind = "ivf_scan"});
+  if (lacks("faiss")) {
+    uint32_t dims = schema.ladder.front();
+    for (const uint32_t step : schema.ladder) {
+      if (step <= kGraphDims) dims = step;
+    }
+    wanted.specs.push_back({.kind = "faiss", .dims = dims, .factory = "HNSW32"});
+  }
+  return wanted;
+}
+
+// Builds a kind, lets it be looked at, and drops what is not the best: it, or `*best` of before.
+absl::Status TryOne(const std::string& index, const coarse::IndexSpec& spec, uint32_t threads,
+                    const std::string& active, const IsBetterFn& is_better, std::string* best) {
+  MRL_RETURN_IF_ERROR(ChangeIndex(index, [&](collection::LiveCollection& live) {
+    return BuildKind(live, spec, /*activate=*/true, threads);
+  }));
+  const absl::StatusOr<bool> better = is_better(spec.kind);
+  std::string worse = spec.kind;
+  if (better.ok() && *better) std::swap(worse, *best);
+  const auto clear = [&](collection::LiveCollection& live) -> absl::Status {
+    MRL_RETURN_IF_ERROR(live.UseIndex(active));
+    return worse.empty() ? absl::OkStatus() : live.DropIndex(worse);
+  };
+  MRL_RETURN_IF_ERROR(ChangeIndex(index, clear));
+  return better.status();
+}
+
+}  // namespace
+
+absl::Status TryKinds(const std::string& index, uint32_t threads, const IsBetterFn& is_better) {
+  MRL_ASSIGN_OR_RETURN(const Wanted wanted, FindMissing(index));
+  std::string best;  // of those built here
+  absl::Status tried;
+  for (const coarse::IndexSpec& spec : wanted.specs) {
+    tried = TryOne(index, spec, threads, wanted.active, is_better, &best);
+    if (!tried.ok()) break;
+  }
+  if (!tried.ok() && !best.empty()) {
+    tried.Update(
+        ChangeIndex(index, [&](collection::LiveCollection& live) { return live.DropIndex(best); }));
+  }
+  return tried;
+}
+
+}  // namespace mrl::cli
