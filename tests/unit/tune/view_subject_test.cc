@@ -87,7 +87,8 @@ TEST_F(ViewSubject, SaysWhenThereIsNoNeighbour) {
   Subject subject = MakeSubject(alone, plan_, queries, {});
   const absl::Status status = FindTruth(alone, queries, 10, 1, {}, {}, &subject);
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("1 points can be found; query 0 has no neighbour"));
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("1 points can be found; query 0 has no neighbour"));
 }
 
 TEST_F(ViewSubject, StopsWhenItIsTold) {
