@@ -192,7 +192,7 @@ absl::Status Tune(TuneArgs args) {
       args.threads != 0 ? args.threads : std::max(1U, std::thread::hardware_concurrency());
   MRL_ASSIGN_OR_RETURN(const Outcome outcome, args.build ? TuneBuilding(args) : TuneOnce(args));
   uint32_t saved = 0;
-  const absl::Status save_status = SaveTuned(args, outcome.result, outcome.lost, &saved);
+  absl::Status save_status = SaveTuned(args, outcome.result, outcome.lost, &saved);
   if (args.json) {
     nlohmann::json json = ResultJson(args, outcome.result, outcome.lost);
     if (saved > 0) json["profile"] = {{"name", args.save}, {"version", saved}};
