@@ -143,7 +143,11 @@ nlohmann::json ToJson(const client::DimensionReport& report) {
                         {"shortlist", prefix.shortlist},
                         {"control", prefix.control},
                         {"energy", prefix.energy},
-                        {"bytes", prefix.bytes}});
+                        {"bytes", prefix.bytes},
+                        {"norm_mean", prefix.norm_mean},
+                        {"norm_deviation", prefix.norm_deviation},
+                        {"scan_ns_per_row", prefix.scan_ns_per_row},
+                        {"search_ms", prefix.search_ms}});
   }
   return {{"verdict", report.verdict},       {"advice", report.advice}, {"gain", report.gain},
           {"gain_limit", report.gain_limit}, {"k", report.k},           {"rows", report.rows},
@@ -159,13 +163,15 @@ absl::Status Report(client::Client& client, const Globals& globals, const Report
     return absl::OkStatus();
   }
   std::vector<std::vector<std::string>> table = {
-      {"dims", "recall", "95 %", "overlap", "tau", "energy", "bytes"}};
+      {"dims", "recall", "95 %", "overlap", "tau", "energy", "bytes", "scan ns/row", "search ms"}};
   for (const client::PrefixQuality& prefix : report.prefixes) {
     table.push_back({absl::StrFormat("%d", prefix.dims), absl::StrFormat("%.4f", prefix.recall),
                      absl::StrFormat("%.4f-%.4f", prefix.low, prefix.high),
                      absl::StrFormat("%.4f", prefix.overlap),
                      absl::StrFormat("%.4f", prefix.kendall),
-                     absl::StrFormat("%.4f", prefix.energy), absl::StrFormat("%d", prefix.bytes)});
+                     absl::StrFormat("%.4f", prefix.energy), absl::StrFormat("%d", prefix.bytes),
+                     absl::StrFormat("%.1f", prefix.scan_ns_per_row),
+                     absl::StrFormat("%.3f", prefix.search_ms)});
   }
   PrintTable(table);
   std::printf("verdict: %s\n", report.verdict.c_str());

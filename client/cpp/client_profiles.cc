@@ -80,7 +80,11 @@ DimensionReport FromProto(const v1::AnalyzeDimensionsResponse& report) {
                             {prefix.shortlist().begin(), prefix.shortlist().end()},
                             {prefix.control().begin(), prefix.control().end()},
                             prefix.energy(),
-                            prefix.bytes()});
+                            prefix.bytes(),
+                            prefix.norm_mean(),
+                            prefix.norm_deviation(),
+                            prefix.scan_ns_per_row(),
+                            prefix.search_ms()});
   }
   return out;
 }

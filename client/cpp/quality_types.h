@@ -83,6 +83,9 @@ struct PrefixQuality {
   std::vector<double> shortlist, control;  // per length of `keeps`
   double energy = 0;
   uint64_t bytes = 0;
+  double norm_mean = 0, norm_deviation = 0;
+  double scan_ns_per_row = 0;  // in f32, one core
+  double search_ms = 0;        // of the whole collection by the scan of this prefix alone
 };
 
 struct DimensionReport {

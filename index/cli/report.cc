@@ -15,6 +15,7 @@
 #include "index/cli/progress.h"
 #include "index/cli/report_page.h"
 #include "index/cli/sample.h"
+#include "index/tune/view_subject.h"
 
 namespace mrl::cli {
 namespace {
@@ -102,33 +103,6 @@ absl::StatusOr<tune::DimensionReport> Analyse(const ReportArgs& args, const Comp
   input.seed = args.seed;
   const auto show = ShowParts();
   return tune::AnalyseDimensions(input, show);
-}
-
-// The time of a search by each prefix alone, the median of a few queries.
-absl::StatusOr<std::vector<double>> MeasureSearches(const ReportArgs& args,
-                                                    const collection::Collection& collection,
-                                                    const Compared& compared) {
-  constexpr size_t kQueries = 15;
-  std::vector<double> millis;
-  // Queries here are transformed; times do not mind.
-  const size_t count = std::min(kQueries, compared.queries.rows);
-  for (const uint32_t dims : compared.ladder) {
-    MRL_ASSIGN_OR_RETURN(
-        const funnel::ChosenPlan chosen,
-        PlanFor(collection, {}, {.funnel = absl::StrCat("scan/", dims, ":", 10 * args.k)}, args.k,
-                collection.schema().dim));
-    std::vector<double> times;
-    for (size_t i = 0; i < count; ++i) {
-      MRL_ASSIGN_OR_RETURN(
-          const funnel::Output output,
-          funnel::Run(collection.view(), chosen.plan,
-                      {compared.queries.matrix().row(i), compared.queries.dim}, {}));
-      times.push_back(output.trace.stages.front().micros / 1000);
-    }
-    std::nth_element(times.begin(), times.begin() + count / 2, times.end());
-    millis.push_back(times[count / 2]);
-  }
-  return millis;
 }
 
 // NAME:FILE or NAME:FILE:QUERIES.
@@ -269,7 +243,12 @@ absl::Status FillReport(const ReportArgs& args, ReportPage* page) {
   }
   MRL_ASSIGN_OR_RETURN(page->report, Analyse(args, compared));
   if (opened.collection != nullptr) {
-    MRL_ASSIGN_OR_RETURN(page->scan_ms, MeasureSearches(args, *opened.collection, compared));
+    tune::ViewQueries queries;  // transformed; times do not mind
+    queries.dims = compared.queries.dim;
+    queries.values = compared.queries.values;
+    MRL_ASSIGN_OR_RETURN(page->scan_ms, tune::TimePrefixes(opened.collection->view(),
+                                                           opened.collection->plan_input(), queries,
+                                                           args.k, Interrupted));
   }
   for (const uint32_t dims : compared.ladder) {
     page->bytes_per_row.push_back(uint64_t{dims} * compared.documents.element_bytes);

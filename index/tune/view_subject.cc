@@ -170,6 +170,33 @@ absl::Status FindTruth(const funnel::View& view, const ViewQueries& queries, uin
   });
 }
 
+absl::StatusOr<std::vector<double>> TimePrefixes(const funnel::View& view,
+                                                 const funnel::PlanInput& plan,
+                                                 const ViewQueries& queries, uint32_t k,
+                                                 const StoppedFn& stopped) {
+  constexpr size_t kQueries = 15;
+  const size_t count = std::min(kQueries, queries.rows());
+  std::vector<double> millis;
+  for (const uint32_t dims : view.schema.ladder) {
+    if (dims > queries.dims) break;
+    funnel::PlanInput input = plan;
+    input.k = k;
+    input.query_dims = queries.dims;
+    input.funnel = funnel::Funnel{
+        .kind = "scan", .params = {}, .stages = {{.dims = dims, .bits = 0, .keep = 10 * k}}};
+    MRL_ASSIGN_OR_RETURN(const funnel::Plan scan, funnel::MakePlan(input));
+    std::vector<double> times;
+    for (size_t i = 0; i < count; ++i) {
+      MRL_ASSIGN_OR_RETURN(const funnel::Output output,
+                           funnel::Run(view, scan, queries.row(i), {.stopped = stopped}));
+      times.push_back(output.trace.stages.front().micros / 1000);
+    }
+    std::nth_element(times.begin(), times.begin() + count / 2, times.end());
+    millis.push_back(times[count / 2]);
+  }
+  return millis;
+}
+
 std::vector<coarse::Params> ParamsToTry(const funnel::View& view) {
   constexpr double kValues[] = {8, 16, 32, 64, 128, 256, 512};
   const char* name = nullptr;

@@ -252,8 +252,9 @@ absl::Status SaveTuned(Registry& registry, const v1::TuneFunnelRequest& request,
   return registry.EditProfiles(request.collection(), save);
 }
 
+// `search_ms`: per prefix.
 void ToProto(const tune::DimensionReport& report, uint64_t element_bytes,
-             v1::AnalyzeDimensionsResponse* out) {
+             const std::vector<double>& search_ms, v1::AnalyzeDimensionsResponse* out) {
   out->set_verdict(tune::ToString(report.verdict));
   for (const std::string& advice : tune::Advice(report)) out->add_advice(advice);
   out->set_gain(report.gain);
@@ -274,6 +275,10 @@ void ToProto(const tune::DimensionReport& report, uint64_t element_bytes,
     for (const double share : prefix.control) added->add_control(share);
     added->set_energy(prefix.energy);
     added->set_bytes(prefix.dims * element_bytes);
+    added->set_norm_mean(prefix.norm_mean);
+    added->set_norm_deviation(prefix.norm_deviation);
+    added->set_scan_ns_per_row(prefix.scan_ns_per_row);
+    added->set_search_ms(search_ms[out->prefixes_size() - 1]);
   }
 }
 
@@ -405,8 +410,11 @@ absl::StatusOr<std::string> AnalyzeDimensions(Registry& registry, Operations::Co
   input.queries = {queries.values.data(), queries.rows(), queries.dims};
   MRL_ASSIGN_OR_RETURN(const tune::DimensionReport report,
                        tune::AnalyseDimensions(input, Progress(control)));
+  MRL_ASSIGN_OR_RETURN(
+      const std::vector<double> search_ms,
+      tune::TimePrefixes(view, collection->plan_input(), queries, input.k, Stopped(control)));
   v1::AnalyzeDimensionsResponse result;
-  ToProto(report, ElementBytes(view.schema.storage), &result);
+  ToProto(report, ElementBytes(view.schema.storage), search_ms, &result);
   return Packed(result);
 }
 

@@ -253,6 +253,8 @@ def test_dimensions_are_judged(client):
     real = analyze(client, "real", query_sample=50, queries=None)
     assert real.verdict == "useful"
     assert [p.dims for p in real.prefixes] == [16, 64, points.shape[1]]
+    assert all(p.search_ms > 0 and p.scan_ns_per_row > 0 for p in real.prefixes)
+    assert real.prefixes[-1].norm_mean == pytest.approx(np.linalg.norm(points[:2000], axis=1).mean(), rel=0.05)
     assert real.prefixes[-1].recall == 1 and real.prefixes[0].recall < real.prefixes[1].recall
     given = analyze(client, "real", queries=np.load(EXAMPLE / "queries.npy")[:50])
     assert given.queries == 50 and given.verdict == "useful"

@@ -263,7 +263,8 @@ class Tuned:
 
 @dataclasses.dataclass(frozen=True)
 class PrefixQuality:
-    """How good one prefix is; `shortlist` and `control` are per length of the report's `keeps`."""
+    """How good one prefix is; `shortlist` and `control` are per length of the report's `keeps`,
+    `search_ms` is of the whole collection by the scan of this prefix alone."""
 
     dims: int
     recall: float
@@ -275,6 +276,10 @@ class PrefixQuality:
     control: list[float]
     energy: float
     bytes: int
+    norm_mean: float
+    norm_deviation: float
+    scan_ns_per_row: float
+    search_ms: float
 
 
 @dataclasses.dataclass(frozen=True)

@@ -43,6 +43,7 @@ def _tuned(message) -> model.Tuned:
 def _report(message) -> model.DimensionReport:
     def prefix(one):
         fields = ("dims", "recall", "low", "high", "overlap", "kendall", "energy", "bytes")
+        fields += ("norm_mean", "norm_deviation", "scan_ns_per_row", "search_ms")
         return model.PrefixQuality(
             shortlist=list(one.shortlist),
             control=list(one.control),
