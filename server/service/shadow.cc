@@ -30,9 +30,13 @@ bool Shadow::IsNext(const std::string& collection, const funnel::ProfileSet& pro
 
 void Shadow::Take(Answered answered) {
   const auto shared = std::make_shared<const Answered>(std::move(answered));
-  const bool taken = aside_.Offer([this, shared] { Work(*shared); });
+  {
+    absl::MutexLock lock(&mutex_);
+    figures_[KeyOf(*shared)];  // what was compared is counted where this stands
+  }
+  if (aside_.Offer([this, shared] { Work(*shared); })) return;
   absl::MutexLock lock(&mutex_);
-  figures_[KeyOf(*shared)].dropped += taken ? 0 : 1;
+  ++figures_[KeyOf(*shared)].dropped;
 }
 
 std::map<Shadow::Key, Shadow::Figures> Shadow::figures() const {
