@@ -176,14 +176,14 @@ absl::StatusOr<std::vector<double>> TimePrefixes(const funnel::View& view,
                                                  const StoppedFn& stopped) {
   constexpr size_t kQueries = 15;
   const size_t count = std::min(kQueries, queries.rows());
+  const uint32_t wanted = std::min(k, funnel::Limits::kKMax);  // a report may look at more
   std::vector<double> millis;
   for (const uint32_t dims : view.schema.ladder) {
-    if (dims > queries.dims) break;
     funnel::PlanInput input = plan;
-    input.k = k;
+    input.k = wanted;
     input.query_dims = queries.dims;
     input.funnel = funnel::Funnel{
-        .kind = "scan", .params = {}, .stages = {{.dims = dims, .bits = 0, .keep = 10 * k}}};
+        .kind = "scan", .params = {}, .stages = {{.dims = dims, .bits = 0, .keep = 10 * wanted}}};
     MRL_ASSIGN_OR_RETURN(const funnel::Plan scan, funnel::MakePlan(input));
     std::vector<double> times;
     for (size_t i = 0; i < count; ++i) {

@@ -57,8 +57,8 @@ absl::Status FindTruth(const funnel::View& view, const ViewQueries& queries, uin
                        size_t threads, const StoppedFn& stopped, const ProgressFn& progress,
                        Subject* subject);
 
-// Milliseconds of a scan of each prefix of the ladder that keeps 10 * k rows: the median of 15 of
-// the queries, one at a time.
+// Milliseconds of a scan of each prefix of the ladder that keeps 10 * k rows (of the largest k that
+// a search has): the median of 15 of the queries, which are whole, one at a time.
 absl::StatusOr<std::vector<double>> TimePrefixes(const funnel::View& view,
                                                  const funnel::PlanInput& plan,
                                                  const ViewQueries& queries, uint32_t k,
