@@ -16,7 +16,8 @@ THREADS = int(os.environ.get("BENCH_BUILD_THREADS", "2"))
 
 
 class Mrl:
-    """The index as `mrl-index build` makes it by default; settings are funnels. It times itself."""
+    """The index as `mrl-index build` makes it by default, and a graph over it where it has signs to walk by;
+    settings are funnels. It times itself."""
 
     def __init__(self, folder, program):
         self.folder, self.program = folder, program
@@ -26,9 +27,12 @@ class Mrl:
             lists += [f"{scan}{rest}" for scan in ("128b1:500", "128b1:1000", "128b1:2000", "128b1:4000",
                                                    "256b1:1000", "256b1:2000", "256b1:4000")
                       for rest in (("",) if self.dims < 512 else (",512b1:60", ",512b1:100", ",512b1:150", ",512b1:300"))]
+            signs = min(self.dims, 512)
+            lists += [f"graph(efSearch={ef})/{signs}b1:{keep}" for ef, keep in (
+                (30, 30), (40, 40), (60, 60), (80, 80), (100, 80), (120, 100), (150, 100), (200, 150), (300, 200),
+                (400, 200), (500, 300), (800, 400))]
         self.settings = [f"{one},{self.dims}:{K}" for one in lists
-                         if all(int(step.split(":")[0].split("b")[0]) < self.dims or "b" in step
-                                for step in one.split(","))] + ["exact"]
+                         if "b" in one or all(int(step.split(":")[0]) < self.dims for step in one.split(","))] + ["exact"]
 
     def build(self):
         if os.path.exists(f"{self.folder}/mrl"):
@@ -37,6 +41,9 @@ class Mrl:
         subprocess.run([self.program, "build", "--input", f"{self.folder}/base.npy", "--output",
                         f"{self.folder}/mrl", "--storage", "f16", "--dims", ",".join(map(str, ladder))],
                        check=True, stdout=subprocess.DEVNULL)
+        if self.dims >= 256:
+            subprocess.run([self.program, "index", "add", "graph", "--index", f"{self.folder}/mrl"], check=True,
+                           stdout=subprocess.DEVNULL)
 
     def start(self):
         pass

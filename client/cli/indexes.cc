@@ -29,6 +29,7 @@ nlohmann::json ToJson(const client::Index& index) {
           {"faiss_factory", index.faiss_factory},
           {"lists", index.lists},
           {"code", index.code},
+          {"degree", index.degree},
           {"active", index.active},
           {"memory_bytes", index.memory_bytes},
           {"segments", index.segments}};
@@ -48,11 +49,11 @@ absl::Status List(client::Client& client, const Globals& globals, const IndexFla
     return absl::OkStatus();
   }
   std::vector<std::vector<std::string>> table = {
-      {"kind", "dims", "code", "lists", "memory bytes", "segments", "active"}};
+      {"kind", "dims", "code", "lists", "degree", "memory bytes", "segments", "active"}};
   for (const client::Index& index : indexes) {
     table.push_back({index.kind, absl::StrCat(index.dims), index.code, absl::StrCat(index.lists),
-                     absl::StrCat(index.memory_bytes), absl::StrCat(index.segments),
-                     index.active ? "yes" : ""});
+                     absl::StrCat(index.degree), absl::StrCat(index.memory_bytes),
+                     absl::StrCat(index.segments), index.active ? "yes" : ""});
   }
   PrintTable(table);
   return absl::OkStatus();
@@ -76,7 +77,7 @@ CLI::App* AddOne(CLI::App& indexes, const std::string& verb_name, const char* ab
   CLI::App* one = indexes.add_subcommand(verb_name, about);
   one->add_option("collection", flags->wanted.collection, "Name of the collection")->required();
   if (verb_name != "list") {
-    one->add_option("kind", flags->wanted.kind, "ivf_scan, faiss or scan")->required();
+    one->add_option("kind", flags->wanted.kind, "ivf_scan, graph, faiss or scan")->required();
   }
   RunWith(*one, flags, run, verb);
   return one;
@@ -93,7 +94,9 @@ void AddIndexes(CLI::App& app, Verb* verb) {
   build->add_option("--dims", flags->wanted.dims, "A step of the ladder");
   build->add_option("--faiss-factory", flags->wanted.faiss_factory, "Such as HNSW32");
   build->add_option("--lists", flags->wanted.lists, "Lists of a segment, for ivf_scan");
-  build->add_option("--code", flags->wanted.code, "What the lists hold, such as 64b8");
+  build->add_option("--code", flags->wanted.code,
+                    "What lists hold, such as 64b8, or what a graph is walked by, such as 512b1");
+  build->add_option("--degree", flags->wanted.degree, "Links of a row of a graph; default 32");
   build->add_flag("--activate", flags->activate, "Searches use it when it is built");
   build->add_flag("--dry-run", flags->validate_only, "Check, and say what it would take");
   AddNoWait(*build, &flags->no_wait);

@@ -114,6 +114,7 @@ Index FromProto(const v1::Index& index) {
   out.dims = spec.dims();
   out.faiss_factory = spec.faiss_factory();
   out.lists = spec.lists();
+  out.degree = spec.degree();
   if (spec.has_code()) out.code = absl::StrCat(spec.code().dims(), "b", spec.code().bits());
   out.active = index.active();
   out.memory_bytes = index.memory_bytes();

@@ -149,6 +149,7 @@ absl::StatusOr<Operation> Client::BuildIndex(const Index& wanted, bool activate,
   spec->set_dims(wanted.dims);
   spec->set_faiss_factory(wanted.faiss_factory);
   spec->set_lists(wanted.lists);
+  spec->set_degree(wanted.degree);
   if (!wanted.code.empty()) {
     MRL_ASSIGN_OR_RETURN(const auto codes, ParseCodes(wanted.code));
     if (codes.size() != 1) {

@@ -168,6 +168,7 @@ struct Index {
   std::string faiss_factory;
   uint32_t lists = 0;
   std::string code;  // "64b8"; "" = the default
+  uint32_t degree = 0;
   bool active = false;
   uint64_t memory_bytes = 0;
   uint32_t segments = 0;

@@ -198,12 +198,14 @@ void AddSideOptions(CLI::App& build, BuildArgs& args) {
 }
 
 void AddCoarseOptions(CLI::App& build, BuildArgs& args) {
-  build.add_option("--coarse", args.coarse, "Active coarse index: scan, ivf_scan or faiss")
-      ->check(CLI::IsMember({"scan", "ivf_scan", "faiss"}))
+  build.add_option("--coarse", args.coarse, "Active coarse index: scan, ivf_scan, graph or faiss")
+      ->check(CLI::IsMember({"scan", "ivf_scan", "graph", "faiss"}))
       ->capture_default_str();
   build.add_option("--faiss-factory", args.faiss_factory, "FAISS factory string: HNSW32");
-  build.add_option("--coarse-dims", args.coarse_dims,
-                   "Prefix that FAISS indexes, or that ivf_scan clusters: a step of the ladder");
+  build.add_option(
+      "--coarse-dims", args.coarse_dims,
+      "Prefix that FAISS indexes, that ivf_scan clusters, or whose signs a graph is walked "
+      "by: a step of the ladder");
   AddGpuFlag(build, &args.gpu);
 }
 
@@ -214,8 +216,8 @@ void CheckCoarse(const BuildArgs& args) {
     if (args.coarse != "scan" || !has_dims) return;
   }
   throw CLI::ValidationError(
-      "--coarse faiss, --faiss-factory and --coarse-dims go together; --coarse ivf_scan may have "
-      "--coarse-dims");
+      "--coarse faiss, --faiss-factory and --coarse-dims go together; --coarse ivf_scan and graph "
+      "may have --coarse-dims");
 }
 
 }  // namespace

@@ -88,6 +88,7 @@ absl::Status List(const IndexArgs& args) {
 constexpr char kExamples[] = R"(Examples:
   mrl-index index add ivf_scan --index INDEX --dims 128 --code 256b1
   mrl-index index add faiss --index INDEX --dims 64 --faiss-factory HNSW32 --use
+  mrl-index index add graph --index INDEX --use
   mrl-index index use scan --index INDEX
   mrl-index index drop ivf_scan --index INDEX
   mrl-index search --index INDEX --id dog.n.01 --funnel 'ivf_scan(nprobe=32)/256b1:2000,1024:10')";
@@ -116,23 +117,26 @@ void AddIndex(CLI::App& app, Verb* verb) {
   CLI::App* add =
       AddOne(*index, args, verb, "add",
              "Build a coarse index beside the scan codes; rows to come get it too", Add);
-  AddKind(add, args, "ivf_scan or faiss");
+  AddKind(add, args, "ivf_scan, graph or faiss");
   add->add_option("--dims", args->spec.dims,
                   "Prefix that is clustered (ivf_scan; default the step nearest to 128) or indexed "
                   "(faiss; required)");
   add->add_option("--lists", args->spec.lists,
                   "ivf_scan: lists a segment, up to 1048576; default one for 256 rows");
   add->add_option("--code", args->code,
-                  "ivf_scan: what the lists hold, one of the stored codes or a shorter prefix of "
-                  "it; default signs of up to 256 dimensions");
+                  "One of the stored codes or a shorter prefix of it. ivf_scan: what the lists "
+                  "hold; default signs of up to 256 dimensions. graph: the signs that it is linked "
+                  "and walked by; default up to 512 dimensions");
+  add->add_option("--degree", args->spec.degree,
+                  "graph: links of a row, an even number from 4 to 256; default 32");
   add->add_option("--faiss-factory", args->spec.factory, "faiss: factory string, such as HNSW32");
   add->add_option("--threads", args->threads, "Threads that build; default all cores");
   add->add_flag("--use", args->use, "Make it the active one");
   AddKind(
       AddOne(*index, args, verb, "use", "Make a kind the one that searches use by default", Use),
-      args, "scan, ivf_scan or faiss");
+      args, "scan, ivf_scan, graph or faiss");
   AddKind(AddOne(*index, args, verb, "drop", "Remove a coarse index with its files", Drop), args,
-          "ivf_scan or faiss");
+          "ivf_scan, graph or faiss");
   AddOne(*index, args, verb, "list", "Show the coarse indexes of every segment", List)
       ->add_flag("--json", args->json, "One line of JSON");
 }

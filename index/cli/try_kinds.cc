@@ -29,6 +29,9 @@ absl::StatusOr<Wanted> FindMissing(const std::string& index) {
   const Schema& schema = collection->schema();
   Wanted wanted{.active = kinds.front(), .specs = {}};
   if (lacks("ivf_scan") && !schema.codes.empty()) wanted.specs.push_back({.kind = "ivf_scan"});
+  const bool has_signs = std::any_of(schema.codes.begin(), schema.codes.end(),
+                                     [](const Code& code) { return code.bits == 1; });
+  if (lacks("graph") && has_signs) wanted.specs.push_back({.kind = "graph"});
   if (lacks("faiss")) {
     uint32_t dims = schema.ladder.front();
     for (const uint32_t step : schema.ladder) {

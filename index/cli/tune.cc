@@ -245,7 +245,7 @@ void AddTune(CLI::App& app, Verb* verb) {
       ->capture_default_str();
   tune->add_flag(
       "--build", args->build,
-      "Build the kinds that are missing, ivf_scan and faiss HNSW32, one after the other; "
+      "Build the kinds that are missing, ivf_scan, graph and faiss HNSW32, one after the other; "
       "one that is at least a tenth better stays");
   CLI::Option* save =
       tune->add_option("--save", args->save, "Save what reached the target as this profile");

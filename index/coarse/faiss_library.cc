@@ -8,7 +8,6 @@
 #include <faiss/impl/io.h>
 #include <faiss/index_factory.h>
 #include <faiss/index_io.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <cmath>
@@ -21,28 +20,17 @@
 #include "base/status.h"
 #include "index/coarse/exact_scan.h"
 #include "index/coarse/faiss_version.h"
+#include "index/coarse/omp_threads.h"
 
 namespace mrl::coarse {
 namespace {
 
 constexpr double kParamMax = 1e6;
 
-// FAISS's OpenMP loops run on the calling thread alone for as long as this lives.
-class OneThread {
- public:
-  OneThread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
-  ~OneThread() { omp_set_num_threads(before_); }
-  OneThread(const OneThread&) = delete;
-  OneThread& operator=(const OneThread&) = delete;
-
- private:
-  const int before_;
-};
-
 // Runs `call` on one thread; an exception becomes a status of `code` with its text.
 absl::Status Guard(absl::StatusCode code, absl::string_view what,
                    const std::function<void()>& call) {
-  const OneThread one_thread;
+  const OmpThreads one_thread(1);
   try {
     call();
     return absl::OkStatus();

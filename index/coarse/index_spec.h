@@ -20,24 +20,33 @@ namespace mrl::coarse {
 
 // Stored in the manifest, so that segments to come get the same index.
 struct IndexSpec {
-  std::string kind = {};     // "faiss" or "ivf_scan"
-  uint32_t dims = 0;         // a ladder step: what FAISS indexes, what ivf_scan clusters (d_c)
+  std::string kind = {};     // "faiss", "ivf_scan" or "graph"
+  uint32_t dims = 0;         // a ladder step: what FAISS indexes, what ivf_scan clusters (d_c);
+                             // of a graph the code's
   std::string factory = {};  // faiss: "HNSW32", "IVF1024,Flat"
   uint32_t lists = 0;        // ivf_scan: 0 = one for each 256 rows of a segment
-  Code code = {};  // ivf_scan: what its lists hold (d_s x bits); one that the schema's codes serve
+  // ivf_scan: what its lists hold (d_s x bits); graph: the signs by which it is linked and walked.
+  // One that the schema's codes serve.
+  Code code = {};
+  uint32_t degree = 0;  // graph: links of a row at most, an even number; default kDegree
 
+  static constexpr uint32_t kDegree = 32;
+  static constexpr uint32_t kDegreeMin = 4;
+  static constexpr uint32_t kDegreeMax = 256;
   static constexpr uint32_t kListsMax = 1 << 20;
   static constexpr size_t kFactoryBytesMax = 256;
 
   // INVALID_ARGUMENT names the field, the value and what is allowed.
   absl::Status Validate(const Schema& schema) const;
-  // "faiss HNSW32 on 64 dims", "ivf_scan on 128 dims, 256b1, 1024 lists".
+  // "faiss HNSW32 on 64 dims", "ivf_scan on 128 dims, 256b1, 1024 lists", "graph 512b1, 32 links a
+  // row".
   std::string ToText() const;
   bool operator==(const IndexSpec&) const = default;
 };
 
-// An ivf_scan with what is left open filled in: dims by the ladder step nearest to 128, code by the
-// longest signs of up to 256 dimensions, else the longest code of 8 bits up to 64.
+// With what is left open filled in. ivf_scan: dims by the ladder step nearest to 128, code by the
+// longest signs of up to 256 dimensions, else the longest code of 8 bits up to 64. graph: the
+// longest signs of up to 512 dimensions, and 32 links.
 IndexSpec WithDefaults(IndexSpec spec, const Schema& schema);
 
 // Every kind that a program of this build can open, `scan` first.

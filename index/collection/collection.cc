@@ -62,7 +62,7 @@ funnel::PlanInput Collection::plan_input() const {
   input.kinds = kinds();
   input.query_dims = view().schema.dim;
   for (const coarse::IndexSpec& index : impl_->manifest_->indexes) {
-    if (index.kind == "ivf_scan") input.list_code = index.code;
+    if (index.code.bits != 0) input.kind_codes[index.kind] = index.code;
   }
   // What stands in for the active index takes any prefix.
   for (const funnel::View::Part& part : view().parts) {

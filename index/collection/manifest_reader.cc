@@ -75,7 +75,8 @@ absl::StatusOr<Manifest> FromDisk(const disk::Manifest& message) {
                                 .dims = index.dims(),
                                 .factory = index.faiss_factory(),
                                 .lists = index.lists(),
-                                .code = {index.code().dims(), index.code().bits()}});
+                                .code = {index.code().dims(), index.code().bits()},
+                                .degree = index.degree()});
   }
   manifest.tail_epoch = message.tail_epoch();
   manifest.next_segment = message.next_segment();
@@ -155,6 +156,7 @@ std::string Manifest::Serialize() const {
     spec->set_dims(index.dims);
     spec->set_faiss_factory(index.factory);
     spec->set_lists(index.lists);
+    spec->set_degree(index.degree);
     if (index.code == Code{}) continue;
     spec->mutable_code()->set_dims(index.code.dims);
     spec->mutable_code()->set_bits(index.code.bits);

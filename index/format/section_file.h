@@ -16,7 +16,14 @@
 namespace mrl::format {
 
 // Stored on disk as these numbers: frozen.
-enum class FileKind : uint32_t { kSegment = 1, kScan = 2, kFaiss = 3, kIvfScan = 4, kFilter = 5 };
+enum class FileKind : uint32_t {
+  kSegment = 1,
+  kScan = 2,
+  kFaiss = 3,
+  kIvfScan = 4,
+  kFilter = 5,
+  kGraph = 6
+};
 
 inline constexpr uint32_t kPageBytes = 1 << 20;
 inline constexpr uint32_t kSmallPageBytes = 16 << 10;  // for what is read a few bytes at a time

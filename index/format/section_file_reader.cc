@@ -24,6 +24,8 @@ absl::string_view KindName(uint32_t kind) {
       return "lists of codes";
     case FileKind::kFilter:
       return "filter index";
+    case FileKind::kGraph:
+      return "graph of rows";
   }
   return "unknown";
 }

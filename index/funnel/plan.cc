@@ -12,13 +12,15 @@ namespace {
 
 // The built-in rule, until a collection has a measured profile: what reached recall 0.99 on real
 // text embeddings (bench/README.md). Signs of 256 dimensions find a wide shortlist, signs of 512 a
-// short one; without signs the step nearest to 256 is scanned.
+// short one; without signs the step nearest to 256 is scanned. A graph is walked by all the signs
+// that it holds.
 constexpr uint32_t kCoarseDims = 256;
 constexpr uint32_t kSignDims = 512;
 constexpr uint32_t kWideKeepPerHit = 100;
 constexpr uint32_t kWideKeepMin = 2000;
 constexpr uint32_t kKeepPerHit = 20;
 constexpr uint32_t kKeepMin = 400;
+constexpr absl::string_view kGraph = "graph";
 
 template <typename... Parts>
 absl::Status Refused(const Parts&... parts) {
@@ -93,11 +95,27 @@ std::vector<Stage> SignStages(const PlanInput& input, uint32_t coarse_dims_max) 
   return stages;
 }
 
+// What `kind` holds beside the codes of scan; nothing for most.
+Code HeldCode(const PlanInput& input, absl::string_view kind) {
+  const auto held = input.kind_codes.find(std::string(kind));
+  return held == input.kind_codes.end() ? Code{} : held->second;
+}
+
+// A walk costs what it meets, so that it takes the longest signs from the start.
+std::vector<Stage> GraphStages(const PlanInput& input, const Code& held) {
+  const uint32_t dims = LongestSigns(input, held.dims);
+  if (dims == 0) return {};
+  return {{.dims = dims, .bits = 1, .keep = std::max(kKeepPerHit * input.k, kKeepMin)},
+          {.dims = input.query_dims, .bits = 0, .keep = input.k}};
+}
+
 std::vector<Stage> BuiltInStages(const PlanInput& input, absl::string_view kind,
                                  uint32_t index_dims) {
-  if (SearchesCodes(kind) || (kind == "ivf_scan" && input.list_code.bits == 1)) {
-    const uint32_t dims_max = SearchesCodes(kind) ? kCoarseDims : input.list_code.dims;
-    std::vector<Stage> stages = SignStages(input, dims_max);
+  const Code held = HeldCode(input, kind);
+  if (SearchesCodes(kind) || held.bits == 1) {
+    const uint32_t dims_max = SearchesCodes(kind) ? kCoarseDims : held.dims;
+    std::vector<Stage> stages =
+        kind == kGraph ? GraphStages(input, held) : SignStages(input, dims_max);
     if (!stages.empty()) return stages;
   }
   const uint32_t coarse =
@@ -130,16 +148,21 @@ absl::Status CheckStage(const PlanInput& input, size_t number, const Stage& stag
 }
 
 // What the first stage asks of the coarse index.
-absl::Status CheckCoarse(const Plan& plan, uint32_t index_dims, const Code& list_code) {
+absl::Status CheckCoarse(const Plan& plan, uint32_t index_dims, const Code& held) {
   const Stage& stage = plan.stages.front();
   if (index_dims != 0 && stage.dims != index_dims) {
     return Refused("stage 1: ", stage.dims, " dims, the index `", plan.kind, "` searches ",
                    index_dims, " only");
   }
-  if (stage.bits != 0 && plan.kind == "ivf_scan") {
-    if (list_code.Serves({stage.dims, stage.bits})) return absl::OkStatus();
-    return Refused("stage 1: ", FormatCodes({{stage.dims, stage.bits}}),
-                   ", the lists of ivf_scan hold ", FormatCodes({list_code}));
+  if (stage.bits == 0 && plan.kind == kGraph) {
+    return Refused("stage 1: ", stage.dims, " dims without bits, a graph is walked by its code ",
+                   FormatCodes({held}), " or a shorter prefix of it");
+  }
+  if (stage.bits != 0 && held.bits != 0) {
+    if (held.Serves({stage.dims, stage.bits})) return absl::OkStatus();
+    return Refused("stage 1: ", FormatCodes({{stage.dims, stage.bits}}), ", ",
+                   plan.kind == kGraph ? "the graph is walked by " : "the lists of ivf_scan hold ",
+                   FormatCodes({held}));
   }
   if (stage.bits != 0 && !SearchesCodes(plan.kind)) {
     return Refused("stage 1: ", stage.dims, "b", stage.bits, " is a code of the kind scan, `",
@@ -223,7 +246,7 @@ absl::StatusOr<Plan> MakePlan(const PlanInput& input) {
   }
   if (plan.stages.empty()) plan.stages = BuiltInStages(input, plan.kind, index_dims);
   MRL_RETURN_IF_ERROR(CheckStages(input, plan));
-  MRL_RETURN_IF_ERROR(CheckCoarse(plan, index_dims, input.list_code));
+  MRL_RETURN_IF_ERROR(CheckCoarse(plan, index_dims, HeldCode(input, plan.kind)));
   return plan;
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -46,7 +47,8 @@ struct PlanInput {
   const Schema* schema = nullptr;
   std::vector<std::string> kinds;
   uint32_t default_dims = 0;  // dims of the active index when it has only one prefix, else 0
-  Code list_code = {};        // what the lists of ivf_scan hold, when it is built
+  // The code that a kind beside scan holds: ivf_scan in its lists, graph at its rows.
+  std::map<std::string, Code> kind_codes = {};
   uint32_t k = 10;
   uint32_t query_dims = 0;       // length of the query: dim, or a ladder step (transform none)
   bool exact = false;            // all rows at query_dims; no stages may be given

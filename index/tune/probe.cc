@@ -13,7 +13,6 @@ namespace mrl::tune {
 namespace {
 
 constexpr absl::string_view kScan = "scan";
-constexpr absl::string_view kLists = "ivf_scan";
 constexpr uint32_t kBoundedBits = 8;  // codes that make a scan of their prefix exact
 constexpr uint32_t kKeepPerHit = 20;
 constexpr uint32_t kFewRows = 200;  // the two sizes between which a row's cost is taken
@@ -126,7 +125,7 @@ class Prober {
     const std::string& active = subject_.plan.kinds.front();
     const uint32_t only_dims = subject_.plan.default_dims;
     for (const coarse::Params& params : subject_.params) {
-      if (active == kLists) AddLists(params);
+      AddHeld(active, params);
       if (active != kScan && only_dims > 0 && only_dims <= query_dims()) {
         AddCoarse(active, params, only_dims, 0);
       }
@@ -134,11 +133,12 @@ class Prober {
     ListReranks();
   }
 
-  // Lists hold one code, which serves shorter prefixes too.
-  void AddLists(const coarse::Params& params) {
+  // What a kind holds beside the codes of scan serves shorter prefixes too.
+  void AddHeld(const std::string& kind, const coarse::Params& params) {
+    const auto held = subject_.plan.kind_codes.find(kind);
+    if (held == subject_.plan.kind_codes.end()) return;
     for (const Code& code : Codes()) {
-      if (!subject_.plan.list_code.Serves(code)) continue;
-      AddCoarse(std::string(kLists), params, code.dims, code.bits);
+      if (held->second.Serves(code)) AddCoarse(kind, params, code.dims, code.bits);
     }
   }
 

@@ -20,7 +20,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr absl::string_view kListsKind = "ivf_scan ";  // as its description begins
+// As their descriptions begin.
+constexpr absl::string_view kListsKind = "ivf_scan ";
+constexpr absl::string_view kGraphKind = "graph ";
 
 bool TakesPart(const funnel::View::Part& part, uint32_t row) {
   const uint64_t* allowed = part.allowed_data();
@@ -212,7 +214,7 @@ std::vector<coarse::Params> ParamsToTry(const funnel::View& view) {
       }
     }
     if (name != nullptr) continue;
-    if (absl::StrContains(about, "HNSW")) name = "efSearch";
+    if (absl::StrContains(about, "HNSW") || absl::StartsWith(about, kGraphKind)) name = "efSearch";
     if (absl::StrContains(about, "IVF") || absl::StartsWith(about, kListsKind)) name = "nprobe";
   }
   std::vector<coarse::Params> params;

@@ -18,7 +18,8 @@ coarse::IndexSpec FromProto(const v1::IndexSpec& spec) {
           .dims = spec.dims(),
           .factory = spec.faiss_factory(),
           .lists = spec.lists(),
-          .code = {spec.code().dims(), spec.code().bits()}};
+          .code = {spec.code().dims(), spec.code().bits()},
+          .degree = spec.degree()};
 }
 
 void ToProto(const coarse::IndexSpec& spec, v1::IndexSpec* out) {
@@ -26,6 +27,7 @@ void ToProto(const coarse::IndexSpec& spec, v1::IndexSpec* out) {
   out->set_dims(spec.dims);
   out->set_faiss_factory(spec.factory);
   out->set_lists(spec.lists);
+  out->set_degree(spec.degree);
   if (spec.code == Code{}) return;
   out->mutable_code()->set_dims(spec.code.dims);
   out->mutable_code()->set_bits(spec.code.bits);

@@ -57,6 +57,27 @@ def recall(client, funnel, queries):
     return hits / (10 * len(queries))
 
 
+def test_a_graph_is_built_and_walked(client):
+    operation = wait(client, client.build_index("words", "graph", degree=16))
+    assert operation.error_code == 0, operation
+    index = operation.index
+    assert (index.kind, index.code, index.degree, index.dims) == ("graph", "64b1", 16, 64)
+    assert index.memory_bytes >= ROWS // 2 * (16 * 4 + 8)
+    queries = vectors(20, seed=2)
+    # Random vectors have no near neighbours: a walk that is short misses some of them, and not all.
+    assert recall(client, f"graph(efSearch={ROWS})/64b1:400,64", queries) > 0.9
+    assert 0.3 < recall(client, "graph(efSearch=10)/64b1:20,64", queries) < 1
+    refused(
+        lambda: client.search("words", queries[0], funnel="graph/64:100,64"),
+        StatusCode.INVALID_ARGUMENT,
+        "a graph is walked by its code 64b1",
+    )
+    refused(
+        lambda: client.build_index("words", "graph", degree=7), StatusCode.INVALID_ARGUMENT, "7 links a row"
+    )
+    client.delete_index("words", "graph")
+
+
 def test_an_index_is_built_used_and_deleted_beside_searches(client):
     operation = wait(client, client.build_index("words", "ivf_scan", dims=32, lists=8))
     assert operation.error_code == 0, operation

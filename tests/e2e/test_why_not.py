@@ -10,6 +10,7 @@ POINTS = vectors(ROWS)
 KINDS = {
     "scan": ("scan/16:100,32:50,64:10", {}),
     "ivf_scan": ("ivf_scan(nprobe=2)/64b1:100,32:50,64:10", {"dims": 32, "lists": 16}),
+    "graph": ("graph(efSearch=20)/64b1:100,32:50,64:10", {"degree": 8}),
     "faiss IVF": ("faiss(nprobe=2)/32:100,64:10", {"dims": 32, "faiss_factory": "IVF16,Flat"}),
     "faiss HNSW": ("faiss(efSearch=16)/32:100,64:10", {"dims": 32, "faiss_factory": "HNSW8"}),
 }

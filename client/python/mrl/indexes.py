@@ -21,6 +21,7 @@ def _index(message) -> model.Index:
         dims=spec.dims,
         faiss_factory=spec.faiss_factory,
         lists=spec.lists,
+        degree=spec.degree,
         code=f"{spec.code.dims}b{spec.code.bits}" if spec.HasField("code") else "",
         active=message.active,
         memory_bytes=message.memory_bytes,
@@ -78,14 +79,17 @@ class IndexCalls:
         dims: int = 0,
         faiss_factory: str = "",
         lists: int = 0,
+        degree: int = 0,
         code: str = "",
         activate: bool = False,
         validate_only: bool = False,
         timeout_s: float | None = None,
     ) -> model.Operation:
-        """Starts the build of `ivf_scan` or `faiss`; ask get_operation how it goes. With
+        """Starts the build of `ivf_scan`, `graph` or `faiss`; ask get_operation how it goes. With
         `validate_only` it is checked only, and the operation's index says what it would take."""
-        spec = index_pb2.IndexSpec(kind=kind, dims=dims, faiss_factory=faiss_factory, lists=lists)
+        spec = index_pb2.IndexSpec(
+            kind=kind, dims=dims, faiss_factory=faiss_factory, lists=lists, degree=degree
+        )
         if code:
             code_dims, _, bits = code.partition("b")
             spec.code.CopyFrom(common_pb2.Code(dims=int(code_dims), bits=int(bits)))

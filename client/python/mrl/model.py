@@ -197,6 +197,7 @@ class Index:
     faiss_factory: str
     lists: int
     code: str
+    degree: int
     active: bool
     memory_bytes: int
     segments: int

@@ -86,7 +86,7 @@ TEST_F(Planner, ScansSignsWhereEnoughAreStored) {
 TEST_F(Planner, ScansListsByTheCodesThatTheyHold) {
   schema_.codes = {{16, 8}, {512, 1}};
   input_.kinds = {"ivf_scan", "scan"};
-  input_.list_code = {256, 1};
+  input_.kind_codes["ivf_scan"] = {256, 1};
   EXPECT_EQ(PlanText(), "ivf_scan/256b1:2000,512b1:400,1024:10");
   Ask("ivf_scan(nprobe=8)/128b1:500,512b1:60,1024");
   EXPECT_EQ(PlanText(), "ivf_scan(nprobe=8)/128b1:500,512b1:60,1024:10");
@@ -95,8 +95,25 @@ TEST_F(Planner, ScansListsByTheCodesThatTheyHold) {
   Ask("64:500,1024");
   EXPECT_EQ(PlanText(), "ivf_scan/64:500,1024:10");
   input_.funnel.reset();
-  input_.list_code = {16, 8};
+  input_.kind_codes["ivf_scan"] = {16, 8};
   EXPECT_EQ(PlanText(), "ivf_scan/256:400,1024:10");
+}
+
+TEST_F(Planner, WalksAGraphByTheSignsThatItHolds) {
+  schema_.codes = {{16, 8}, {512, 1}};
+  input_.kinds = {"graph", "scan"};
+  input_.kind_codes["graph"] = {512, 1};
+  EXPECT_EQ(PlanText(), "graph/512b1:400,1024:10");
+  Ask("graph(efSearch=50)/256b1:100,512b1:60,1024");
+  EXPECT_EQ(PlanText(), "graph(efSearch=50)/256b1:100,512b1:60,1024:10");
+  Ask("64:500,1024");
+  EXPECT_THAT(PlanText(),
+              HasSubstr("stage 1: 64 dims without bits, a graph is walked by its code"));
+  input_.kind_codes["graph"] = {256, 1};
+  Ask("512b1:500,1024");
+  EXPECT_THAT(PlanText(), HasSubstr("stage 1: 512b1, the graph is walked by 256b1"));
+  Ask("scan/512b1:500,1024");
+  EXPECT_EQ(PlanText(), "scan/512b1:500,1024:10");
 }
 
 TEST_F(Planner, LetsSignsGrowIntoMoreSignsAndRefusesWhatIsNotStored) {

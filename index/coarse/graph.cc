@@ -1,0 +1,126 @@
+#include "index/coarse/graph.h"
+
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "index/coarse/exact_scan.h"
+#include "index/coarse/graph_walk.h"
+#include "index/coarse/shortlist.h"
+
+namespace mrl::coarse {
+namespace {
+
+constexpr char kEfSearch[] = "efSearch";
+
+// The best `keep` of the rows that a walk met and that are allowed, where its frontier is too short
+// for them or holds others too.
+class BestMet {
+ public:
+  BestMet(const uint64_t* allowed, size_t keep) : allowed_(allowed), keep_(keep), best_(keep) {}
+
+  void Offer(absl::Span<const uint32_t> rows, const uint16_t* scores) {
+    for (size_t i = 0; i < rows.size(); ++i) {
+      if (IsAllowed(allowed_, rows[i])) best_.Offer(scores[i], rows[i]);
+    }
+  }
+  std::vector<KeyedRow> Take() {
+    std::vector<KeyedRow> rows = best_.Take();
+    CutByKeyThenRow(rows, keep_);
+    return rows;
+  }
+
+ private:
+  const uint64_t* const allowed_;
+  const size_t keep_;
+  Shortlist best_;
+};
+
+std::vector<KeyedRow> BestOf(const Frontier& frontier, size_t keep) {
+  std::vector<KeyedRow> rows;
+  for (size_t i = 0; i < std::min(keep, frontier.size()); ++i) {
+    rows.push_back({static_cast<float>(frontier.score(i)), frontier.row(i)});
+  }
+  return rows;
+}
+
+}  // namespace
+
+GraphIndex::GraphIndex(std::shared_ptr<const store::Segment> segment, GraphLinks links,
+                       GraphCodes codes, MemoryAccount::Reservation memory)
+    : segment_(std::move(segment)),
+      links_(std::move(links)),
+      codes_(std::move(codes)),
+      memory_(std::move(memory)) {}
+
+std::string GraphIndex::Describe() const {
+  return absl::StrCat("graph ", FormatCodes({codes_.code}), ", ", links_.degree, " links a row");
+}
+
+absl::StatusOr<uint32_t> GraphIndex::Check(const Request& request) const {
+  const Schema& schema = segment_->schema();
+  if (schema.LevelOf(request.dims) < 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "graph: ", request.dims, " dims are not on the ladder ", FormatLadder(schema.ladder)));
+  }
+  if (request.bits == 0 || !codes_.code.Serves({request.dims, request.bits})) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("graph: asked for ",
+                     request.bits == 0 ? absl::StrCat(request.dims, " dims at stored precision")
+                                       : FormatCodes({{request.dims, request.bits}}),
+                     ", it compares ", FormatCodes({codes_.code}), " and shorter prefixes of it"));
+  }
+  if (request.keep == 0) return absl::InvalidArgumentError("graph: keep is 0, the least is 1");
+  uint32_t ef_search = request.keep;
+  if (request.params == nullptr) return ef_search;
+  for (const auto& [name, value] : *request.params) {
+    if (name != kEfSearch) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("graph: unknown parameter `", name, "`, it takes ", kEfSearch));
+    }
+    if (!(value >= 1 && value <= kEfSearchMax && value == std::floor(value))) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "graph: ", kEfSearch, " is ", value, ", it is a whole number from 1 to ", kEfSearchMax));
+    }
+    ef_search = static_cast<uint32_t>(value);
+  }
+  return ef_search;
+}
+
+absl::StatusOr<Result> GraphIndex::Search(const Request& request) const {
+  MRL_ASSIGN_OR_RETURN(const uint32_t ef_search, Check(request));
+  const auto level = static_cast<size_t>(segment_->schema().LevelOf(request.dims));
+  const QuantisedBits query =
+      QuantiseBits(request.query, {request.dims, request.bits}, codes_.calibration[level]);
+  BestMet best(request.allowed, request.keep);
+  GraphWalk::Met met;
+  const bool frontier_will_do = request.allowed == nullptr && request.keep <= ef_search;
+  if (!frontier_will_do) {
+    met = [&best](absl::Span<const uint32_t> rows, const uint16_t* scores) {
+      best.Offer(rows, scores);
+    };
+  }
+  GraphWalk walk(links_, codes_, query, segment_->rows(), ef_search, std::move(met));
+  if (!walk.Run(request.stopped)) {
+    return absl::CancelledError("the search was stopped while it walked the graph");
+  }
+  Result result;
+  result.rows_scanned = walk.rows_met();
+  result.bytes_touched = walk.bytes_touched();
+  const std::vector<KeyedRow> rows =
+      frontier_will_do ? BestOf(walk.frontier(), request.keep) : best.Take();
+  result.candidates.reserve(rows.size());
+  for (const KeyedRow& row : rows) {
+    result.candidates.push_back({query.Cosine(static_cast<uint16_t>(row.key)), row.row});
+  }
+  return result;
+}
+
+absl::Status GraphIndex::Estimate(const float*, Code code, absl::Span<const uint32_t>,
+                                  float*) const {
+  return absl::FailedPreconditionError(absl::StrCat(
+      "graph: the code ", FormatCodes({code}), " is walked by here, kind scan scores rows by it"));
+}
+
+}  // namespace mrl::coarse

@@ -1,0 +1,147 @@
+#include "index/coarse/graph_file.h"
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "index/coarse/bit_codes.h"
+#include "index/coarse/code_sections.h"
+#include "index/coarse/graph.h"
+#include "index/coarse/graph_links.h"
+#include "index/coarse/side_file.h"
+
+namespace mrl::coarse {
+namespace {
+
+// Sections: `about`, then u32 links [rows][degree], then those of the code.
+constexpr absl::string_view kAboutSection = "about";
+constexpr absl::string_view kLinksSection = "links";
+constexpr size_t kCodeSection = 2;
+
+// As it lies in the file.
+struct About {
+  uint32_t rows = 0;
+  uint32_t degree = 0;
+  uint32_t code_dims = 0;
+  uint32_t code_bits = 0;
+
+  Code code() const { return {code_dims, code_bits}; }
+  uint64_t links_bytes() const { return uint64_t{rows} * degree * sizeof(uint32_t); }
+};
+
+std::vector<format::SectionSpec> Sections(const Schema& schema, const About& about) {
+  std::vector<format::SectionSpec> sections = {
+      {.name = std::string(kAboutSection), .bytes_max = sizeof(About)},
+      {.name = std::string(kLinksSection), .bytes_max = about.links_bytes()}};
+  for (format::SectionSpec& section : CodeSections(schema, about.code(), about.rows)) {
+    sections.push_back(std::move(section));
+  }
+  return sections;
+}
+
+std::vector<uint64_t> EncodeRows(const store::Segment& segment, Code code) {
+  const auto level = static_cast<size_t>(segment.schema().LevelOf(code.dims));
+  BitEncoder encoder(segment.schema(), code);
+  std::vector<uint64_t> words(segment.rows() * BitWords(code));
+  std::vector<float> prefix(code.dims);
+  for (uint32_t row = 0; row < segment.rows(); ++row) {
+    segment.Prefix(row, level, prefix.data());
+    encoder.Encode(prefix.data(), words.data() + row * BitWords(code));
+  }
+  return words;
+}
+
+absl::Status WriteCodes(const store::Segment& segment, Code code, format::SectionFileWriter& file) {
+  const auto level = static_cast<size_t>(segment.schema().LevelOf(code.dims));
+  const auto writer = CodeWriter::Make(segment.schema(), code, file, kCodeSection);
+  std::vector<float> prefix(code.dims);
+  for (uint32_t row = 0; row < segment.rows(); ++row) {
+    segment.Prefix(row, level, prefix.data());
+    MRL_RETURN_IF_ERROR(writer->Append(prefix.data()));
+  }
+  return writer->Finish();
+}
+
+absl::StatusOr<About> LoadAbout(const format::SectionFileReader& reader, const std::string& path,
+                                const store::Segment& segment) {
+  const Schema& schema = segment.schema();
+  About about;
+  MRL_RETURN_IF_ERROR(reader.ExpectSize(std::string(kAboutSection), sizeof(about)));
+  MRL_RETURN_IF_ERROR(
+      reader.Load(kAboutSection, {reinterpret_cast<std::byte*>(&about), sizeof(about)}));
+  if (about.rows != segment.rows()) {
+    return absl::DataLossError(
+        absl::StrCat(path, ": links of ", about.rows, " rows, the segment has ", segment.rows()));
+  }
+  if (about.degree < IndexSpec::kDegreeMin || about.degree > IndexSpec::kDegreeMax ||
+      about.code_bits != 1 || schema.LevelOf(about.code_dims) < 0) {
+    return absl::DataLossError(absl::StrCat(path, ": section `", kAboutSection, "` has ",
+                                            about.degree, " links a row of the code ",
+                                            about.code_dims, "b", about.code_bits));
+  }
+  return about;
+}
+
+absl::StatusOr<GraphLinks> LoadLinks(const format::SectionFileReader& reader,
+                                     const std::string& path, const About& about) {
+  GraphLinks links;
+  links.degree = about.degree;
+  MRL_ASSIGN_OR_RETURN(links.rows,
+                       LoadSection(reader, std::string(kLinksSection), about.links_bytes()));
+  const uint32_t* rows = links.rows.As<uint32_t>();
+  for (uint64_t i = 0; i < uint64_t{about.rows} * about.degree; ++i) {
+    if (rows[i] < about.rows || rows[i] == GraphLinks::kNoRow) continue;
+    return absl::DataLossError(absl::StrCat(path, ": section `", kLinksSection, "` links row ",
+                                            i / about.degree, " to row ", rows[i],
+                                            ", the segment has ", about.rows));
+  }
+  return links;
+}
+
+uint64_t MemoryBytes(const About& about) {
+  return about.links_bytes() + uint64_t{about.rows} * BitWords(about.code()) * sizeof(uint64_t);
+}
+
+}  // namespace
+
+uint64_t GraphMemoryBytes(const IndexSpec& spec, uint64_t rows) {
+  return rows * (spec.degree * sizeof(uint32_t) + BitWords(spec.code) * sizeof(uint64_t));
+}
+
+absl::Status BuildGraph(FileSystem& files, const std::string& path, const store::Segment& segment,
+                        const IndexSpec& spec, const BuildContext& context) {
+  const Schema& schema = segment.schema();
+  MRL_RETURN_IF_ERROR(spec.Validate(schema));
+  const About about = {.rows = segment.rows(),
+                       .degree = spec.degree,
+                       .code_dims = spec.code.dims,
+                       .code_bits = spec.code.bits};
+  MRL_ASSIGN_OR_RETURN(
+      const std::vector<uint32_t> links,
+      LinkRows(EncodeRows(segment, spec.code), BitWords(spec.code), spec.degree, context));
+  MRL_ASSIGN_OR_RETURN(const auto file,
+                       format::SectionFileWriter::Create(files, path, Sections(schema, about)));
+  MRL_RETURN_IF_ERROR(file->Append(0, format::AsBytes<About>({&about, 1})));
+  MRL_RETURN_IF_ERROR(file->Append(1, format::AsBytes<uint32_t>(links)));
+  MRL_RETURN_IF_ERROR(WriteCodes(segment, spec.code, *file));
+  return file->Finish(SideFileHeader(format::FileKind::kGraph, segment.info().uuid, schema))
+      .status();
+}
+
+absl::StatusOr<std::unique_ptr<CoarseIndex>> OpenGraph(
+    FileSystem& files, const std::string& path, std::shared_ptr<const store::Segment> segment,
+    MemoryAccount& account) {
+  MRL_ASSIGN_OR_RETURN(const auto reader,
+                       OpenSideFile(files, path, format::FileKind::kGraph, *segment));
+  MRL_ASSIGN_OR_RETURN(const About about, LoadAbout(*reader, path, *segment));
+  MRL_ASSIGN_OR_RETURN(auto memory, account.Reserve(MemoryBytes(about), path));
+  MRL_ASSIGN_OR_RETURN(GraphLinks links, LoadLinks(*reader, path, about));
+  MRL_ASSIGN_OR_RETURN(CodedBits bits,
+                       LoadBits(*reader, path, segment->schema(), about.code(), about.rows));
+  GraphCodes codes = {about.code(), std::move(bits.words), std::move(bits.calibration)};
+  return std::make_unique<GraphIndex>(std::move(segment), std::move(links), std::move(codes),
+                                      std::move(memory));
+}
+
+}  // namespace mrl::coarse

@@ -1,0 +1,306 @@
+// A walk over linked rows against the scan of everything: walked to its end they agree, walked a
+// little it finds what lies near.
+#include "index/coarse/graph.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "index/coarse/graph_walk.h"
+#include "index/coarse/index_spec.h"
+#include "tests/unit/coarse/sample.h"
+
+namespace mrl::coarse {
+namespace {
+
+using test::Find;
+using test::Sample;
+using test::SampleOptions;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+constexpr uint32_t kRows = 6000;
+constexpr uint64_t kFileMax = uint64_t{64} << 20;
+
+SampleOptions Signs(uint32_t rows = kRows) { return {.rows = rows, .codes = {{8, 8}, {48, 1}}}; }
+Params Ef(double ef_search) { return {{"efSearch", ef_search}}; }
+
+class Graph : public ::testing::Test {
+ protected:
+  std::shared_ptr<const CoarseIndex> Build(Sample& sample, IndexSpec spec = {},
+                                           uint32_t threads = 2) {
+    FileSystem& files = FileSystem::Posix();
+    const std::string path = sample.PathOf(absl::StrCat("graph-", number_++, ".idx"));
+    spec.kind = "graph";
+    const absl::Status built = BuildIndex(files, path, *sample.segment,
+                                          WithDefaults(spec, sample.schema), {.threads = threads});
+    EXPECT_TRUE(built.ok()) << built;
+    auto opened = OpenIndex(files, path, "graph", sample.segment, sample.account);
+    EXPECT_TRUE(opened.ok()) << opened.status();
+    return opened.ok() ? *std::move(opened) : nullptr;
+  }
+  std::string Refusal(const CoarseIndex& index, const Request& request) {
+    const auto result = index.Search(request);
+    EXPECT_EQ(result.status().code(), absl::StatusCode::kInvalidArgument);
+    return std::string(result.status().message());
+  }
+
+ private:
+  int number_ = 0;
+};
+
+void ExpectSameRows(const std::vector<Candidate>& found, const std::vector<Candidate>& wanted) {
+  ASSERT_EQ(found.size(), wanted.size());
+  for (size_t i = 0; i < found.size(); ++i) {
+    ASSERT_EQ(found[i].row, wanted[i].row) << i;
+    ASSERT_NEAR(found[i].score, wanted[i].score, 1e-6) << i;
+  }
+}
+
+TEST_F(Graph, WalkedToItsEndIsTheScanOfSigns) {
+  Sample sample(Signs());
+  const auto index = Build(sample);
+  const Params all = Ef(kRows);
+  for (const uint32_t dims : {8u, 32u, 48u}) {
+    for (uint32_t seed = 0; seed < 10; ++seed) {
+      const std::vector<float> query = sample.QueryNear(seed * 101, seed);
+      Request request = {.query = query.data(), .dims = dims, .bits = 1, .keep = 50};
+      const auto wanted = Find(sample, *sample.scan, request);
+      request.params = &all;
+      ExpectSameRows(Find(sample, *index, request), wanted);
+    }
+  }
+}
+
+TEST_F(Graph, FindsNearRowsByMeetingFew) {
+  Sample sample(Signs());
+  const auto index = Build(sample);
+  const Params few = Ef(60);
+  size_t hits = 0;
+  uint64_t met = 0;
+  for (uint32_t seed = 0; seed < 50; ++seed) {
+    const std::vector<float> query = sample.QueryNear(seed * 97, seed);
+    Request request = {.query = query.data(), .dims = 48, .bits = 1, .keep = 10};
+    const auto truth = Find(sample, *sample.scan, request);
+    request.params = &few;
+    const auto result = index->Search(request);
+    ASSERT_TRUE(result.ok()) << result.status();
+    met += result->rows_scanned;
+    EXPECT_GE(result->bytes_touched, result->rows_scanned * sizeof(uint64_t));
+    for (const Candidate& wanted : truth) {
+      hits += std::any_of(result->candidates.begin(), result->candidates.end(),
+                          [&](const Candidate& found) { return found.row == wanted.row; })
+                  ? 1
+                  : 0;
+    }
+  }
+  EXPECT_GE(hits, 475u);  // of 500
+  EXPECT_LE(met, 50u * kRows / 5);
+  EXPECT_GT(met, 50u * 60);
+}
+
+TEST_F(Graph, KeepsMoreThanItWalksFrom) {
+  Sample sample(Signs());
+  const auto index = Build(sample);
+  const Params ten = Ef(10);
+  const std::vector<float> query = sample.QueryNear(8, 1);
+  const Request request = {
+      .query = query.data(), .dims = 48, .bits = 1, .keep = 100, .params = &ten};
+  const auto found = Find(sample, *index, request);
+  ASSERT_THAT(found, SizeIs(100));
+  const auto ten_best = Find(
+      sample, *index, {.query = query.data(), .dims = 48, .bits = 1, .keep = 10, .params = &ten});
+  ExpectSameRows({found.begin(), found.begin() + 10}, ten_best);
+}
+
+TEST_F(Graph, KeepsToTheAllowedRows) {
+  Sample sample(Signs());
+  const auto index = Build(sample);
+  std::vector<uint64_t> allowed((kRows + 63) / 64);
+  for (uint32_t row = 0; row < kRows; row += 3) allowed[row / 64] |= uint64_t{1} << (row % 64);
+  const Params all = Ef(kRows);
+  const std::vector<float> query = sample.QueryNear(5, 9);
+  Request request = {
+      .query = query.data(), .dims = 48, .bits = 1, .keep = 60, .allowed = allowed.data()};
+  const auto wanted = Find(sample, *sample.scan, request);
+  request.params = &all;
+  ExpectSameRows(Find(sample, *index, request), wanted);
+}
+
+TEST_F(Graph, CutsEqualScoresByRow) {
+  // Ten distinct vectors, each 60 times: every score ties.
+  Sample sample({.rows = 600, .codes = {{48, 1}}, .edit = [](std::vector<float>& vectors) {
+                   for (size_t row = 10; row < 600; ++row) {
+                     std::copy_n(vectors.begin() + static_cast<ptrdiff_t>(row % 10 * 48), 48,
+                                 vectors.begin() + static_cast<ptrdiff_t>(row * 48));
+                   }
+                 }});
+  const auto index = Build(sample);
+  const Params all = Ef(600);
+  const std::vector<float> query = sample.QueryNear(4, 2);
+  Request request = {.query = query.data(), .dims = 48, .bits = 1, .keep = 600, .params = &all};
+  const auto found = Find(sample, *index, request);
+  for (size_t i = 1; i < found.size(); ++i) {
+    if (found[i].score != found[i - 1].score) continue;
+    EXPECT_LT(found[i - 1].row, found[i].row);
+  }
+  request.keep = 7;
+  const auto few = Find(sample, *index, request);
+  ExpectSameRows(few, {found.begin(), found.begin() + 7});
+}
+
+TEST_F(Graph, WorksOnAHandfulOfRows) {
+  for (const uint32_t rows : {1u, 2u, 3u, 63u, 65u, 130u}) {
+    Sample sample(Signs(rows));
+    const auto index = Build(sample);
+    const std::vector<float> query = sample.QueryNear(0, 1);
+    const auto found =
+        Find(sample, *index, {.query = query.data(), .dims = 48, .bits = 1, .keep = 500});
+    EXPECT_THAT(found, SizeIs(rows));
+  }
+}
+
+TEST_F(Graph, RefusesWhatItDoesNotHave) {
+  Sample sample(Signs(1000));
+  const auto index = Build(sample, {.dims = 32});
+  const std::vector<float> query = sample.QueryNear(0, 1);
+  const auto refusal = [&](Request request) {
+    request.query = query.data();
+    return Refusal(*index, request);
+  };
+  EXPECT_THAT(refusal({.dims = 48, .bits = 1, .keep = 5}),
+              HasSubstr("asked for 48b1, it compares 32b1"));
+  EXPECT_THAT(refusal({.dims = 32, .keep = 5}),
+              HasSubstr("asked for 32 dims at stored precision, it compares 32b1"));
+  EXPECT_THAT(refusal({.dims = 9, .bits = 1, .keep = 5}),
+              HasSubstr("9 dims are not on the ladder 8,16,32,48"));
+  EXPECT_THAT(refusal({.dims = 8, .bits = 1, .keep = 0}), HasSubstr("keep is 0"));
+  for (const auto& [params, message] : std::vector<std::pair<Params, std::string>>{
+           {Ef(0), "efSearch is 0, it is a whole number from 1 to 100000"},
+           {Ef(100'001), "efSearch is 100001"},
+           {Ef(1.5), "efSearch is 1.5"},
+           {Ef(std::nan("")), "efSearch is nan"},
+           {{{"nprobe", 9}}, "unknown parameter `nprobe`, it takes efSearch"}}) {
+    EXPECT_THAT(refusal({.dims = 8, .bits = 1, .keep = 5, .params = &params}), HasSubstr(message));
+  }
+  float scores[1];
+  const uint32_t row = 0;
+  EXPECT_EQ(index->Estimate(query.data(), {32, 1}, {&row, 1}, scores).code(),
+            absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(Graph, StopsWhenAsked) {
+  Sample sample(Signs(1000));
+  const auto index = Build(sample);
+  const std::vector<float> query = sample.QueryNear(0, 1);
+  const auto result = index->Search(
+      {.query = query.data(), .dims = 48, .bits = 1, .keep = 5, .stopped = [] { return true; }});
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kCancelled);
+}
+
+TEST_F(Graph, ABuildThatIsStoppedLeavesNoFile) {
+  const Sample sample(Signs(3000));
+  const std::string path = sample.PathOf("stopped.idx");
+  const absl::Status stopped = BuildIndex(FileSystem::Posix(), path, *sample.segment,
+                                          WithDefaults({.kind = "graph"}, sample.schema),
+                                          {.threads = 2, .stopped = [] { return true; }});
+  EXPECT_EQ(stopped.code(), absl::StatusCode::kCancelled) << stopped;
+  EXPECT_FALSE(FileSystem::Posix().Exists(path));
+}
+
+TEST_F(Graph, SaysBeforeWhatItWillTake) {
+  Sample sample(Signs());
+  const auto index = Build(sample);
+  EXPECT_EQ(
+      ExpectedMemoryBytes(sample.schema, WithDefaults({.kind = "graph"}, sample.schema), kRows),
+      index->memory_bytes());
+  EXPECT_EQ(index->memory_bytes(), kRows * (32 * 4 + 8u));
+  EXPECT_EQ(index->Describe(), "graph 48b1, 32 links a row");
+}
+
+TEST_F(Graph, SpecsAreCheckedAgainstTheSchema) {
+  const Sample sample(Signs(100));
+  const auto refusal = [&](IndexSpec spec) {
+    const absl::Status status =
+        WithDefaults(std::move(spec), sample.schema).Validate(sample.schema);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    return std::string(status.message());
+  };
+  EXPECT_THAT(refusal({.kind = "graph", .degree = 7}),
+              HasSubstr("7 links a row, it is an even number from 4 to 256"));
+  EXPECT_THAT(refusal({.kind = "graph", .degree = 258}), HasSubstr("258 links a row"));
+  EXPECT_THAT(refusal({.kind = "graph", .code = {8, 8}}), HasSubstr("and not by 8b8"));
+  EXPECT_THAT(refusal({.kind = "graph", .lists = 5}), HasSubstr("lists to ivf_scan"));
+  EXPECT_THAT(refusal({.kind = "graph", .dims = 16, .code = {48, 1}}),
+              HasSubstr("16 dims, the code has 48"));
+  EXPECT_THAT(refusal({.kind = "ivf_scan", .degree = 8}), HasSubstr("belong to the kind graph"));
+  const Sample bytes({.rows = 100, .codes = {{8, 8}}});
+  EXPECT_THAT(
+      std::string(WithDefaults({.kind = "graph"}, bytes.schema).Validate(bytes.schema).message()),
+      HasSubstr("walked by stored signs, such as 512b1, and not by nothing"));
+}
+
+TEST_F(Graph, FilesWithAChangedByteAreRefused) {
+  Sample sample(Signs(700));
+  Build(sample);
+  FileSystem& files = FileSystem::Posix();
+  const std::string bytes = *ReadFile(files, sample.PathOf("graph-0.idx"), kFileMax);
+  int refused = 0;
+  for (size_t at = 0; at < bytes.size(); at += 4096) {  // sections begin at multiples of 4096
+    std::string damaged = bytes;
+    damaged[at] = static_cast<char>(damaged[at] ^ 0x10);
+    const std::string path = sample.PathOf(absl::StrCat("damaged-", at));
+    auto file = files.Create(path);
+    ASSERT_TRUE(file.ok());
+    ASSERT_TRUE(
+        (*file)
+            ->WriteAt(0, {reinterpret_cast<const std::byte*>(damaged.data()), damaged.size()})
+            .ok());
+    ASSERT_TRUE((*file)->Close().ok());
+    const auto opened = OpenIndex(files, path, "graph", sample.segment, sample.account);
+    if (opened.ok()) continue;  // a byte between sections
+    ++refused;
+    EXPECT_EQ(opened.status().code(), absl::StatusCode::kDataLoss) << opened.status();
+  }
+  EXPECT_GE(refused, 5);  // header and four sections
+}
+
+TEST(Frontier, GivesTheBestThatWereNotTaken) {
+  Frontier frontier(3);
+  EXPECT_EQ(frontier.TakeNext(), GraphLinks::kNoRow);
+  frontier.Offer(5, 50);
+  frontier.Offer(7, 70);
+  EXPECT_EQ(frontier.TakeNext(), 70u);
+  frontier.Offer(9, 90);  // before one that was taken
+  EXPECT_EQ(frontier.PeekNext(), 90u);
+  EXPECT_EQ(frontier.TakeNext(), 90u);
+  EXPECT_EQ(frontier.TakeNext(), 50u);
+  frontier.Offer(5, 51);  // ties with the last, which came by an earlier row
+  frontier.Offer(4, 40);
+  EXPECT_EQ(frontier.TakeNext(), GraphLinks::kNoRow);
+  frontier.Offer(5, 49);
+  EXPECT_EQ(frontier.TakeNext(), 49u);
+  std::vector<uint32_t> rows;
+  for (size_t i = 0; i < frontier.size(); ++i) rows.push_back(frontier.row(i));
+  EXPECT_THAT(rows, ElementsAre(90, 70, 49));
+  EXPECT_EQ(frontier.score(2), 5);
+}
+
+TEST(RowSet, HoldsEveryRowOnce) {
+  RowSet set(20'000);
+  std::set<uint32_t> wanted;
+  for (uint32_t i = 0; i < 50'000; ++i) {
+    const uint32_t row = i * 2654435761u % 20'000;
+    EXPECT_EQ(set.Insert(row), wanted.insert(row).second);
+  }
+}
+
+}  // namespace
+}  // namespace mrl::coarse
