@@ -7,6 +7,7 @@ find_package(absl CONFIG REQUIRED)          # Status, strings, containers, synch
 find_package(gRPC CONFIG REQUIRED)          # RPC
 if(MRL_FAISS_GPU)
   set(faiss_ROOT "${MRL_FAISS_GPU}")
+  find_package(CUDAToolkit REQUIRED)        # its config names CUDA's targets
 endif()
 find_package(faiss CONFIG REQUIRED)         # coarse kind `faiss`, seen by index/coarse only
 find_package(RocksDB CONFIG REQUIRED)       # manifest and id map, seen by index/collection only

@@ -159,17 +159,23 @@ check_sanitized() { build dev $sanitized && ctest --preset dev -R "^(${sanitized
 # What runs in several threads: the pool, shared searches, and the server with all that it calls.
 check_threads() { build tsan thread_tests && ctest --preset tsan -L threads; }
 
-# The GPU configuration: compiled and linked where nvcc is there. Its tests say why they are skipped
-# where there is no device.
+# The GPU configuration: compiled and linked where nvcc is there, with FAISS's GPU classes where
+# faiss-gpu.sh has built them before: a quarter of an hour of both cores is not in a run's time. Then
+# what needs no device, and the tests on one, which say why they are skipped where there is none.
 check_gpu() {
   local nvcc faiss log=$cache/gpu.log
   nvcc=$(PATH=$PATH:/usr/local/cuda/bin command -v nvcc) ||
     { say "GPU: SKIPPED, there is no nvcc on this machine: nothing of it was compiled"; return 0; }
-  faiss=$(deploy/deps/faiss-gpu.sh --arch 90 --find 2>/dev/null) ||
-    say "GPU: FAISS's GPU classes SKIPPED, deploy/deps/faiss-gpu.sh --arch 90 has not built them on this machine"
-  say "GPU: building preset gpu with $nvcc"
-  { cmake --preset gpu -DMRL_PYTHON="$python" -DCMAKE_CUDA_ARCHITECTURES=90 -DMRL_FAISS_GPU="${faiss:-}" &&
-    cmake --build --preset gpu --target mrl-server mrl-index gpu_device_test; } >"$log" 2>&1 ||
+  if faiss=$(deploy/deps/faiss-gpu.sh --arch 90 --find 2>"$log"); then
+    say "GPU: building preset gpu with $nvcc and the FAISS at $faiss"
+  else
+    say "GPU: FAISS's GPU classes SKIPPED, $(cat "$log")"
+    say "GPU: building preset gpu with $nvcc, without faiss_gpu"
+    faiss=
+  fi
+  { cmake --preset gpu -DMRL_PYTHON="$python" -DCMAKE_CUDA_ARCHITECTURES=90 -DMRL_FAISS_GPU="$faiss" &&
+    cmake --build --preset gpu --target mrl-server mrl-index mrl-gpu-bench coarse_test gpu_host_test gpu_device_test &&
+    MRL_SOURCE_DIR=$root build/gpu/tests/gpu_host_test --gtest_brief=1; } >"$log" 2>&1 ||
     { tail -40 "$log"; return 1; }
   build/gpu/bin/mrl-server --version
   build/gpu/tests/gpu_device_test --gtest_brief=1 >"$log" 2>&1 || { tail -40 "$log"; return 1; }
@@ -199,7 +205,7 @@ run_tests() {
   check_by 2400 "tests under TSan" check_threads
   check_by 4000 "fuzzing for 15 s a target" check_fuzz
   check "kernels for Arm" check_arm
-  check "GPU" check_gpu
+  check_by 4400 "GPU" check_gpu
   say "tests of the release build"
   if [ "$failed" = 0 ]; then
     ctest --preset release

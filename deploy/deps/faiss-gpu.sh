@@ -90,8 +90,9 @@ build() {
 
 PATH=$PATH:/usr/local/cuda/bin
 command -v nvcc >/dev/null || die "nvcc is not on the PATH: install the CUDA toolkit, 12 or 13"
-version=$(apt-cache madison libfaiss-dev 2>/dev/null | awk -F'|' 'NR==1{gsub(/ /,"",$2);print $2}')
-[ -n "$version" ] || die "apt knows no package libfaiss-dev: run apt-get update"
+version=$(dpkg-query -W -f='${Version}' libfaiss-dev 2>/dev/null) ||
+  version=$(apt-cache madison libfaiss-dev 2>/dev/null | awk -F'|' 'NR==1{gsub(/ /,"",$2);print $2}')
+[ -n "$version" ] || die "libfaiss-dev is not installed, and apt does not know it: run apt-get update"
 key=$({ declare -f fetch_source build; echo "$version $archs"; nvcc --version | tail -2; } | sha256sum | cut -c1-16)
 prefix=$cache/faiss-gpu-$key
 if [ -f "$prefix/complete" ]; then

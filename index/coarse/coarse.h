@@ -119,7 +119,7 @@ struct FaissOptions {
   uint32_t dims = 0;                   // on the ladder
   std::function<bool()> stopped = {};  // asked between chunks of rows; may be empty
   // Trains and fills it on a device, and saves it as the CPU index that it is a copy of; null, or
-  // without a device where none is required: on the CPU.
+  // where no device can and none is required: on the CPU.
   gpu::DeviceSet* gpu = nullptr;
 };
 // CANCELLED, with no file left, when it was stopped.

@@ -66,21 +66,32 @@ absl::Status TrainAndAdd(const store::Segment& segment, size_t level, bool needs
   return absl::OkStatus();
 }
 
+// A copy of `empty` that a device trained and filled.
+absl::StatusOr<std::unique_ptr<FaissLibrary>> FillOnDevice(const store::Segment& segment,
+                                                           size_t level,
+                                                           const FaissOptions& options,
+                                                           const FaissLibrary& empty) {
+  // Vectors and ids; what is quantised takes less.
+  const uint64_t row_bytes = empty.dims() * sizeof(float) + sizeof(int64_t);
+  MRL_ASSIGN_OR_RETURN(const auto runner, options.gpu->Build(empty, segment.rows() * row_bytes));
+  MRL_RETURN_IF_ERROR(
+      TrainAndAdd(segment, level, empty.needs_training(), options.stopped, *runner));
+  return runner->CopyToHost();
+}
+
 // Trains and fills `library`, or puts one in its place that a device filled.
 absl::Status Fill(const store::Segment& segment, size_t level, const FaissOptions& options,
                   std::unique_ptr<FaissLibrary>& library) {
-  const bool needs_training = library->needs_training();
-  gpu::DeviceSet* const gpu = options.gpu;
-  if (gpu != nullptr) {
-    absl::StatusOr<std::unique_ptr<gpu::FaissRunner>> runner = gpu->Build(*library);
-    if (runner.ok()) {
-      MRL_RETURN_IF_ERROR(TrainAndAdd(segment, level, needs_training, options.stopped, **runner));
-      MRL_ASSIGN_OR_RETURN(library, (*runner)->CopyToHost());
+  if (options.gpu != nullptr) {
+    auto filled = FillOnDevice(segment, level, options, *library);
+    if (filled.ok()) {
+      library = *std::move(filled);
       return absl::OkStatus();
     }
-    if (gpu->options().mode == gpu::GpuMode::kRequire) return runner.status();
+    const bool required = options.gpu->options().mode == gpu::GpuMode::kRequire;
+    if (required || absl::IsCancelled(filled.status())) return filled.status();
   }
-  return TrainAndAdd(segment, level, needs_training, options.stopped, *library);
+  return TrainAndAdd(segment, level, library->needs_training(), options.stopped, *library);
 }
 
 struct About {

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -98,3 +99,44 @@ def test_filters_keep_the_recall_on_real_rows(tmp_path):
         unfiltered = recall.pop("none")
         assert list(recall) == ["50 %", "10 %", "1 %", "0.1 %"]
         assert min(recall.values()) >= unfiltered - 0.005, line
+
+
+def gpu_line(engine, what, batch, queries_per_s, **more):
+    return {"engine": engine, "what": what, "rows": 1_000_000, "batch": batch, "code_bytes": 16_000_000,
+            "queries_per_s": queries_per_s, "p50_us": batch / queries_per_s * 1e6, "p99_us": 100.0} | more
+
+
+def gpu_table(folder, lines):
+    (folder / "gpu.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    program = [sys.executable, BENCH / "gpu_table.py", folder / "gpu.jsonl"]
+    return subprocess.run(program, capture_output=True, text=True, check=True).stdout
+
+
+def test_gpu_table_sets_lines_beside_the_targets(tmp_path):
+    table = gpu_table(tmp_path, [
+        {"engine": "card", "what": "copy", "bytes_per_s": 4e12},
+        gpu_line("mrl", "gpu_scan 16b8:200", 1024, 1_500_000, recall_of_scan=1.0),
+        gpu_line("mrl", "gpu_scan 16b8:200", 1, 10_000, recall_of_scan=1.0),
+        gpu_line("torch", "matmul f16 + topk 16:200", 1024, 300_000),
+    ])
+    assert "The card copies 4,000 GB/s" in table
+    assert "| 1,000,000 | mrl gpu_scan 16b8:200 | 1 | 10,000 | 100.0 | 100.0 | 1.0000 | 4 % |" in table
+    assert "| torch matmul f16 + topk 16:200 | 1,024 | 300,000 |" in table
+    assert "- 1 M queries/s at least: 1,500,000, met" in table
+    assert "- recall of the scan 1.0: 1.0000, met" in table
+    assert "- 10 times torch's matmul + topk at least: 5.0, missed" in table
+    assert "- B = 1 under 60 µs (p50): 100.0, missed" in table
+
+
+def test_gpu_table_says_what_was_not_measured(tmp_path):
+    table = gpu_table(tmp_path, [])
+    assert table.count("not measured") == 4
+
+
+def test_gpu_bench_says_that_there_is_no_device(tmp_path):
+    (tmp_path / "dirname").symlink_to(shutil.which("dirname"))
+    ran = subprocess.run([shutil.which("bash"), BENCH / "gpu.sh", tmp_path / "out"], env={"PATH": str(tmp_path)},
+                         capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 69
+    assert ran.stderr == "bench/gpu.sh: there is no nvidia-smi: this needs a machine with a CUDA device and its driver\n"
+    assert not (tmp_path / "out").exists()

@@ -86,3 +86,36 @@ def test_build_on_a_terminal_shows_rows_per_second_and_time_left(tmp_path):
     shown = os.read(ours, 4096).decode()
     os.close(ours)
     assert re.search(r"building \[#{30}\] 100 %  \d+ rows/s  0 s left", shown), shown
+
+
+@pytest.fixture
+def no_device():
+    version = subprocess.run([BIN / "mrl-server", "--version"], capture_output=True, text=True, timeout=60, check=True)
+    why = re.search(r"^gpu: none: (.+)$", version.stdout, re.MULTILINE)
+    if not why:
+        pytest.skip(f"there is a device: {version.stdout}")
+    return why[1]
+
+
+def test_server_refuses_to_start_without_a_device_that_is_required(index, no_device):
+    ran = subprocess.run([BIN / "mrl-server", "--index", f"wordnet={index}", "--gpu", "require"],
+                         capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 1, ran.stderr
+    assert f"gpu: a device is required, but {no_device}" in ran.stderr
+
+
+def test_server_searches_by_the_cpu_where_it_finds_no_device(index, no_device):
+    def neighbours(funnel):
+        ran = subprocess.run([BIN / "mrl", "--server", address, "search", "wordnet", "--id", "dog.n.01",
+                              "--funnel", funnel, "-k", "5", "--json"], capture_output=True, text=True, timeout=60)
+        assert ran.returncode == 0, ran.stderr
+        return [(hit["id"], hit["score"]) for hit in json.loads(ran.stdout)["hits"]]
+
+    server, address = start_server(index, "--gpu", "auto")
+    try:
+        assert neighbours("gpu_scan/16:200,512:5") == neighbours("scan/16:200,512:5")
+        status = subprocess.run([BIN / "mrl", "--server", address, "status"],
+                                capture_output=True, text=True, timeout=60, check=True)
+        assert f"none: {no_device}" in status.stdout
+    finally:
+        stop_server(server)

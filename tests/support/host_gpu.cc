@@ -115,6 +115,7 @@ class HostStream final : public gpu::Stream {
 
   std::unique_ptr<gpu::Recording> Record(absl::FunctionRef<void()> steps) override {
     if (!options_.can_record) return nullptr;
+    ++device_.recordings_;
     auto recording = std::make_unique<HostRecording>();
     recorded_ = &recording->steps;
     steps();
@@ -154,6 +155,7 @@ class HostStream final : public gpu::Stream {
   template <typename Kind, uint32_t kTile>
   void ScanTiles(const gpu::ScanArgs& args) {
     std::vector<uint32_t> words(size_t{kTile} * args.word_count);
+    CHECK(words.size() <= gpu::kTileWordsMax);  // a device's shared memory
     Grid(options_.blocks, (args.query_count + kTile - 1) / kTile, [&](HostBlock& block) {
       gpu::ScanShared<kTile> shared;
       std::memset(static_cast<void*>(&shared), kPattern, sizeof(shared));

@@ -73,6 +73,7 @@ class HostGpu final : public coarse::gpu::Device {
   // Steps that streams ran since the start, for tests of what a search costs.
   uint64_t scans() const { return scans_; }
   uint64_t replays() const { return replays_; }
+  uint64_t recordings() const { return recordings_; }
   // Makes the next `count` waits fail, as a device that was lost does.
   void FailWaits(int count) { failing_waits_ = count; }
 
@@ -84,6 +85,7 @@ class HostGpu final : public coarse::gpu::Device {
   const HostGpuOptions options_;
   std::atomic<uint64_t> scans_ = 0;
   std::atomic<uint64_t> replays_ = 0;
+  std::atomic<uint64_t> recordings_ = 0;
   std::atomic<int> failing_waits_ = 0;
 };
 

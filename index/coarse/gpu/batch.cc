@@ -17,7 +17,10 @@ namespace {
 
 constexpr uint32_t kInt8Bits = 8;
 constexpr uint32_t kBatchMax = 1024;
-constexpr uint64_t kListBytesMax = uint64_t{512} << 20;
+// The share of a device's batch_bytes that one batch's lists may have. Two batches run at a time, a
+// batch's output is a quarter of its lists at most, and buffers grow to a quarter more than is
+// asked.
+constexpr uint64_t kListShare = 4;
 constexpr uint32_t kRecordedQueriesMax = 16;  // above, the launches are few beside the work
 constexpr int kRoundsMax = 64;                // each divides what is too much by about four
 
@@ -291,8 +294,10 @@ void BatchRun::EnqueueRest() {
 }
 
 std::string BatchRun::RecordingKey() const {
+  // Of the allowed rows only this is in the steps, so most filters share a recording.
+  const uint64_t expected = std::min<uint64_t>(keep(0), allowed_rows_);
   std::string key = absl::StrCat(segment_.serial(), "/", count_, "/", plan_.cut_last, "/",
-                                 plan_.allowed != nullptr, "/", allowed_rows_);
+                                 plan_.allowed != nullptr, "/", expected);
   for (const LaterStage& stage : plan_.stages) {
     absl::StrAppend(&key, "/", stage.dims, "b", stage.bits, ":", stage.keep);
   }
@@ -395,12 +400,14 @@ void BatchRun::AnswerLater(uint32_t q, Result& result) const {
 
 size_t StagesOnDevice(const DeviceSegment& segment, absl::Span<const LaterStage> stages) {
   const Schema& schema = segment.segment().schema();
+  const LaterStage& first = stages.front();
+  const Code scanned = {first.dims, first.bits == 0 ? kInt8Bits : first.bits};
+  if (segment.Find(scanned) == nullptr || ScanWords(scanned) > kTileWordsMax) return 0;
   size_t can = 0;
   for (const LaterStage& stage : stages) {
     const int level = schema.LevelOf(stage.dims);
     const bool readable = level >= 0 && static_cast<uint32_t>(level) < segment.levels();
     if (stage.bits != 0 ? segment.Find({stage.dims, stage.bits}) == nullptr : !readable) break;
-    if (can == 0 && stage.bits == 0 && segment.Find({stage.dims, kInt8Bits}) == nullptr) break;
     ++can;
   }
   return can;
@@ -409,9 +416,11 @@ size_t StagesOnDevice(const DeviceSegment& segment, absl::Span<const LaterStage>
 uint32_t BatchMax(const DeviceSegment& segment, const BatchPlan& plan) {
   const SamplePlan sample =
       PlanSample(segment.rows(), DeviceKeep(segment, plan.stages.front().keep));
-  const uint64_t list_bytes = uint64_t{3} * sample.capacity * sizeof(Entry);
+  const uint64_t lists = plan.stages.front().bits == 0 ? 3 : 2;
+  const uint64_t list_bytes = lists * sample.capacity * sizeof(Entry);
+  const uint64_t most = segment.device().batch_bytes() / kListShare;
   return static_cast<uint32_t>(
-      std::clamp<uint64_t>(kListBytesMax / std::max<uint64_t>(1, list_bytes), 1, kBatchMax));
+      std::clamp<uint64_t>(most / std::max<uint64_t>(1, list_bytes), 1, kBatchMax));
 }
 
 absl::StatusOr<std::vector<std::optional<Result>>> RunBatch(

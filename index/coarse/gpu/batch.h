@@ -27,7 +27,7 @@ struct BatchPlan {
 };
 
 // How many of `stages` (the first one included) a device with this segment can run; 0 when not even
-// the scan: no codes serve it.
+// the scan: no codes serve it, or a query is too long for the scan's shared memory.
 size_t StagesOnDevice(const DeviceSegment& segment, absl::Span<const LaterStage> stages);
 
 // The most queries that one batch may have, for memory's sake; at least 1.

@@ -20,6 +20,11 @@ uint32_t RoundedUp(size_t value, uint32_t multiple) {
 
 }  // namespace
 
+uint32_t ScanWords(Code code) {
+  if (!code.nests()) return RoundedUp(CodeWords(code.dims), Int8Codes::kChunk);
+  return static_cast<uint32_t>(BitWords(code) * kernels::kStripBits / kBytesPerWord);
+}
+
 StageInput::StageInput(const DeviceSegment& segment, Code code, bool scans, bool bounds)
     : segment_(segment), code_(code), scans_(scans), bounds_(bounds) {
   level_ = static_cast<uint32_t>(segment.segment().schema().LevelOf(code.dims));
@@ -29,12 +34,10 @@ StageInput::StageInput(const DeviceSegment& segment, Code code, bool scans, bool
   CHECK(codes_ != nullptr);
   if (looked_up.nests()) {
     kind_ = StageKind::kBits;
-    const size_t strips = BitWords(looked_up);
-    word_count_ =
-        static_cast<uint32_t>(scans ? strips * kernels::kStripBits / kBytesPerWord : 2 * strips);
+    word_count_ = scans ? ScanWords(looked_up) : static_cast<uint32_t>(2 * BitWords(looked_up));
   } else {
     kind_ = StageKind::kInt8;
-    word_count_ = RoundedUp(CodeWords(looked_up.dims), Int8Codes::kChunk);
+    word_count_ = ScanWords(looked_up);
   }
 }
 

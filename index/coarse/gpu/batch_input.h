@@ -25,6 +25,9 @@ class Places {
   size_t size_ = 0;
 };
 
+// Words of one query to a scan of these codes.
+uint32_t ScanWords(Code code);
+
 enum class StageKind : uint8_t { kStored, kInt8, kBits };
 
 // One stage of a batch, in both memories.

@@ -5,9 +5,11 @@
 #include <cuda_runtime.h>
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "base/status.h"
 #include "index/coarse/gpu/device_set.h"
 #include "index/coarse/gpu/runtime.h"
@@ -32,7 +34,7 @@ class DeviceBlock {
 template <typename Kind, uint32_t kTile>
 __global__ void __launch_bounds__(kThreads, 2) ScanKernel(ScanArgs args) {
   __shared__ ScanShared<kTile> shared;
-  extern __shared__ uint32_t words[];
+  extern __shared__ __align__(16) uint32_t words[];
   DeviceBlock block;
   Scan<Kind, kTile>(block, args, shared, words);
 }
@@ -60,6 +62,11 @@ __global__ void __launch_bounds__(kThreads) GatherCodesKernel(CodesArgs args) {
   GatherCodes(block, args, shared);
 }
 
+template <typename Args>
+const void* KernelOf(void (*kernel)(Args)) {
+  return reinterpret_cast<const void*>(kernel);
+}
+
 absl::Status ToStatus(cudaError_t error, absl::string_view what) {
   if (error == cudaSuccess) return absl::OkStatus();
   const std::string text =
@@ -69,26 +76,55 @@ absl::Status ToStatus(cudaError_t error, absl::string_view what) {
   return absl::UnavailableError(text);
 }
 
-// The device of the calling thread, as it was before when this goes.
-class OnDevice {
+// Makes a device the calling thread's. Nobody relies on which one it was before, and going back to
+// it would take memory of a device that is not used: the runtime starts on each that is named.
+void UseDevice(int number) {
+  cudaGetLastError();  // what an earlier call left is not the next one's fault
+  int current = -1;
+  if (cudaGetDevice(&current) != cudaSuccess || current != number) cudaSetDevice(number);
+}
+
+// Ranges of the host's memory that are pinned, and for how many devices: the runtime refuses to pin
+// a range that is pinned, and replicas of a segment on two devices share its levels. Thread-safe.
+class Pins {
  public:
-  explicit OnDevice(int number) {
-    cudaGetDevice(&before_);
-    if (before_ != number) cudaSetDevice(number);
+  static Pins& All() {
+    static Pins& all = *new Pins;
+    return all;
   }
-  ~OnDevice() { cudaSetDevice(before_); }
-  OnDevice(const OnDevice&) = delete;
-  OnDevice& operator=(const OnDevice&) = delete;
+  absl::Status Add(void* begin, size_t bytes) {
+    const absl::MutexLock lock(&mutex_);
+    uint32_t& count = counts_[begin];
+    if (count == 0) {
+      const absl::Status pinned = ToStatus(
+          cudaHostRegister(begin, bytes, cudaHostRegisterMapped | cudaHostRegisterPortable),
+          absl::StrCat("pinning ", bytes, " bytes of a level"));
+      if (!pinned.ok()) {
+        counts_.erase(begin);
+        return pinned;
+      }
+    }
+    ++count;
+    return absl::OkStatus();
+  }
+  void Remove(void* begin) {
+    const absl::MutexLock lock(&mutex_);
+    const auto found = counts_.find(begin);
+    if (--found->second > 0) return;
+    counts_.erase(found);
+    cudaHostUnregister(begin);
+  }
 
  private:
-  int before_ = 0;
+  absl::Mutex mutex_;
+  std::map<void*, uint32_t> counts_;
 };
 
 class CudaRecording final : public Recording {
  public:
   CudaRecording(int device, cudaGraphExec_t graph) : device_(device), graph_(graph) {}
   ~CudaRecording() override {
-    const OnDevice on(device_);
+    UseDevice(device_);
     cudaGraphExecDestroy(graph_);
   }
   cudaGraphExec_t graph() const { return graph_; }
@@ -103,21 +139,21 @@ class CudaStream final : public Stream {
   CudaStream(int device, uint32_t processors, cudaStream_t stream)
       : device_(device), processors_(processors), stream_(stream) {}
   ~CudaStream() override {
-    const OnDevice on(device_);
+    UseDevice(device_);
     cudaStreamSynchronize(stream_);
     cudaStreamDestroy(stream_);
   }
 
   void CopyIn(void* device, const void* host, size_t bytes) override {
-    const OnDevice on(device_);
+    UseDevice(device_);
     Note(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, stream_), "copying in");
   }
   void CopyOut(void* host, const void* device, size_t bytes) override {
-    const OnDevice on(device_);
+    UseDevice(device_);
     Note(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream_), "copying out");
   }
   void Zero(void* device, size_t bytes) override {
-    const OnDevice on(device_);
+    UseDevice(device_);
     Note(cudaMemsetAsync(device, 0, bytes, stream_), "clearing");
   }
 
@@ -132,31 +168,31 @@ class CudaStream final : public Stream {
     }
   }
   void LowerBounds(const BoundArgs& args, uint32_t query_count) override {
-    const OnDevice on(device_);
+    UseDevice(device_);
     const dim3 grid(ShareOf(query_count, args.upper.capacity, kThreads), query_count);
     BoundKernel<<<grid, kThreads, 0, stream_>>>(args);
     Note(cudaGetLastError(), "launching bounds");
   }
   void Select(const SelectArgs& args, uint32_t query_count) override {
-    const OnDevice on(device_);
+    UseDevice(device_);
     SelectKernel<<<query_count, kThreads, 0, stream_>>>(args);
     Note(cudaGetLastError(), "launching a selection");
   }
   void GatherStored(const StoredArgs& args, uint32_t rows_max) override {
-    const OnDevice on(device_);
+    UseDevice(device_);
     const dim3 grid(ShareOf(args.query_count, rows_max, kRowsAtOnce), args.query_count);
     GatherStoredKernel<<<grid, kThreads, 0, stream_>>>(args);
     Note(cudaGetLastError(), "launching a stage");
   }
   void GatherCodes(const CodesArgs& args, uint32_t query_count, uint32_t rows_max) override {
-    const OnDevice on(device_);
+    UseDevice(device_);
     const dim3 grid(ShareOf(query_count, rows_max, kRowsAtOnce), query_count);
     GatherCodesKernel<<<grid, kThreads, 0, stream_>>>(args);
     Note(cudaGetLastError(), "launching a stage on codes");
   }
 
   std::unique_ptr<Recording> Record(absl::FunctionRef<void()> steps) override {
-    const OnDevice on(device_);
+    UseDevice(device_);
     if (cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal) != cudaSuccess) {
       cudaGetLastError();
       return nullptr;
@@ -174,13 +210,13 @@ class CudaStream final : public Stream {
     return std::make_unique<CudaRecording>(device_, ready);
   }
   void Replay(const Recording& recording) override {
-    const OnDevice on(device_);
+    UseDevice(device_);
     Note(cudaGraphLaunch(static_cast<const CudaRecording&>(recording).graph(), stream_),
          "launching a graph");
   }
 
   absl::Status Wait() override {
-    const OnDevice on(device_);
+    UseDevice(device_);
     Note(cudaStreamSynchronize(stream_), "waiting for a batch");
     return std::exchange(status_, absl::OkStatus());
   }
@@ -198,7 +234,7 @@ class CudaStream final : public Stream {
 
   template <typename Kind, uint32_t kTile>
   void LaunchScan(const ScanArgs& args) {
-    const OnDevice on(device_);
+    UseDevice(device_);
     const uint32_t tiles = (args.query_count + kTile - 1) / kTile;
     const uint32_t share = ShareOf(tiles, args.block_count, kThreads / kWarp);
     const size_t word_bytes = size_t{kTile} * args.word_count * sizeof(uint32_t);
@@ -227,7 +263,7 @@ class CudaDevice final : public Device {
   std::string name() const override { return name_; }
 
   absl::StatusOr<Memory> AllocatePinned(size_t bytes) override {
-    const OnDevice on(number_);
+    UseDevice(number_);
     void* data = nullptr;
     MRL_RETURN_IF_ERROR(ToStatus(cudaHostAlloc(&data, bytes, cudaHostAllocDefault),
                                  absl::StrCat("pinning ", bytes, " bytes")));
@@ -235,26 +271,29 @@ class CudaDevice final : public Device {
   }
 
   absl::StatusOr<Memory> Map(const void* host, size_t bytes) override {
-    const OnDevice on(number_);
+    UseDevice(number_);
     void* const begin = const_cast<void*>(host);  // read only: no kernel writes a level
-    MRL_RETURN_IF_ERROR(ToStatus(cudaHostRegister(begin, bytes, cudaHostRegisterMapped),
-                                 absl::StrCat("pinning ", bytes, " bytes of a level")));
+    MRL_RETURN_IF_ERROR(Pins::All().Add(begin, bytes));
     void* device = nullptr;
     const cudaError_t error = cudaHostGetDevicePointer(&device, begin, 0);
     if (error != cudaSuccess) {
-      cudaHostUnregister(begin);
+      Pins::All().Remove(begin);
       return ToStatus(error, "mapping a level");
     }
-    return Memory(device, bytes, [begin](void*) { cudaHostUnregister(begin); });
+    return Memory(device, bytes, [begin](void*) { Pins::All().Remove(begin); });
   }
 
   absl::Status Upload(void* device, const void* host, size_t bytes) override {
-    const OnDevice on(number_);
-    return ToStatus(cudaMemcpy(device, host, bytes, cudaMemcpyHostToDevice), "copying a segment");
+    UseDevice(number_);
+    cudaError_t error = cudaMemcpy(device, host, bytes, cudaMemcpyHostToDevice);
+    // From memory that is not pinned it returns once all is staged, perhaps before all has arrived;
+    // and our streams do not wait for the one that it runs on.
+    if (error == cudaSuccess) error = cudaStreamSynchronize(cudaStreamLegacy);
+    return ToStatus(error, "copying a segment");
   }
 
   absl::StatusOr<std::unique_ptr<Stream>> MakeStream() override {
-    const OnDevice on(number_);
+    UseDevice(number_);
     cudaStream_t stream = nullptr;
     MRL_RETURN_IF_ERROR(ToStatus(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking),
                                  "making a stream"));
@@ -263,12 +302,12 @@ class CudaDevice final : public Device {
 
  protected:
   absl::StatusOr<Memory> AllocateRaw(size_t bytes, absl::string_view what) override {
-    const OnDevice on(number_);
+    UseDevice(number_);
     void* data = nullptr;
     MRL_RETURN_IF_ERROR(ToStatus(cudaMalloc(&data, bytes),
                                  absl::StrCat(what, ": ", bytes, " bytes on ", name_)));
     return Memory(data, bytes, [number = number_](void* at) {
-      const OnDevice on(number);
+      UseDevice(number);
       cudaFree(at);
     });
   }
@@ -299,11 +338,30 @@ std::string WhyNone(cudaError_t error) {
   return absl::StrCat(cudaGetErrorName(error), ", ", cudaGetErrorString(error));
 }
 
+// Loads every kernel. The runtime would do it at the first launch, which may be one that a graph
+// records: there it may not wait for the device, as loading can.
+cudaError_t LoadKernels() {
+  const void* const kernels[] = {
+      KernelOf(ScanKernel<Int8Codes, 1>), KernelOf(ScanKernel<Int8Codes, 4>),
+      KernelOf(ScanKernel<Int8Codes, kTileMax>), KernelOf(ScanKernel<BitCodes, 1>),
+      KernelOf(ScanKernel<BitCodes, 4>), KernelOf(ScanKernel<BitCodes, kTileMax>),
+      KernelOf(BoundKernel), KernelOf(SelectKernel), KernelOf(GatherStoredKernel),
+      KernelOf(GatherCodesKernel)};
+  for (const void* kernel : kernels) {
+    cudaFuncAttributes attributes;
+    const cudaError_t error = cudaFuncGetAttributes(&attributes, kernel);
+    if (error != cudaSuccess) return error;
+  }
+  return cudaSuccess;
+}
+
 // Whether this device runs the kernels: they were compiled for certain architectures.
 absl::Status CheckKernels(const cudaDeviceProp& properties) {
-  cudaFuncAttributes attributes;
-  const cudaError_t error = cudaFuncGetAttributes(&attributes, SelectKernel);
-  if (error == cudaSuccess) return absl::OkStatus();
+  const cudaError_t error = LoadKernels();
+  if (error != cudaErrorInvalidDeviceFunction && error != cudaErrorNoKernelImageForDevice &&
+      error != cudaErrorUnsupportedPtxVersion) {
+    return ToStatus(error, absl::StrCat("loading the kernels on ", properties.name));
+  }
   cudaGetLastError();
   return absl::FailedPreconditionError(absl::StrCat(
       properties.name, " has compute capability ", properties.major, ".", properties.minor,
@@ -311,7 +369,7 @@ absl::Status CheckKernels(const cudaDeviceProp& properties) {
 }
 
 absl::StatusOr<std::unique_ptr<Device>> OpenOne(int number, uint64_t memory_bytes) {
-  const OnDevice on(number);
+  UseDevice(number);
   cudaDeviceProp properties;
   MRL_RETURN_IF_ERROR(
       ToStatus(cudaGetDeviceProperties(&properties, number), "asking for a device's properties"));

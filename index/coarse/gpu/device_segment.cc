@@ -30,11 +30,10 @@ DeviceSegment::DeviceSegment(Device& device, const ScanIndex& scan)
     : device_(device), scan_(scan), serial_(device.NextSerial()) {}
 
 absl::StatusOr<std::unique_ptr<const DeviceSegment>> DeviceSegment::Load(Device& device,
-                                                                         const ScanIndex& scan,
-                                                                         uint64_t reserve_bytes) {
+                                                                         const ScanIndex& scan) {
   std::unique_ptr<DeviceSegment> loaded(new DeviceSegment(device, scan));
   MRL_RETURN_IF_ERROR(loaded->LoadCodes());
-  MRL_RETURN_IF_ERROR(loaded->LoadLevels(reserve_bytes));
+  MRL_RETURN_IF_ERROR(loaded->LoadLevels());
   return loaded;
 }
 
@@ -48,6 +47,15 @@ absl::StatusOr<Memory> DeviceSegment::Copy(const void* host, size_t bytes, absl:
 }
 
 absl::Status DeviceSegment::LoadCodes() {
+  uint64_t bytes = 0;
+  for (const CodeArray& array : scan_.arrays()) {
+    bytes += array.codes.size() + array.blocks.size() + array.row_bias.size();
+  }
+  for (const BitArray& array : scan_.bit_arrays()) {
+    bytes += BlockCount(array.rows()) * kCodeRows * BitWords(array.code()) * sizeof(uint64_t);
+  }
+  MRL_RETURN_IF_ERROR(
+      device_.CheckRoom(bytes, absl::StrCat("segment ", segment().info().number, ": codes")));
   for (const CodeArray& array : scan_.arrays()) MRL_RETURN_IF_ERROR(LoadInt8(array));
   for (const BitArray& array : scan_.bit_arrays()) MRL_RETURN_IF_ERROR(LoadBits(array));
   return absl::OkStatus();
@@ -82,15 +90,11 @@ absl::Status DeviceSegment::LoadBits(const BitArray& array) {
   return absl::OkStatus();
 }
 
-absl::Status DeviceSegment::LoadLevels(uint64_t reserve_bytes) {
+absl::Status DeviceSegment::LoadLevels() {
   const Schema& schema = segment().schema();
-  const auto has_room = [&](uint64_t bytes) {
-    const uint64_t used = device_.account().used_bytes() + reserve_bytes;
-    return used + bytes <= device_.account().limit_bytes();
-  };
   if (schema.metric == Metric::kCosine && rows() > 0) {
     const uint64_t bytes = uint64_t{rows()} * schema.levels() * sizeof(float);
-    if (!has_room(bytes)) return absl::OkStatus();  // no later stage without norms
+    if (!device_.HasRoom(bytes)) return absl::OkStatus();  // no later stage without norms
     MRL_ASSIGN_OR_RETURN(norms_, Copy(segment().InverseNorms(0), bytes, "norms"));
   }
   std::vector<DeviceLevel> table;
@@ -99,7 +103,7 @@ absl::Status DeviceSegment::LoadLevels(uint64_t reserve_bytes) {
     const uint64_t bytes =
         uint64_t{rows()} * schema.level_width(level) * ElementBytes(schema.storage);
     absl::StatusOr<Memory> memory = absl::ResourceExhaustedError("no room");
-    if (has_room(bytes) && levels_on_device_ == level) memory = Copy(host, bytes, "a level");
+    if (device_.HasRoom(bytes) && levels_on_device_ == level) memory = Copy(host, bytes, "a level");
     if (memory.ok()) {
       ++levels_on_device_;
     } else {

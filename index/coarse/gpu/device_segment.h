@@ -16,12 +16,11 @@ namespace mrl::coarse::gpu {
 class DeviceSegment {
  public:
   // Copies the codes, then the norms, then level after level while the device's account has more
-  // than `reserve_bytes` left. Levels that do not fit are mapped: they stay in the host's memory,
+  // than its batch_bytes left. Levels that do not fit are mapped: they stay in the host's memory,
   // pinned, and the device reads single rows of them through the bus. Where that is refused too,
   // the stages that need them are left to the CPU. RESOURCE_EXHAUSTED when not even the codes fit.
   static absl::StatusOr<std::unique_ptr<const DeviceSegment>> Load(Device& device,
-                                                                   const ScanIndex& scan,
-                                                                   uint64_t reserve_bytes);
+                                                                   const ScanIndex& scan);
 
   Device& device() const { return device_; }
   const ScanIndex& scan() const { return scan_; }
@@ -52,7 +51,7 @@ class DeviceSegment {
   absl::Status LoadCodes();
   absl::Status LoadInt8(const CodeArray& array);
   absl::Status LoadBits(const BitArray& array);
-  absl::Status LoadLevels(uint64_t reserve_bytes);
+  absl::Status LoadLevels();
   absl::StatusOr<Memory> Copy(const void* host, size_t bytes, absl::string_view what);
 
   Device& device_;

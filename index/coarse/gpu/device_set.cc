@@ -10,13 +10,6 @@
 #include "index/coarse/gpu/gpu_scan.h"
 
 namespace mrl::coarse::gpu {
-namespace {
-
-// Left for batches of queries when segments are copied.
-constexpr uint64_t kBatchBytes = uint64_t{1} << 30;
-
-}  // namespace
-
 absl::StatusOr<GpuMode> ParseGpuMode(absl::string_view text) {
   for (const GpuMode mode : {GpuMode::kOff, GpuMode::kAuto, GpuMode::kRequire}) {
     if (text == ToString(mode)) return mode;
@@ -56,8 +49,8 @@ DeviceSet::DeviceSet(std::vector<std::unique_ptr<Device>> devices, const GpuOpti
     pools_.push_back(
         std::make_unique<WorkspacePool>(*device, std::max<uint32_t>(1, options.batches)));
   }
-  UseFaiss([float16 = options.float16](Device& device) {
-    return MakeFaissResources(device.number(), float16);
+  UseFaiss([float16 = options.float16](Device& device, uint64_t scratch_bytes) {
+    return MakeFaissResources(device.number(), float16, scratch_bytes);
   });
 }
 
@@ -90,11 +83,10 @@ absl::StatusOr<std::shared_ptr<const CoarseIndex>> DeviceSet::Make(
   return built->kind() == "faiss" ? MakeFaiss(std::move(built)) : MakeScan(std::move(built));
 }
 
-void DeviceSet::UseFaiss(const MakeResources& make) {
+void DeviceSet::UseFaiss(const FaissDevice::Make& make) {
   faiss_.clear();
   for (const auto& device : devices_) {
-    faiss_.push_back(
-        std::make_unique<FaissDevice>([make, &device = *device] { return make(device); }));
+    faiss_.push_back(std::make_unique<FaissDevice>(*device, make));
   }
 }
 
@@ -122,8 +114,7 @@ absl::StatusOr<std::shared_ptr<const CoarseIndex>> DeviceSet::MakeScan(
   for (const size_t number : ByRoom()) {
     if (copies.size() >= std::max<uint32_t>(1, options_.replicas)) break;
     Device& device = *devices_[number];
-    const uint64_t reserve = std::min(kBatchBytes, device.account().limit_bytes() / 8);
-    auto loaded = DeviceSegment::Load(device, *codes, reserve);
+    auto loaded = DeviceSegment::Load(device, *codes);
     if (loaded.ok()) {
       copies.push_back({*std::move(loaded), pools_[number].get()});
     } else {
@@ -147,12 +138,9 @@ absl::StatusOr<std::shared_ptr<const CoarseIndex>> DeviceSet::MakeFaiss(
   absl::Status refused = absl::FailedPreconditionError(absl::StrCat("gpu: ", why_none_));
   for (const size_t number : ByRoom()) {
     if (copies.size() >= std::max<uint32_t>(1, options_.replicas)) break;
-    Device& device = *devices_[number];
-    auto memory = device.Reserve(index->memory_bytes(), "a FAISS index");
-    auto runner = memory.ok() ? faiss_[number]->Copy(index->library()) : memory.status();
+    auto runner = faiss_[number]->Copy(index->library(), index->memory_bytes());
     if (runner.ok()) {
-      copies.push_back(
-          {*std::move(runner), faiss_[number].get(), device.name(), *std::move(memory)});
+      copies.push_back({*std::move(runner), faiss_[number].get(), devices_[number]->name()});
     } else {
       refused = runner.status();
     }
@@ -163,9 +151,10 @@ absl::StatusOr<std::shared_ptr<const CoarseIndex>> DeviceSet::MakeFaiss(
                                     std::string(refused.message()));
 }
 
-absl::StatusOr<std::unique_ptr<FaissRunner>> DeviceSet::Build(const FaissLibrary& empty) {
+absl::StatusOr<std::unique_ptr<FaissRunner>> DeviceSet::Build(const FaissLibrary& empty,
+                                                              uint64_t bytes) {
   if (devices_.empty()) return absl::FailedPreconditionError(absl::StrCat("gpu: ", why_none_));
-  return faiss_[ByRoom().front()]->Copy(empty);
+  return faiss_[ByRoom().front()]->Copy(empty, bytes);
 }
 
 }  // namespace mrl::coarse::gpu

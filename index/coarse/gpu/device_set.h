@@ -29,7 +29,7 @@ struct GpuOptions {
   std::vector<int> devices = {};  // numbers of CUDA devices; empty = all
   uint64_t memory_bytes = 0;  // of each device that may be taken; 0 = nine tenths of what is free
   uint32_t replicas = 1;      // devices that get a copy of each segment; at most one each
-  bool float16 = false;       // FAISS keeps flat vectors in half precision
+  bool float16 = false;       // FAISS keeps vectors of Flat, tables of IVFPQ in half precision
   uint32_t batches = 2;       // that run on a device at a time
 };
 
@@ -67,13 +67,12 @@ class DeviceSet {
   // Kind `faiss_gpu` beside a segment's `faiss`, as MakeScan.
   absl::StatusOr<std::shared_ptr<const CoarseIndex>> MakeFaiss(
       std::shared_ptr<const CoarseIndex> faiss);
-  // An index to be trained and filled on the device with the most room. FAILED_PRECONDITION without
-  // a device; INVALID_ARGUMENT for one that has no GPU form.
-  absl::StatusOr<std::unique_ptr<FaissRunner>> Build(const FaissLibrary& empty);
+  // An index to be trained and filled on the device with the most room, of which it will take
+  // `bytes`. FAILED_PRECONDITION without a device; INVALID_ARGUMENT for one that has no GPU form.
+  absl::StatusOr<std::unique_ptr<FaissRunner>> Build(const FaissLibrary& empty, uint64_t bytes);
 
   // For tests: what makes FAISS's side of a device.
-  using MakeResources = std::function<absl::StatusOr<std::unique_ptr<FaissResources>>(Device&)>;
-  void UseFaiss(const MakeResources& make);
+  void UseFaiss(const FaissDevice::Make& make);
 
  private:
   // By falling room.

@@ -13,15 +13,53 @@
 namespace mrl::coarse::gpu {
 namespace {
 
+constexpr absl::string_view kIndex = "a FAISS index";
+
 const Params& ParamsOf(const Request& request) {
   static const Params& none = *new Params;
   return request.params == nullptr ? none : *request.params;
 }
 
+// An index whose every call, and whose end, holds its device's mutex; and its memory.
+class OneAtATime final : public FaissRunner {
+ public:
+  OneAtATime(absl::Mutex& mutex, MemoryAccount::Reservation memory,
+             std::unique_ptr<FaissRunner> runner)
+      : mutex_(mutex), memory_(std::move(memory)), runner_(std::move(runner)) {}
+  ~OneAtATime() override {
+    const absl::MutexLock lock(&mutex_);
+    runner_ = nullptr;
+  }
+  absl::Status Search(absl::Span<const float> queries, size_t k, size_t nprobe, float* distances,
+                      int64_t* labels) override {
+    const absl::MutexLock lock(&mutex_);
+    return runner_->Search(queries, k, nprobe, distances, labels);
+  }
+  absl::Status Train(absl::Span<const float> vectors) override {
+    const absl::MutexLock lock(&mutex_);
+    return runner_->Train(vectors);
+  }
+  absl::Status Add(absl::Span<const float> vectors) override {
+    const absl::MutexLock lock(&mutex_);
+    return runner_->Add(vectors);
+  }
+  absl::StatusOr<std::unique_ptr<FaissLibrary>> CopyToHost() override {
+    const absl::MutexLock lock(&mutex_);
+    return runner_->CopyToHost();
+  }
+
+ private:
+  absl::Mutex& mutex_;
+  const MemoryAccount::Reservation memory_;
+  std::unique_ptr<FaissRunner> runner_;
+};
+
 }  // namespace
 
-FaissDevice::FaissDevice(Make make)
-    : make_(std::move(make)), queue_(1, [](const Plan& plan, const std::vector<Item*>& items) {
+FaissDevice::FaissDevice(Device& device, Make make)
+    : device_(device),
+      make_(std::move(make)),
+      queue_(1, [](const Plan& plan, const std::vector<Item*>& items) {
         std::vector<float> queries;
         for (const Item* item : items) {
           queries.insert(queries.end(), item->query->begin(), item->query->end());
@@ -39,12 +77,24 @@ FaissDevice::FaissDevice(Make make)
         }
       }) {}
 
-absl::StatusOr<std::unique_ptr<FaissRunner>> FaissDevice::Copy(const FaissLibrary& library) {
+absl::StatusOr<std::unique_ptr<FaissRunner>> FaissDevice::Copy(const FaissLibrary& library,
+                                                               uint64_t bytes) {
   const absl::MutexLock lock(&mutex_);
-  if (resources_ == nullptr) {
-    MRL_ASSIGN_OR_RETURN(resources_, make_());
-  }
-  return resources_->Copy(library);
+  MRL_RETURN_IF_ERROR(Prepare());
+  MRL_RETURN_IF_ERROR(device_.CheckRoom(bytes, kIndex));
+  MRL_ASSIGN_OR_RETURN(MemoryAccount::Reservation memory, device_.Reserve(bytes, kIndex));
+  MRL_ASSIGN_OR_RETURN(std::unique_ptr<FaissRunner> runner, resources_->Copy(library));
+  return std::make_unique<OneAtATime>(mutex_, std::move(memory), std::move(runner));
+}
+
+absl::Status FaissDevice::Prepare() {
+  if (resources_ != nullptr) return absl::OkStatus();
+  const uint64_t bytes = std::min(kScratchBytesMax, device_.account().limit_bytes() / 8);
+  MRL_ASSIGN_OR_RETURN(MemoryAccount::Reservation scratch,
+                       device_.Reserve(bytes, "FAISS's scratch memory"));
+  MRL_ASSIGN_OR_RETURN(resources_, make_(device_, bytes));
+  scratch_ = std::move(scratch);
+  return absl::OkStatus();
 }
 
 void FaissDevice::Serve(const Plan& plan, const std::vector<Item*>& items) {
@@ -69,7 +119,6 @@ FaissGpu::FaissGpu(std::shared_ptr<const CoarseIndex> built, const FaissIndex& i
     replica.runner = std::move(copy.runner);
     replica.device = copy.device;
     replica.device_name = std::move(copy.device_name);
-    replica.memory = std::move(copy.memory);
   }
 }
 
@@ -167,7 +216,7 @@ void FaissGpu::RunRound(Replica& replica, size_t fetch, size_t nprobe,
     Asked& one = *asked[i];
     one.failed = items[i].status;
     if (!one.failed.ok()) {
-      replica.lost = true;
+      if (absl::IsUnavailable(one.failed)) replica.lost = true;
       continue;
     }
     const Request& request = *one.request;

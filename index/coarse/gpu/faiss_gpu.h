@@ -17,7 +17,8 @@
 namespace mrl::coarse::gpu {
 
 // FAISS's side of one device: its resources, made at the first use, and the one queue that its GPU
-// indexes share. Thread-safe.
+// indexes share. Calls of FAISS on a device come one after the other: searches, copies, builds, and
+// the end of an index. Thread-safe; outlives its indexes.
 class FaissDevice {
  public:
   // What one call of a GPU index serves.
@@ -33,18 +34,27 @@ class FaissDevice {
     std::vector<int64_t> labels;
     absl::Status status;
   };
-  using Make = std::function<absl::StatusOr<std::unique_ptr<FaissResources>>()>;
+  // `scratch_bytes`: what FAISS may take of the device for its own work.
+  using Make = std::function<absl::StatusOr<std::unique_ptr<FaissResources>>(
+      Device& device, uint64_t scratch_bytes)>;
 
-  explicit FaissDevice(Make make);
-  absl::StatusOr<std::unique_ptr<FaissRunner>> Copy(const FaissLibrary& library);
+  FaissDevice(Device& device, Make make);
+  // `bytes`: what the copy takes of the device, for as long as it lives. RESOURCE_EXHAUSTED where
+  // there is no room.
+  absl::StatusOr<std::unique_ptr<FaissRunner>> Copy(const FaissLibrary& library, uint64_t bytes);
   // One batch at a time, of those who wait with the same plan.
   void Serve(const Plan& plan, const std::vector<Item*>& items);
 
  private:
   static constexpr size_t kBatchMax = 1024;
+  static constexpr uint64_t kScratchBytesMax = uint64_t{512} << 20;
 
+  absl::Status Prepare() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  Device& device_;
   const Make make_;
-  absl::Mutex mutex_;
+  absl::Mutex mutex_;  // held in every call of FAISS
+  MemoryAccount::Reservation scratch_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<FaissResources> resources_ ABSL_GUARDED_BY(mutex_);
   BatchQueue<Plan, Item> queue_;
 };
@@ -58,7 +68,6 @@ class FaissGpu final : public CoarseIndex {
     std::unique_ptr<FaissRunner> runner;
     FaissDevice* device = nullptr;
     std::string device_name;
-    MemoryAccount::Reservation memory;
   };
   // `index` is `*built`. `copies` may be empty: then `why_none` says why.
   FaissGpu(std::shared_ptr<const CoarseIndex> built, const FaissIndex& index,
@@ -80,7 +89,6 @@ class FaissGpu final : public CoarseIndex {
     std::unique_ptr<FaissRunner> runner;
     FaissDevice* device = nullptr;
     std::string device_name;
-    MemoryAccount::Reservation memory;
     std::atomic<uint32_t> waiting = 0;
     std::atomic<bool> lost = false;
   };

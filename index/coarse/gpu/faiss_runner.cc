@@ -80,10 +80,10 @@ class Resources final : public FaissResources {
  public:
   Resources(int number, bool float16) : number_(number), float16_(float16) {}
 
-  absl::Status Prepare() {
+  absl::Status Prepare(uint64_t scratch_bytes) {
     return Guard(absl::StatusCode::kUnavailable, "preparing a device", [&] {
       resources_ = std::make_unique<faiss::gpu::StandardGpuResources>();
-      resources_->setTempMemory(kTempBytes);
+      resources_->setTempMemory(scratch_bytes);
     });
   }
   absl::StatusOr<std::unique_ptr<FaissRunner>> Copy(const FaissLibrary& library) override {
@@ -106,8 +106,6 @@ class Resources final : public FaissResources {
   }
 
  private:
-  static constexpr size_t kTempBytes = size_t{512} << 20;
-
   const int number_;
   const bool float16_;
   std::unique_ptr<faiss::gpu::StandardGpuResources> resources_;
@@ -115,7 +113,8 @@ class Resources final : public FaissResources {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<FaissResources>> MakeFaissResources(int number, bool float16) {
+absl::StatusOr<std::unique_ptr<FaissResources>> MakeFaissResources(int number, bool float16,
+                                                                   uint64_t scratch_bytes) {
   // FAISS ends the process where it finds no device: ask before it does.
   int count = 0;
   if (cudaGetDeviceCount(&count) != cudaSuccess || number >= count) {
@@ -123,7 +122,7 @@ absl::StatusOr<std::unique_ptr<FaissResources>> MakeFaissResources(int number, b
         absl::StrCat("faiss_gpu: there is no CUDA device ", number));
   }
   auto resources = std::make_unique<Resources>(number, float16);
-  MRL_RETURN_IF_ERROR(resources->Prepare());
+  MRL_RETURN_IF_ERROR(resources->Prepare(scratch_bytes));
   return resources;
 }
 

@@ -16,8 +16,8 @@ namespace mrl::coarse::gpu {
 // Rows that one search of a GPU index returns, and lists it probes, at most.
 inline constexpr size_t kFaissKMax = 2048;
 
-// One at a time: GPU indexes of one device share its resources and are not safe for concurrent
-// calls. Its device's queue sees to it.
+// One call at a time: GPU indexes of one device share its resources and are not safe for concurrent
+// calls. FaissDevice sees to it.
 class FaissRunner {
  public:
   virtual ~FaissRunner() = default;
@@ -42,8 +42,11 @@ class FaissResources {
   virtual absl::StatusOr<std::unique_ptr<FaissRunner>> Copy(const FaissLibrary& library) = 0;
 };
 
-// `number`: of the CUDA device. `float16`: keeps flat vectors, and IVF's, in float16.
+// `number`: of the CUDA device. `float16`: keeps the vectors of Flat and the tables of IVFPQ
+// in half precision.
+// `scratch_bytes`: memory of the device that FAISS takes at once for its own work.
 // FAILED_PRECONDITION in builds without FAISS's GPU classes.
-absl::StatusOr<std::unique_ptr<FaissResources>> MakeFaissResources(int number, bool float16);
+absl::StatusOr<std::unique_ptr<FaissResources>> MakeFaissResources(int number, bool float16,
+                                                                   uint64_t scratch_bytes);
 
 }  // namespace mrl::coarse::gpu

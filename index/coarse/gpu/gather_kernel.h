@@ -179,9 +179,11 @@ MRL_GPU_CODE void GatherCodes(Block& block, const CodesArgs& args, GatherShared&
       int32_t sum = 0;
       for (uint32_t lane = 0; lane < kRowLanes; ++lane) sum += shared.counts[thread + lane];
       const uint32_t row = RowOf(entries[i]);
-      const float key = args.planes != nullptr
-                            ? static_cast<float>(sum)
-                            : Int8Codes::Key(args.codes, args.queries[query], row, sum);
+      const float key =
+          args.planes != nullptr
+              ? static_cast<float>(sum)
+              : Int8Codes::Key(Int8Codes::TermsOf(args.codes, row / kCodeRows), args.queries[query],
+                               Int8Codes::BiasOf(args.codes, row), sum);
       entries[i] = EntryOf(key, row);
     });
   }

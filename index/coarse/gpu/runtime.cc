@@ -1,8 +1,17 @@
 #include "index/coarse/gpu/runtime.h"
 
+#include "absl/strings/str_cat.h"
 #include "base/status.h"
 
 namespace mrl::coarse::gpu {
+
+absl::Status Device::CheckRoom(uint64_t bytes, absl::string_view what) const {
+  if (HasRoom(bytes)) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      absl::StrCat(what, ": ", bytes, " bytes wanted on ", name(), ", ", account_.used_bytes(),
+                   " in use of a limit of ", account_.limit_bytes(), ", of which ", batch_bytes(),
+                   " are for batches"));
+}
 
 absl::StatusOr<Memory> Device::Allocate(size_t bytes, absl::string_view what) {
   if (bytes == 0) return Memory();

@@ -2,6 +2,7 @@
 // kernels' host form is (tests/support/host_gpu.h). Nothing here needs CUDA to be compiled.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -90,6 +91,14 @@ class Device {
   virtual std::string name() const = 0;  // "0: NVIDIA H100 80GB HBM3 (9.0, 81559 MiB)"
   // What has been taken of its memory, and the limit.
   const MemoryAccount& account() const { return account_; }
+  // What indexes leave free of it: for the batches that run at a time.
+  uint64_t batch_bytes() const { return std::min(kBatchBytesMax, account_.limit_bytes() / 8); }
+  // Whether so much of an index fits beside that.
+  bool HasRoom(uint64_t bytes) const {
+    return account_.used_bytes() + batch_bytes() + bytes <= account_.limit_bytes();
+  }
+  // As HasRoom; RESOURCE_EXHAUSTED, with the numbers.
+  absl::Status CheckRoom(uint64_t bytes, absl::string_view what) const;
   // For memory that another library takes.
   absl::StatusOr<MemoryAccount::Reservation> Reserve(uint64_t bytes, absl::string_view what) {
     return account_.Reserve(bytes, what);
@@ -111,6 +120,8 @@ class Device {
   virtual absl::StatusOr<Memory> AllocateRaw(size_t bytes, absl::string_view what) = 0;
 
  private:
+  static constexpr uint64_t kBatchBytesMax = uint64_t{1} << 30;
+
   MemoryAccount account_;
   std::atomic<uint64_t> serial_ = 0;
 };

@@ -72,10 +72,16 @@ struct Int8Codes {
       out[i] = word < codes.row_words ? codes.words[at] ^ 0x80808080U : 0;
     }
   }
-  static MRL_GPU_CODE float Key(const Codes& codes, const CodeQuery& query, uint32_t row,
+  // What the rows of a block share.
+  using BlockTerms = kernels::Int8Block;
+  static MRL_GPU_CODE BlockTerms TermsOf(const Codes& codes, uint32_t block) {
+    return codes.blocks[block];
+  }
+  static MRL_GPU_CODE float BiasOf(const Codes& codes, uint32_t row) {
+    return codes.row_bias == nullptr ? 0.0F : codes.row_bias[row];
+  }
+  static MRL_GPU_CODE float Key(const BlockTerms& block, const CodeQuery& query, float bias,
                                 int32_t dot) {
-    const kernels::Int8Block& block = codes.blocks[row / kCodeRows];
-    const float bias = codes.row_bias == nullptr ? 0.0F : codes.row_bias[row];
     const float error =
         Plus(Multiply(query.norm, block.error_norm), Multiply(query.error_norm, block.norm_max));
     const float scale = Multiply(block.scale, query.scale);
@@ -93,7 +99,10 @@ struct BitCodes {
       out[i] = (bits >> (4 * i) & 15U) * 0x00204081U & 0x01010101U;
     }
   }
-  static MRL_GPU_CODE float Key(const Codes&, const CodeQuery& query, uint32_t, int32_t dot) {
+  struct BlockTerms {};
+  static MRL_GPU_CODE BlockTerms TermsOf(const Codes&, uint32_t) { return {}; }
+  static MRL_GPU_CODE float BiasOf(const Codes&, uint32_t) { return 0; }
+  static MRL_GPU_CODE float Key(BlockTerms, const CodeQuery& query, float, int32_t dot) {
     return static_cast<float>(query.base + dot);
   }
 };
@@ -146,6 +155,11 @@ MRL_GPU_CODE void LoadTile(Block& block, const ScanArgs& args, ScanShared<kTile>
   });
 }
 
+// Words of a query that one load of shared memory brings.
+struct alignas(16) FourWords {
+  uint32_t words[4];
+};
+
 // Both rows of one lane against the tile.
 template <typename Kind, uint32_t kTile>
 MRL_GPU_CODE void SumLane(const ScanArgs& args, const uint32_t* words, uint32_t code_block,
@@ -158,11 +172,15 @@ MRL_GPU_CODE void SumLane(const ScanArgs& args, const uint32_t* words, uint32_t 
     Kind::Load(args.codes, code_block, chunk, lane + kWarp, high);
     MRL_GPU_UNROLL
     for (uint32_t q = 0; q < kTile; ++q) {
-      const uint32_t at = q * args.word_count + chunk * Kind::kChunk;
-      const uint32_t* query = words + at;
-      for (uint32_t i = 0; i < Kind::kChunk; ++i) {
-        sums[q][0] = Dot4(low[i], query[i], sums[q][0]);
-        sums[q][1] = Dot4(high[i], query[i], sums[q][1]);
+      const auto* query =
+          reinterpret_cast<const FourWords*>(words + q * args.word_count + chunk * Kind::kChunk);
+      for (uint32_t i = 0; i < Kind::kChunk; i += 4) {
+        const FourWords four = query[i / 4];
+        MRL_GPU_UNROLL
+        for (uint32_t j = 0; j < 4; ++j) {
+          sums[q][0] = Dot4(low[i + j], four.words[j], sums[q][0]);
+          sums[q][1] = Dot4(high[i + j], four.words[j], sums[q][1]);
+        }
       }
     }
   }
@@ -176,23 +194,29 @@ MRL_GPU_CODE void ScanLane(Block& block, const ScanArgs& args, const ScanShared<
   int32_t sums[kTile][2];
   SumLane<Kind, kTile>(args, words, code_block, lane, sums);
   const uint32_t begin = TileBegin<kTile>(block);
+  const uint32_t first = code_block * kCodeRows + lane;
+  const bool here[2] = {(mask >> lane & 1) != 0, (mask >> (lane + kWarp) & 1) != 0};
+  // Once for all queries: after an Append the compiler would have to read them again.
+  const auto terms = Kind::TermsOf(args.codes, code_block);
+  const float bias[2] = {here[0] ? Kind::BiasOf(args.codes, first) : 0.0F,
+                         here[1] ? Kind::BiasOf(args.codes, first + kWarp) : 0.0F};
   MRL_GPU_UNROLL
-  for (uint32_t half = 0; half < 2; ++half) {
-    const uint32_t in_block = lane + half * kWarp;
-    if ((mask >> in_block & 1) == 0) continue;
-    const uint32_t row = code_block * kCodeRows + in_block;
+  for (uint32_t q = 0; q < kTile; ++q) {
+    if (begin + q >= args.query_count) return;
+    const CodeQuery query = shared.queries[q];
+    const float floor = shared.floors[q];
     MRL_GPU_UNROLL
-    for (uint32_t q = 0; q < kTile; ++q) {
-      const float key = Kind::Key(args.codes, shared.queries[q], row, sums[q][half]);
-      if (!(key >= shared.floors[q]) || begin + q >= args.query_count) continue;
-      const Entry entry = EntryOf(key, row);
+    for (uint32_t half = 0; half < 2; ++half) {
+      const float key = Kind::Key(terms, query, bias[half], sums[q][half]);
+      if (!here[half] || !(key >= floor)) continue;
+      const Entry entry = EntryOf(key, first + half * kWarp);
       if (entry >= shared.thresholds[q]) Append(block, args.out, begin + q, entry);
     }
   }
 }
 
-// `words` has room for kTile * word_count words and lies in shared memory. x of the grid cuts the
-// code blocks, y the queries.
+// `words` has room for kTile * word_count words and lies in shared memory, at a multiple of 16
+// bytes. x of the grid cuts the code blocks, y the queries.
 template <typename Kind, uint32_t kTile, typename Block>
 MRL_GPU_CODE void Scan(Block& block, const ScanArgs& args, ScanShared<kTile>& shared,
                        uint32_t* words) {
@@ -207,8 +231,8 @@ MRL_GPU_CODE void Scan(Block& block, const ScanArgs& args, ScanShared<kTile>& sh
   });
 }
 
-// The tile that a scan of `word_count` words uses for `query_count` queries: its words must fit
-// into the 32 KB of shared memory that every device gives.
+// The tile that a scan of `word_count` words, kTileWordsMax at most, uses for `query_count`
+// queries: 32 KB of words, so that two blocks of threads find room on every device.
 inline constexpr uint32_t kTileMax = 16;
 inline constexpr uint32_t kTileWordsMax = 8192;
 inline uint32_t TileFor(uint32_t word_count, uint32_t query_count) {

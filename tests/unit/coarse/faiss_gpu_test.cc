@@ -31,15 +31,36 @@ using ::testing::Le;
 struct Counts {
   std::atomic<int> calls = 0;
   std::atomic<int> at_once = 0;
-  std::atomic<bool> fails = false;
+  std::atomic<absl::StatusCode> failure = absl::StatusCode::kOk;
+
+  absl::Status Outcome() const {
+    return failure == absl::StatusCode::kOk
+               ? absl::OkStatus()
+               : absl::Status(failure, "faiss_gpu: a test asked for it");
+  }
+};
+
+// A call of FAISS: no other may run on the device.
+class Alone {
+ public:
+  explicit Alone(Counts& counts) : counts_(counts) {
+    EXPECT_EQ(++counts_.at_once, 1) << "GPU indexes are not safe for concurrent calls";
+  }
+  ~Alone() { --counts_.at_once; }
+  Alone(const Alone&) = delete;
+  Alone& operator=(const Alone&) = delete;
+
+ private:
+  Counts& counts_;
 };
 
 class StandInRunner final : public FaissRunner {
  public:
   StandInRunner(const FaissLibrary& library, Counts& counts) : library_(library), counts_(counts) {}
+  ~StandInRunner() override { const Alone alone(counts_); }
   absl::Status Search(absl::Span<const float> queries, size_t k, size_t nprobe, float* distances,
                       int64_t* labels) override {
-    EXPECT_EQ(++counts_.at_once, 1) << "GPU indexes are not safe for concurrent calls";
+    const Alone alone(counts_);
     EXPECT_THAT(k, Le(kFaissKMax));
     ++counts_.calls;
     const Params params = nprobe == 0 ? Params() : Params{{"nprobe", static_cast<double>(nprobe)}};
@@ -51,14 +72,18 @@ class StandInRunner final : public FaissRunner {
         labels[q * k + i] = found->rows[i].row;
       }
     }
-    --counts_.at_once;
-    return counts_.fails ? absl::UnavailableError("faiss_gpu: a test asked for it")
-                         : absl::OkStatus();
+    return counts_.Outcome();
   }
-  absl::Status Train(absl::Span<const float>) override { return absl::OkStatus(); }
-  absl::Status Add(absl::Span<const float>) override { return absl::OkStatus(); }
+  absl::Status Train(absl::Span<const float>) override {
+    const Alone alone(counts_);
+    return absl::OkStatus();
+  }
+  absl::Status Add(absl::Span<const float>) override {
+    const Alone alone(counts_);
+    return absl::OkStatus();
+  }
   absl::StatusOr<std::unique_ptr<FaissLibrary>> CopyToHost() override {
-    return absl::UnimplementedError("not here");
+    return absl::UnavailableError("faiss_gpu: the stand-in holds no rows");
   }
 
  private:
@@ -70,6 +95,7 @@ class StandInResources final : public FaissResources {
  public:
   explicit StandInResources(Counts& counts) : counts_(counts) {}
   absl::StatusOr<std::unique_ptr<FaissRunner>> Copy(const FaissLibrary& library) override {
+    const Alone alone(counts_);
     return std::make_unique<StandInRunner>(library, counts_);
   }
 
@@ -89,7 +115,8 @@ class FaissGpuTest : public ::testing::Test {
     devices.push_back(std::make_unique<HostGpu>(HostGpuOptions{}));
     gpu_ = nullptr;  // before the devices that it is on
     set_ = std::make_unique<DeviceSet>(std::move(devices), options, "");
-    set_->UseFaiss([this](Device&) { return std::make_unique<StandInResources>(counts_); });
+    set_->UseFaiss(
+        [this](Device&, uint64_t) { return std::make_unique<StandInResources>(counts_); });
     auto made = set_->Make(cpu_);
     ASSERT_TRUE(made.ok()) << made.status();
     gpu_ = *std::move(made);
@@ -163,7 +190,7 @@ TEST_F(FaissGpuTest, RefusesWhatTheCpuIndexRefuses) {
 
 TEST_F(FaissGpuTest, GoesOnWithoutADeviceThatFailed) {
   Build("Flat");
-  counts_.fails = true;
+  counts_.failure = absl::StatusCode::kUnavailable;
   ExpectSame({.query = query_.data(), .dims = 16, .keep = 5});
   ExpectSame({.query = query_.data(), .dims = 16, .keep = 5});
   EXPECT_EQ(counts_.calls, 1);
@@ -172,6 +199,63 @@ TEST_F(FaissGpuTest, GoesOnWithoutADeviceThatFailed) {
   Build("Flat", {.mode = GpuMode::kRequire});
   EXPECT_EQ(gpu_->Search({.query = query_.data(), .dims = 16, .keep = 5}).status().code(),
             absl::StatusCode::kUnavailable);
+}
+
+TEST_F(FaissGpuTest, GoesOnWithADeviceThatLackedMemoryOnce) {
+  Build("Flat");
+  counts_.failure = absl::StatusCode::kResourceExhausted;
+  ExpectSame({.query = query_.data(), .dims = 16, .keep = 5});
+  counts_.failure = absl::StatusCode::kOk;
+  ExpectSame({.query = query_.data(), .dims = 16, .keep = 5});
+  EXPECT_EQ(counts_.calls, 2);
+}
+
+TEST_F(FaissGpuTest, CountsItsMemoryAndGivesItBack) {
+  Build("IVF16,Flat");
+  const MemoryAccount& account = set_->device(0).account();
+  const uint64_t scratch = account.limit_bytes() / 8;
+  EXPECT_EQ(account.used_bytes(), scratch + cpu_->memory_bytes());
+  gpu_ = nullptr;
+  EXPECT_EQ(account.used_bytes(), scratch);
+}
+
+TEST_F(FaissGpuTest, IsTheCpuIndexWhereADeviceHasNoRoom) {
+  Build("Flat");
+  std::vector<std::unique_ptr<Device>> devices;
+  devices.push_back(std::make_unique<HostGpu>(HostGpuOptions{.memory_bytes = 100'000}));
+  DeviceSet set(std::move(devices), {}, "");
+  set.UseFaiss([this](Device&, uint64_t) { return std::make_unique<StandInResources>(counts_); });
+  const auto made = set.MakeFaiss(cpu_);
+  ASSERT_TRUE(made.ok());
+  EXPECT_THAT((*made)->Describe(), HasSubstr("by the CPU: a FAISS index: "));
+  EXPECT_THAT((*made)->Describe(), HasSubstr("in use of a limit of 100000"));
+}
+
+TEST_F(FaissGpuTest, IsBuiltOnTheCpuWhereADeviceFails) {
+  Build("Flat");
+  const std::string path = sample_.PathOf("000002.faiss.idx");
+  FaissOptions options = {.factory = "Flat", .dims = 16, .gpu = set_.get()};
+  ASSERT_TRUE(BuildFaiss(FileSystem::Posix(), path, *sample_.segment, options).ok());
+  const auto opened = OpenFaiss(FileSystem::Posix(), path, sample_.segment, sample_.account);
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  EXPECT_EQ((*opened)->memory_bytes(), cpu_->memory_bytes());
+
+  Build("Flat", {.mode = GpuMode::kRequire});
+  options.gpu = set_.get();
+  EXPECT_EQ(BuildFaiss(FileSystem::Posix(), path, *sample_.segment, options).code(),
+            absl::StatusCode::kUnavailable);
+}
+
+TEST_F(FaissGpuTest, CopiesNoSegmentWhileASearchRuns) {
+  Build("Flat");
+  std::thread copies([&] {
+    for (int i = 0; i < 30; ++i) EXPECT_TRUE(set_->MakeFaiss(cpu_).ok());  // and gone again
+  });
+  for (uint32_t i = 0; i < 50; ++i) {
+    const std::vector<float> query = sample_.QueryNear(i, i);
+    ExpectSame({.query = query.data(), .dims = 16, .keep = 5});
+  }
+  copies.join();
 }
 
 TEST_F(FaissGpuTest, ServesOneBatchAtATime) {
@@ -193,7 +277,7 @@ TEST_F(FaissGpuTest, SaysWhereFaissWasBuiltWithoutIt) {
   std::vector<std::unique_ptr<Device>> devices;
   devices.push_back(std::make_unique<HostGpu>(HostGpuOptions{}));
   DeviceSet set(std::move(devices), {}, "");
-  set.UseFaiss([](Device&) -> absl::StatusOr<std::unique_ptr<FaissResources>> {
+  set.UseFaiss([](Device&, uint64_t) -> absl::StatusOr<std::unique_ptr<FaissResources>> {
     return absl::FailedPreconditionError("faiss_gpu: this program was built without it");
   });
   const auto made = set.MakeFaiss(cpu_);

@@ -100,6 +100,71 @@ TEST(GpuDevices, ReplaysARecordingForAPlanThatComesAgain) {
   ExpectSame(sample, *without.index, {.query = query.data(), .dims = 8, .bits = 8, .keep = 10});
 }
 
+TEST(GpuDevices, RecordsOnceForFiltersOfAnySize) {
+  const Sample sample({.rows = 5000});
+  const OnGpu gpu(sample);
+  const std::vector<float> query = sample.QueryNear(1, 2);
+  const auto search = [&](uint32_t step) {
+    std::vector<uint64_t> allowed((5000 + 63) / 64);
+    for (uint32_t row = 0; row < 5000; row += step) allowed[row / 64] |= uint64_t{1} << (row % 64);
+    const uint64_t* words = allowed.data();
+    ExpectSame(sample, *gpu.index,
+               {.query = query.data(), .dims = 8, .bits = 8, .keep = 10, .allowed = words});
+  };
+  for (const uint32_t step : {2U, 3U, 7U}) search(step);
+  EXPECT_EQ(gpu.host[0]->recordings(), 1);
+  search(1000);  // 5 rows: fewer than are kept
+  EXPECT_EQ(gpu.host[0]->recordings(), 2);
+  EXPECT_EQ(gpu.host[0]->replays(), 4);
+}
+
+TEST(GpuDevices, LeavesRoomForTwoFullBatches) {
+  const Sample sample({.rows = 20'000});
+  // Room for the codes and a part of the levels: without the part for batches the rest is full.
+  const OnGpu gpu(sample, {.memory_bytes = 4'000'000}, {.mode = GpuMode::kRequire});
+  EXPECT_THAT(gpu.index->Describe(), HasSubstr("from the host"));
+  const HostGpu& device = *gpu.host[0];
+  EXPECT_LE(device.account().used_bytes() + device.batch_bytes(), 4'000'000);
+  std::vector<std::vector<float>> queries;
+  for (uint32_t i = 0; i < 200; ++i) queries.push_back(sample.QueryNear(i * 31, i));
+  std::vector<Request> requests;
+  for (const auto& query : queries) {
+    requests.push_back({.query = query.data(), .dims = 8, .keep = 100});
+  }
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 2; ++t) {
+    threads.emplace_back([&] {
+      for (const auto& result : gpu.index->SearchTile(requests)) {
+        EXPECT_TRUE(result.ok()) << result.status();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+TEST(GpuDevices, RefusesCodesThatLeaveNoRoomForBatches) {
+  const Sample sample({.rows = 20'000});
+  const uint64_t codes = 20'032 * (8 + 16 + 32) + 3 * 313 * 12;
+  const OnGpu gpu(sample, {.memory_bytes = codes + 4096});
+  EXPECT_THAT(gpu.index->Describe(), HasSubstr("by the CPU: segment "));
+  EXPECT_THAT(gpu.index->Describe(), HasSubstr("are for batches"));
+  EXPECT_EQ(gpu.host[0]->account().used_bytes(), 0);
+}
+
+TEST(GpuDevices, LeavesToTheCpuAQueryThatIsTooLongForSharedMemory) {
+  const Sample sample(
+      {.rows = 130, .ladder = {16, 32'768, 32'772}, .codes = {{16, 8}, {32'768, 8}, {32'772, 8}}});
+  const OnGpu gpu(sample);
+  const std::vector<float> query = sample.QueryNear(1, 2);
+  ExpectSame(sample, *gpu.index, {.query = query.data(), .dims = 32'768, .bits = 8, .keep = 10});
+  const uint64_t scans = gpu.host[0]->scans();
+  EXPECT_GT(scans, 0);
+  ExpectSame(sample, *gpu.index, {.query = query.data(), .dims = 32'772, .bits = 8, .keep = 10});
+  EXPECT_EQ(gpu.host[0]->scans(), scans);
+  // As a later stage it is not scanned.
+  ExpectFunnel(sample, *gpu.index, {{16, 8, 50}, {32'772, 8, 20}, {32'772, 0, 5}}, 3);
+}
+
 TEST(GpuDevices, KeepsReplicasOnSeveralDevices) {
   const Sample sample({.rows = 5000});
   const std::vector<float> query = sample.QueryNear(1, 2);
