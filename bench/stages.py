@@ -6,7 +6,7 @@
 
 Rows, queries and index are those of search_bench.py in the folder WORK (or of paper_scale.py: labelled rows,
 synthetic). Both funnels begin with the same scan of 16 dimensions, so the 200 rows are the same; their times are
-those that the engine's trace gives, a mean of all queries a round. The rows of a query lie anywhere in the base,
+those that the engine's trace gives, a median of all queries a round. The rows of a query lie anywhere in the base,
 so that they come from memory and not from a cache once the base is larger than that. One thread, rounds in turn.
 """
 import argparse
@@ -23,13 +23,16 @@ from process import machine
 
 
 def funnels(dims, first, keep):
-    """{name: funnel}; halves rows and doubles dimensions, as the MRL paper does, then jumps to all."""
+    """{name: funnel}. The first halves rows and doubles dimensions, as the MRL paper does, then jumps to all."""
     stages, step, left = [], 32, keep // 2
     while step < dims and step <= 256 and left > rows.K:
         stages.append(f"{step}:{left}")
         step, left = 2 * step, left // 2
     end = f"{dims}:{rows.K}"
-    return {"funnel": ",".join([f"{first}:{keep}", *stages, end]), "one jump": f"{first}:{keep},{end}"}
+    plans = {"funnel": ",".join([f"{first}:{keep}", *stages, end]), "one jump": f"{first}:{keep},{end}"}
+    if dims >= 512:
+        plans["through signs"] = f"{first}:{keep},512b1:{keep // 8},{end}"
+    return plans
 
 
 def measured(args, folder, asked):
@@ -48,7 +51,7 @@ def measured(args, folder, asked):
 
 def later(line):
     """Microseconds of the stages after the scan."""
-    return sum(stage["micros"] for stage in line["stages"][1:])
+    return sum(stage["p50_micros"] for stage in line["stages"][1:])
 
 
 def table(found, args, kind, where):
@@ -60,13 +63,15 @@ def table(found, args, kind, where):
     for name, lines in found.items():
         spent = [later(line) for line in lines]
         medians[name] = statistics.median(spent)
-        stages = ", ".join(f"{statistics.median(line['stages'][i]['micros'] for line in lines):.1f}"
+        stages = ", ".join(f"{statistics.median(line['stages'][i]['p50_micros'] for line in lines):.1f}"
                            for i in range(1, len(lines[0]["stages"])))
         read = sum(stage["bytes"] for stage in lines[0]["stages"][1:])
-        whole = statistics.median(1e3 * line["mean_ms"] for line in lines)
+        whole = statistics.median(1e3 * line["p50_ms"] for line in lines)
         print(f"| {name} `{lines[0]['funnel']}` | {lines[0]['recall']:.4f} | {read:,.0f} | {medians[name]:.1f} "
               f"({min(spent):.1f} - {max(spent):.1f}) | {stages} | {whole:.0f} |")
-    print(f"\nThe funnel is {medians['one jump'] / medians['funnel']:.2f} times cheaper than one jump; 3 is the aim.")
+    for name in found:
+        if name != "one jump":
+            print(f"\n{name}: {medians['one jump'] / medians[name]:.2f} times cheaper than one jump; 3 is the aim.")
 
 
 def parse():

@@ -101,21 +101,22 @@ absl::Status Certify(const EvalArgs& args, const collection::Collection& collect
   return absl::OkStatus();
 }
 
-// What the stages did in the mean of all queries. Queries of one plan have the same stages.
-nlohmann::json MeanStages(const std::vector<funnel::Output>& outputs) {
+// What the stages did in the mean of all queries, and the median of their times. Queries of one
+// plan have the same stages.
+nlohmann::json Stages(const std::vector<funnel::Output>& outputs) {
   nlohmann::json stages = nlohmann::json::array();
   const auto count = static_cast<double>(outputs.size());
   for (size_t number = 0; number < outputs.front().trace.stages.size(); ++number) {
     double in = 0;
     double out = 0;
     double bytes = 0;
-    double micros = 0;
+    std::vector<double> millis;
     for (const funnel::Output& output : outputs) {
       const funnel::StageTrace& stage = output.trace.stages[number];
       in += static_cast<double>(stage.candidates_in);
       out += static_cast<double>(stage.candidates_out);
       bytes += static_cast<double>(stage.bytes);
-      micros += stage.micros;
+      millis.push_back(stage.micros / 1000);
     }
     const funnel::StageTrace& first = outputs.front().trace.stages[number];
     stages.push_back({{"kind", first.kind},
@@ -124,7 +125,7 @@ nlohmann::json MeanStages(const std::vector<funnel::Output>& outputs) {
                       {"in", in / count},
                       {"out", out / count},
                       {"bytes", bytes / count},
-                      {"micros", micros / count}});
+                      {"p50_micros", 1000 * tune::Summarise(millis).p50_ms}});
   }
   return stages;
 }
@@ -153,7 +154,7 @@ absl::StatusOr<nlohmann::json> Summary(const EvalArgs& args,
                         {"p99_ms", times.p99_ms},
                         {"multiply_adds", multiply_adds / count},
                         {"bytes_touched", bytes / count},
-                        {"stages", MeanStages(measured.outputs)},
+                        {"stages", Stages(measured.outputs)},
                         {"hot_bytes_per_row", static_cast<double>(collection.hot_bytes()) /
                                                   static_cast<double>(collection.rows())}};
   MRL_RETURN_IF_ERROR(Certify(args, collection, queries, plan, measured, truth, &one));
@@ -281,8 +282,9 @@ void AddEval(CLI::App& app, Verb* verb) {
           "Write the rows found to this npy file: i8, funnels x queries x k in build order, "
           "-1 where fewer were found")
       ->excludes(labels);
-  eval->add_flag("--json", args->json,
-                 "One JSON object a line and funnel, with what each stage did in the mean");
+  eval->add_flag(
+      "--json", args->json,
+      "One JSON object a line and funnel, with what each stage did and the median of its time");
   eval->callback([args, verb] {
     CheckInFlight(*args);
     *verb = [args] {
