@@ -7,6 +7,7 @@ Versions and settings follow the guides of each; what is cited as a rival is nev
 import json
 import os
 import subprocess
+import tempfile
 import time
 
 import numpy as np
@@ -34,29 +35,86 @@ class Mrl:
         self.settings = [f"{one},{self.dims}:{K}" for one in lists
                          if "b" in one or all(int(step.split(":")[0]) < self.dims for step in one.split(","))] + ["exact"]
 
+    name = "mrl"  # of the index in the folder
+
+    @property
+    def index(self):
+        return f"{self.folder}/{self.name}"
+
+    def ask(self, *arguments):
+        ran = subprocess.run([self.program, *arguments], capture_output=True, text=True)
+        if ran.returncode != 0:
+            raise RuntimeError(f"{' '.join(map(str, arguments))}: {ran.stderr}")
+        return ran.stdout
+
+    def make(self, flags=("--storage", "f16")):
+        if not os.path.exists(self.index):
+            ladder = [d for d in (16, 32, 64, 128, 256, 512, 1024) if d < self.dims] + [self.dims]
+            self.ask("build", "--input", f"{self.folder}/base.npy", "--output", self.index, "--dims",
+                     ",".join(map(str, ladder)), *flags)
+
     def build(self):
-        if os.path.exists(f"{self.folder}/mrl"):
+        if os.path.exists(self.index):
             return
-        ladder = [d for d in (16, 32, 64, 128, 256, 512) if d < self.dims] + [self.dims]
-        subprocess.run([self.program, "build", "--input", f"{self.folder}/base.npy", "--output",
-                        f"{self.folder}/mrl", "--storage", "f16", "--dims", ",".join(map(str, ladder))],
-                       check=True, stdout=subprocess.DEVNULL)
+        self.make()
         if self.dims >= 256:
-            subprocess.run([self.program, "index", "add", "graph", "--index", f"{self.folder}/mrl"], check=True,
-                           stdout=subprocess.DEVNULL)
+            self.ask("index", "add", "graph", "--index", self.index)
 
     def start(self):
         pass
 
-    def run(self, settings, part, in_flight, count):
-        command = [self.program, "eval", "--index", f"{self.folder}/mrl", "--queries",
-                   f"{self.folder}/{part}.npy", "--truth", f"{self.folder}/truth_{part}.npy", "-k", str(K),
-                   "--in-flight", str(in_flight), "--limit", str(count), "--json"]
-        for one in settings:
-            command += ["--exact"] if one == "exact" else ["--funnel", one]
-        out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        found = (json.loads(line) for line in out.splitlines())
-        return {one["funnel"]: (one["recall"], 1e3 / one["qps"]) for one in found}
+    def run(self, settings, part, in_flight, count, more=()):
+        asked = [flag for one in settings for flag in (["--exact"] if one == "exact" else ["--funnel", one])]
+        out = self.ask("eval", "--index", self.index, "--queries", f"{self.folder}/{part}.npy", "--truth",
+                       f"{self.folder}/truth_{part}.npy", "-k", str(K), "--in-flight", str(in_flight), "--limit",
+                       str(count), "--json", *asked, *more)
+        self.lines = [json.loads(line) for line in out.splitlines()]
+        return {one["funnel"]: (one["recall"], 1e3 / one["qps"]) for one in self.lines}
+
+    def ids(self, settings, part, count):
+        """The rows found: settings x queries x K."""
+        with tempfile.TemporaryDirectory() as folder:
+            self.run(settings, part, 1, count, ["--found", f"{folder}/found.npy"])
+            return np.load(f"{folder}/found.npy")
+
+
+class Prefix16(Mrl):
+    """Scans of 16 dimensions and what lies over them; a setting is an index and the rows it passes on."""
+    name = "mrl16"
+    coarse, first, add = "scan", "16b8", []
+
+    def __init__(self, folder, program):
+        super().__init__(folder, program)
+        passed = [f"{self.first}:{keep}" for keep in (20, 50, 100, 200)] + [
+            f"{self.first}:100,64:20", f"{self.first}:200,32:100,64:50,128:25,256:12"]
+        self.settings = [f"{self.coarse}{one}/{rest},{self.dims}:{K}" for one in self.params() for rest in passed]
+
+    def params(self):
+        return [""]
+
+    def build(self):
+        self.make(["--codes", "16b8"])
+        if self.add and self.coarse not in self.ask("index", "list", "--index", self.index):
+            self.ask("index", "add", self.coarse, "--index", self.index, "--dims", "16", *self.add)
+
+
+class Scan16(Prefix16):
+    pass
+
+
+class Lists16(Prefix16):
+    coarse, add = "ivf_scan", ["--code", "16b8"]
+
+    def params(self):
+        lists = len(np.load(f"{self.folder}/base.npy", mmap_mode="r")) // 256  # so many at least
+        return [f"(nprobe={one})" for one in (1, 2, 4, 8, 16, 32) if one <= lists]
+
+
+class Graph16(Prefix16):
+    coarse, first, add = "faiss", "16", ["--faiss-factory", "HNSW32"]
+
+    def params(self):
+        return [f"(efSearch={one})" for one in (16, 32, 64, 128, 256)]
 
 
 class Rival:
@@ -84,8 +142,14 @@ class Rival:
             start = time.perf_counter()
             ids = [np.asarray(ask(queries[i:i + in_flight])) for i in range(0, len(queries), in_flight)]
             spent = time.perf_counter() - start
-            found[setting] = (recall(self.base, queries, np.concatenate(ids).astype(np.int64), truth), spent * 1e3 / len(queries))
+            found[setting] = (recall(self.base, queries, np.concatenate(ids).astype(np.int64), truth),
+                              spent * 1e3 / len(queries))
         return found
+
+    def ids(self, settings, part, count):
+        """The rows found: settings x queries x K."""
+        queries = load(self.folder, part)[0][:count]
+        return np.array([self.ask(setting)(queries) for setting in settings])
 
 
 class FaissRival(Rival):
@@ -293,3 +357,4 @@ class UsearchI8(Usearch):
 
 
 RIVALS = {one.__name__: one for one in (Flat, Hnsw, IvfPq, IvfRabitq, HnswPrefix, Svs, Hnswlib, Usearch, UsearchI8)}
+OURS = {"mrl": Mrl} | {one.__name__: one for one in (Scan16, Lists16, Graph16)}

@@ -27,11 +27,11 @@ TARGETS = (0.90, 0.95, 0.99)
 
 
 def serve(pipe, kind, folder, program):
-    """Runs in the process of an engine: builds and loads it, then answers run() calls."""
+    """Runs in the process of an engine: builds and loads it, then answers run() and ids() calls."""
     os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
     import engines
     try:
-        engine = engines.Mrl(folder, program) if kind == "mrl" else engines.RIVALS[kind](folder)
+        engine = engines.OURS[kind](folder, program) if kind in engines.OURS else engines.RIVALS[kind](folder)
         start = time.monotonic()
         engine.build()
         built = time.monotonic() - start
@@ -40,8 +40,8 @@ def serve(pipe, kind, folder, program):
             return
         engine.start()
         pipe.send(resident_bytes())
-        for call in iter(pipe.recv, None):
-            pipe.send(engine.run(*call))
+        for name, *call in iter(pipe.recv, None):
+            pipe.send(getattr(engine, name)(*call))
     except ImportError as error:
         pipe.send(error)
 
@@ -69,7 +69,11 @@ class Engine:
         self.bytes = self.pipe.recv()
 
     def run(self, *call):
-        self.pipe.send(call)
+        self.pipe.send(("run", *call))
+        return self.pipe.recv()
+
+    def ids(self, *call):
+        self.pipe.send(("ids", *call))
         return self.pipe.recv()
 
     def end(self):

@@ -10,6 +10,7 @@
 #include "index/cli/asked.h"
 #include "index/cli/command.h"
 #include "index/cli/eval_labels.h"
+#include "index/cli/found_rows.h"
 #include "index/cli/open_index.h"
 #include "index/cli/output.h"
 #include "index/tune/interval.h"
@@ -20,7 +21,7 @@ namespace mrl::cli {
 namespace {
 
 struct EvalArgs {
-  std::string index, queries, truth, labels;
+  std::string index, queries, truth, labels, found;
   uint64_t sample = 1000;
   std::vector<std::string> funnels, profiles;
   uint32_t k = 10;
@@ -61,15 +62,18 @@ absl::StatusOr<Truth> FindTruth(const EvalArgs& args, const collection::Collecti
   return truth;
 }
 
+std::vector<uint64_t> RowsOf(const funnel::View& view, const funnel::Output& output) {
+  std::vector<uint64_t> rows;
+  for (const funnel::Hit& hit : output.hits) rows.push_back(RowNumber(view, hit.at));
+  return rows;
+}
+
 std::vector<double> Recalls(const EvalArgs& args, const collection::Collection& collection,
                             const Queries& queries, const Measured& measured, const Truth& truth) {
   const bool larger = LargerIsNearer(collection.schema().metric);
   std::vector<double> recalls;
   for (size_t i = 0; i < measured.outputs.size(); ++i) {
-    std::vector<uint64_t> rows;
-    for (const funnel::Hit& hit : measured.outputs[i].hits) {
-      rows.push_back(RowNumber(collection.view(), hit.at));
-    }
+    const std::vector<uint64_t> rows = RowsOf(collection.view(), measured.outputs[i]);
     if (!truth.rows.empty()) {
       recalls.push_back(tune::RecallAtK(rows, truth.rows[i], args.k));
       continue;
@@ -97,6 +101,35 @@ absl::Status Certify(const EvalArgs& args, const collection::Collection& collect
   return absl::OkStatus();
 }
 
+// What the stages did in the mean of all queries, and the median of their times. Queries of one
+// plan have the same stages.
+nlohmann::json Stages(const std::vector<funnel::Output>& outputs) {
+  nlohmann::json stages = nlohmann::json::array();
+  const auto count = static_cast<double>(outputs.size());
+  for (size_t number = 0; number < outputs.front().trace.stages.size(); ++number) {
+    double in = 0;
+    double out = 0;
+    double bytes = 0;
+    std::vector<double> millis;
+    for (const funnel::Output& output : outputs) {
+      const funnel::StageTrace& stage = output.trace.stages[number];
+      in += static_cast<double>(stage.candidates_in);
+      out += static_cast<double>(stage.candidates_out);
+      bytes += static_cast<double>(stage.bytes);
+      millis.push_back(stage.micros / 1000);
+    }
+    const funnel::StageTrace& first = outputs.front().trace.stages[number];
+    stages.push_back({{"kind", first.kind},
+                      {"dims", first.dims},
+                      {"bits", first.bits},
+                      {"in", in / count},
+                      {"out", out / count},
+                      {"bytes", bytes / count},
+                      {"p50_micros", 1000 * tune::Summarise(millis).p50_ms}});
+  }
+  return stages;
+}
+
 absl::StatusOr<nlohmann::json> Summary(const EvalArgs& args,
                                        const collection::Collection& collection,
                                        const Queries& queries, const funnel::Plan& plan,
@@ -121,6 +154,7 @@ absl::StatusOr<nlohmann::json> Summary(const EvalArgs& args,
                         {"p99_ms", times.p99_ms},
                         {"multiply_adds", multiply_adds / count},
                         {"bytes_touched", bytes / count},
+                        {"stages", Stages(measured.outputs)},
                         {"hot_bytes_per_row", static_cast<double>(collection.hot_bytes()) /
                                                   static_cast<double>(collection.rows())}};
   MRL_RETURN_IF_ERROR(Certify(args, collection, queries, plan, measured, truth, &one));
@@ -176,13 +210,20 @@ absl::Status Eval(const EvalArgs& args) {
   std::vector<std::vector<std::string>> table = {{"funnel", "recall", "95 %", "qps", "mean ms",
                                                   "p50 ms", "p95 ms", "p99 ms", "multiply-adds",
                                                   "bytes", "lost per stage"}};
+  FoundRows found(queries.rows, args.k);
   for (const funnel::Plan& plan : plans) {
     MRL_ASSIGN_OR_RETURN(Measured measured,
                          RunAll(collection.view(), plan, queries, args.threads, TileOf(args)));
+    for (const funnel::Output& output : measured.outputs) {
+      found.Add(RowsOf(collection.view(), output));
+    }
     MRL_ASSIGN_OR_RETURN(const nlohmann::json one,
                          Summary(args, collection, queries, plan, measured, truth));
     if (args.json) PrintJson(one);
     table.push_back(TableRow(one));
+  }
+  if (!args.found.empty()) {
+    MRL_RETURN_IF_ERROR(found.Write(FileSystem::Posix(), args.found));
   }
   if (!args.json) {
     std::printf("recall@%u of %zu queries against %s, %u thread(s)\n", args.k, queries.rows,
@@ -236,7 +277,14 @@ void AddEval(CLI::App& app, Verb* verb) {
   eval->add_option(
       "--in-flight", args->in_flight,
       "Queries outstanding, at least --threads; up to 16 a thread share one scan of the codes");
-  eval->add_flag("--json", args->json, "One JSON object a line and funnel");
+  eval->add_option(
+          "--found", args->found,
+          "Write the rows found to this npy file: i8, funnels x queries x k in build order, "
+          "-1 where fewer were found")
+      ->excludes(labels);
+  eval->add_flag(
+      "--json", args->json,
+      "One JSON object a line and funnel, with what each stage did and the median of its time");
   eval->callback([args, verb] {
     CheckInFlight(*args);
     *verb = [args] {

@@ -88,6 +88,7 @@ void LevelScorer::Prefetch(uint32_t row, size_t from, size_t to) const {
     const size_t bytes = std::min(at.row_bytes, kPrefetchBytes);
     for (size_t i = 0; i < bytes; i += kLineBytes) __builtin_prefetch(data + i);
   }
+  if (metric_ == Metric::kCosine) __builtin_prefetch(segment_.InverseNorms(row) + to);
 }
 
 uint64_t LevelScorer::RowBytes(size_t from, size_t to) const {

@@ -32,12 +32,14 @@ bool IsLeftOut(const Search& search, const Location& at) { return search.options
 // Keys of candidates from the stored precision, at `level`.
 absl::Status RerankStored(const Search& search, size_t level, std::vector<Shortlisted>& candidates,
                           StageTrace* trace) {
+  const auto prefetch = [&search, level](const Shortlisted& soon) {
+    search.scorers[soon.at.part].Prefetch(soon.at.row, soon.levels_done, level);
+  };
+  const size_t ahead = std::min(kPrefetchCandidates, candidates.size());
+  for (size_t i = 0; i < ahead; ++i) prefetch(candidates[i]);
   for (size_t i = 0; i < candidates.size(); ++i) {
     if (i % kCandidatesBetweenPolls == 0 && search.stopped()) return Stopped();
-    if (i + kPrefetchCandidates < candidates.size()) {
-      const Shortlisted& later = candidates[i + kPrefetchCandidates];
-      search.scorers[later.at.part].Prefetch(later.at.row, later.levels_done, level);
-    }
+    if (i + ahead < candidates.size()) prefetch(candidates[i + ahead]);
     Shortlisted& now = candidates[i];
     const coarse::LevelScorer& scorer = search.scorers[now.at.part];
     trace->bytes += scorer.RowBytes(now.levels_done, level);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <numeric>
 #include <set>
 #include <utility>
@@ -93,7 +94,7 @@ TEST_F(Eval, EachFunnelIsALineWithItsKeys) {
   for (const auto& item : lines[0].items()) keys.push_back(item.key());
   EXPECT_THAT(keys, ElementsAre("bytes_touched", "coarse", "funnel", "hot_bytes_per_row",
                                 "interval", "k", "lost", "mean_ms", "multiply_adds", "p50_ms",
-                                "p95_ms", "p99_ms", "qps", "recall"));
+                                "p95_ms", "p99_ms", "qps", "recall", "stages"));
   EXPECT_EQ(lines[0]["funnel"], "scan/16:200,32:10");
   EXPECT_EQ(lines[0]["coarse"], "scan");
   EXPECT_EQ(lines[0]["k"], 10);
@@ -104,6 +105,59 @@ TEST_F(Eval, EachFunnelIsALineWithItsKeys) {
   EXPECT_EQ(lines[2]["funnel"], "exact");
   EXPECT_EQ(lines[2]["recall"], 1.0);
   EXPECT_EQ(lines[2]["multiply_adds"], 200 * 32);
+}
+
+TEST_F(Eval, StagesAreToldWithTheMedianOfTheirTimes) {
+  BuildIndex();
+  const auto lines = MeasureJson({"--funnel", "16:20,32:10"});
+  const Json& stages = lines[0]["stages"];
+  ASSERT_EQ(stages.size(), 2u);
+  EXPECT_EQ(stages[0]["kind"], "scan");
+  EXPECT_EQ(stages[0]["dims"], 16);
+  EXPECT_EQ(stages[0]["in"], 200);
+  EXPECT_EQ(stages[0]["out"], 20);
+  EXPECT_EQ(stages[1]["kind"], "rerank");
+  EXPECT_EQ(stages[1]["in"], 20);
+  EXPECT_EQ(stages[1]["out"], 10);
+  EXPECT_EQ(stages[1]["bytes"], 20 * 32 * 4);  // the scan read codes
+  for (const Json& stage : stages) {
+    EXPECT_GT(stage["p50_micros"], 0);
+    EXPECT_LE(stage["p50_micros"], 1000 * lines[0]["p50_ms"].get<double>());
+  }
+}
+
+TEST_F(Eval, RowsThatWereFoundAreWrittenByFunnel) {
+  BuildIndex();
+  const auto lines = MeasureJson({"--funnel", "16:10", "--exact", "--found", *this / "found.npy"});
+  const std::string file = ReadFile("found.npy");
+  ASSERT_EQ(file.substr(0, 8), std::string("\x93NUMPY\x01\x00", 8));
+  EXPECT_THAT(file, HasSubstr("{'descr': '<i8', 'fortran_order': False, 'shape': (2, 20, 10), }"));
+  ASSERT_EQ(file.size(), 128 + 2 * 20 * 10 * sizeof(int64_t));
+  const auto row = [&file](size_t plan, size_t query, size_t place) {
+    int64_t found = 0;
+    std::memcpy(&found, &file[128 + ((plan * 20 + query) * 10 + place) * sizeof(found)],
+                sizeof(found));
+    return static_cast<size_t>(found);
+  };
+  const std::vector<float> rows = Vectors(kRows);
+  const std::vector<float> queries = Vectors(kQueries, 2);
+  for (size_t query = 0; query < kQueries; ++query) {
+    for (const size_t plan : {0, 1}) {
+      std::set<size_t> found;
+      for (size_t place = 0; place < 10; ++place) found.insert(row(plan, query, place));
+      EXPECT_EQ(found, Nearest(rows, queries.data() + query * kDims, kDims, plan == 0 ? 16 : 32));
+    }
+  }
+}
+
+TEST_F(Eval, PlacesWithoutARowAreMinusOne) {
+  BuildIndex({"--limit", "3"});
+  ASSERT_EQ(Measure({"--exact", "-k", "5", "--limit", "1", "--found", *this / "f.npy"}).code, 0);
+  const std::string file = ReadFile("f.npy");
+  const std::string minus_ones(2 * sizeof(int64_t), '\xFF');
+  ASSERT_EQ(file.size(), 128 + 5 * sizeof(int64_t));
+  EXPECT_EQ(file.substr(128 + 3 * sizeof(int64_t)), minus_ones);
+  EXPECT_NE(file.substr(128 + 2 * sizeof(int64_t), sizeof(int64_t)), minus_ones.substr(8));
 }
 
 TEST_F(Eval, ACertificateSaysHowSureAndWhereTheRestWasLost) {

@@ -1,0 +1,48 @@
+#include "index/cli/found_rows.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+
+namespace mrl::cli {
+namespace {
+
+constexpr size_t kHeaderAlignment = 64;
+
+// Version 1.0: magic, length of the text, text that pads the header to whole lines.
+std::string NpyHeader(size_t plans, size_t queries, uint32_t k) {
+  std::string text = absl::StrCat("{'descr': '<i8', 'fortran_order': False, 'shape': (", plans,
+                                  ", ", queries, ", ", k, "), }");
+  constexpr size_t kBefore = 10;
+  while ((kBefore + text.size() + 1) % kHeaderAlignment != 0) text.push_back(' ');
+  text.push_back('\n');
+  std::string header("\x93NUMPY\x01\x00", 8);
+  header.push_back(static_cast<char>(text.size() & 0xFF));
+  header.push_back(static_cast<char>(text.size() >> 8));
+  return header + text;
+}
+
+}  // namespace
+
+void FoundRows::Add(const std::vector<uint64_t>& rows) {
+  const size_t count = std::min<size_t>(rows.size(), k_);
+  rows_.insert(rows_.end(), rows.begin(), rows.begin() + static_cast<ptrdiff_t>(count));
+  rows_.insert(rows_.end(), k_ - count, -1);
+}
+
+absl::Status FoundRows::Write(FileSystem& files, const std::string& path) const {
+  const std::string header = NpyHeader(rows_.size() / queries_ / k_, queries_, k_);
+  const std::string part = path + ".part";
+  MRL_RETURN_IF_ERROR(files.RemoveTree(part));
+  MRL_ASSIGN_OR_RETURN(const auto file, files.Create(part));
+  MRL_RETURN_IF_ERROR(
+      file->WriteAt(0, {reinterpret_cast<const std::byte*>(header.data()), header.size()}));
+  MRL_RETURN_IF_ERROR(file->WriteAt(
+      header.size(),
+      {reinterpret_cast<const std::byte*>(rows_.data()), rows_.size() * sizeof(int64_t)}));
+  MRL_RETURN_IF_ERROR(file->Close());
+  return files.Rename(part, path);
+}
+
+}  // namespace mrl::cli
