@@ -225,7 +225,9 @@ namespace avx512 {
 float DotF32(const float* q, const float* x, size_t n) { return Sum<Dot>(q, x, n); }
 float DotF16(const float* q, const uint16_t* x, size_t n) { return Sum<Dot>(q, x, n); }
 float DotBf16(const float* q, const Bf16* x, size_t n) { return Sum<Dot>(q, x, n); }
-float DotInt8(const float* q, const int8_t* x, size_t n) { return Sum<Dot>(q, x, n); }
+float DotInt8(const float* q, const int8_t* x, float scale, size_t n) {
+  return scale * Sum<Dot>(q, x, n);
+}
 void DotsF32(const float* const* queries, size_t query_count, const float* x, size_t n,
              float* sums) {
   Dots(queries, query_count, x, n, sums);
@@ -238,9 +240,10 @@ void DotsBf16(const float* const* queries, size_t query_count, const Bf16* x, si
               float* sums) {
   Dots(queries, query_count, x, n, sums);
 }
-void DotsInt8(const float* const* queries, size_t query_count, const int8_t* x, size_t n,
-              float* sums) {
+void DotsInt8(const float* const* queries, size_t query_count, const int8_t* x, float scale,
+              size_t n, float* sums) {
   Dots(queries, query_count, x, n, sums);
+  for (size_t q = 0; q < query_count; ++q) sums[q] *= scale;
 }
 float L2F32(const float* q, const float* x, size_t n) { return Sum<L2>(q, x, n); }
 float L2F16(const float* q, const uint16_t* x, size_t n) { return Sum<L2>(q, x, n); }

@@ -126,13 +126,13 @@ struct Table {
   InstructionSet set;
   const char* name;  // "scalar", "avx2", "avx512", "avx512icl", "neon"
 
-  // sum q[i] * x[i]; x in f32, IEEE half, bfloat16 or 8-bit codes (their scale is for the caller to
-  // multiply the sum with). n may be 0; no alignment needed.
+  // sum q[i] * x[i]; x in f32, IEEE half, bfloat16, or codes of 8 bits times their scale (which the
+  // sum is multiplied with at the end). n may be 0; no alignment needed.
   float (*dot_f32)(const float* q, const float* x, size_t n);
   float (*dot_f16)(const float* q, const uint16_t* x, size_t n);
   float (*dot_bf16)(const float* q, const Bf16* x, size_t n);
-  float (*dot_int8)(const float* q, const int8_t* x, size_t n);
-  // sum (q[i] - x[i])^2; of codes, (q[i] - scale * x[i])^2.
+  float (*dot_int8)(const float* q, const int8_t* x, float scale, size_t n);
+  // sum (q[i] - x[i])^2.
   float (*l2_f32)(const float* q, const float* x, size_t n);
   float (*l2_f16)(const float* q, const uint16_t* x, size_t n);
   float (*l2_bf16)(const float* q, const Bf16* x, size_t n);
@@ -145,8 +145,8 @@ struct Table {
                    float* sums);
   void (*dots_bf16)(const float* const* queries, size_t query_count, const Bf16* x, size_t n,
                     float* sums);
-  void (*dots_int8)(const float* const* queries, size_t query_count, const int8_t* x, size_t n,
-                    float* sums);
+  void (*dots_int8)(const float* const* queries, size_t query_count, const int8_t* x, float scale,
+                    size_t n, float* sums);
   // Conversions, round to nearest even, the same bits in every set; a value beyond the type's range
   // becomes infinity.
   void (*f32_to_f16)(const float* x, size_t n, uint16_t* out);

@@ -81,6 +81,10 @@ float SumOf(const float* q, const Element* x, size_t n) {
   return Sum(q, x, n, Term());
 }
 
+float DotInt8(const float* q, const int8_t* x, float scale, size_t n) {
+  return scale * Sum(q, x, n, Dot());
+}
+
 float L2Int8(const float* q, const int8_t* x, float scale, size_t n) {
   return Sum(q, x, n, ScaledL2{vdupq_n_f32(scale)});
 }
@@ -89,6 +93,11 @@ template <typename Element>
 void Dots(const float* const* queries, size_t query_count, const Element* x, size_t n,
           float* sums) {
   for (size_t q = 0; q < query_count; ++q) sums[q] = Sum(queries[q], x, n, Dot());
+}
+
+void DotsInt8(const float* const* queries, size_t query_count, const int8_t* x, float scale,
+              size_t n, float* sums) {
+  for (size_t q = 0; q < query_count; ++q) sums[q] = DotInt8(queries[q], x, scale, n);
 }
 
 uint16x4_t ToHalves(float32x4_t x) { return vreinterpret_u16_f16(vcvt_f16_f32(x)); }
@@ -331,7 +340,7 @@ constinit const Table kNeonTable = {
     .dot_f32 = SumOf<Dot, float>,
     .dot_f16 = SumOf<Dot, uint16_t>,
     .dot_bf16 = SumOf<Dot, Bf16>,
-    .dot_int8 = SumOf<Dot, int8_t>,
+    .dot_int8 = DotInt8,
     .l2_f32 = SumOf<L2, float>,
     .l2_f16 = SumOf<L2, uint16_t>,
     .l2_bf16 = SumOf<L2, Bf16>,
@@ -339,7 +348,7 @@ constinit const Table kNeonTable = {
     .dots_f32 = Dots<float>,
     .dots_f16 = Dots<uint16_t>,
     .dots_bf16 = Dots<Bf16>,
-    .dots_int8 = Dots<int8_t>,
+    .dots_int8 = DotsInt8,
     .f32_to_f16 = F32ToF16,
     .f16_to_f32 = ToF32<uint16_t>,
     .f32_to_bf16 = F32ToBf16,

@@ -84,6 +84,9 @@ absl::Status DeviceSegment::LoadBits(const BitArray& array) {
 
 absl::Status DeviceSegment::LoadLevels(uint64_t reserve_bytes) {
   const Schema& schema = segment().schema();
+  if (schema.storage != StorageType::kF32 && schema.storage != StorageType::kF16) {
+    return absl::OkStatus();  // no kernel reads the others
+  }
   const auto has_room = [&](uint64_t bytes) {
     const uint64_t used = device_.account().used_bytes() + reserve_bytes;
     return used + bytes <= device_.account().limit_bytes();

@@ -93,7 +93,7 @@ class Dot : public SetTest {
     float scale = 0;
     const std::vector<int8_t> codes = Codes(x, &scale);
     sums = Expect(q0, Floats(codes, scale).data() + x_offset, n);
-    EXPECT_NEAR(scale * table().dot_int8(q0, codes.data() + x_offset, n), sums.dot,
+    EXPECT_NEAR(table().dot_int8(q0, codes.data() + x_offset, scale, n), sums.dot,
                 tolerance * sums.dot_size);
     EXPECT_NEAR(table().l2_int8(q0, codes.data() + x_offset, scale, n), sums.l2,
                 tolerance * sums.l2);
@@ -129,12 +129,12 @@ TEST_P(Dot, SeveralQueriesGetTheBitsThatEachGetsAlone) {
       table().dots_f32(starts.data(), count, x.data(), n, full.data());
       table().dots_f16(starts.data(), count, halves.data(), n, half.data());
       table().dots_bf16(starts.data(), count, bfloats.data(), n, bfloat.data());
-      table().dots_int8(starts.data(), count, codes.data(), n, code.data());
+      table().dots_int8(starts.data(), count, codes.data(), scale, n, code.data());
       for (size_t q = 0; q < count; ++q) {
         EXPECT_EQ(full[q], table().dot_f32(starts[q], x.data(), n)) << n << ", " << q;
         EXPECT_EQ(half[q], table().dot_f16(starts[q], halves.data(), n)) << n << ", " << q;
         EXPECT_EQ(bfloat[q], table().dot_bf16(starts[q], bfloats.data(), n)) << n << ", " << q;
-        EXPECT_EQ(code[q], table().dot_int8(starts[q], codes.data(), n)) << n << ", " << q;
+        EXPECT_EQ(code[q], table().dot_int8(starts[q], codes.data(), scale, n)) << n << ", " << q;
       }
     }
   }
@@ -159,7 +159,7 @@ TEST_P(Dot, CountsEveryElementOnce) {
     EXPECT_EQ(table().dot_bf16(q.data(), Bfloats(x).data(), n), sum);
     std::vector<int8_t> codes(n);
     for (size_t i = 0; i < n; ++i) codes[i] = static_cast<int8_t>(i + 1);
-    EXPECT_EQ(table().dot_int8(q.data(), codes.data(), n), sum);
+    EXPECT_EQ(table().dot_int8(q.data(), codes.data(), 1, n), sum);
     const std::vector<float> zeros(n, 0.0f);
     EXPECT_EQ(table().l2_f32(q.data(), zeros.data(), n), static_cast<float>(n));
     EXPECT_EQ(table().l2_f16(q.data(), Halves(zeros).data(), n), static_cast<float>(n));
@@ -185,7 +185,7 @@ TEST_P(Dot, IsExactForTheExtremesOfCodes) {
     for (const int code : {-128, -127, 127}) {
       const std::vector<int8_t> codes(n, static_cast<int8_t>(code));
       const auto sum = static_cast<float>(3 * code * static_cast<int>(n));
-      EXPECT_EQ(table().dot_int8(q.data(), codes.data(), n), sum);
+      EXPECT_EQ(table().dot_int8(q.data(), codes.data(), 0.5F, n), sum / 2);
       const auto difference = static_cast<float>(3 - code);
       EXPECT_EQ(table().l2_int8(q.data(), codes.data(), 1, n),
                 difference * difference * static_cast<float>(n));
@@ -217,7 +217,7 @@ TEST_P(Dot, SurvivesHugeNorms) {
   float scale = 0;
   const std::vector<int8_t> codes = Codes(x, &scale);
   const Sums coded = Expect(q.data(), Floats(codes, scale).data(), 129);
-  EXPECT_NEAR(scale * table().dot_int8(q.data(), codes.data(), 129), coded.dot,
+  EXPECT_NEAR(table().dot_int8(q.data(), codes.data(), scale, 129), coded.dot,
               2e-6 * coded.dot_size);
   EXPECT_NEAR(table().l2_int8(q.data(), codes.data(), scale, 129), coded.l2, 2e-6 * coded.l2);
   const std::vector<float> large(129, 3e38f);
@@ -233,7 +233,8 @@ TEST_P(Dot, PassesNanOn) {
     EXPECT_TRUE(std::isnan(table().dot_f32(q.data(), x.data(), 33))) << at;
     EXPECT_TRUE(std::isnan(table().l2_f16(q.data(), Halves(x).data(), 33))) << at;
     EXPECT_TRUE(std::isnan(table().l2_bf16(q.data(), Bfloats(x).data(), 33))) << at;
-    EXPECT_TRUE(std::isnan(table().dot_int8(x.data(), std::vector<int8_t>(33).data(), 33))) << at;
+    EXPECT_TRUE(std::isnan(table().dot_int8(x.data(), std::vector<int8_t>(33).data(), 1, 33)))
+        << at;
   }
 }
 
