@@ -39,7 +39,7 @@ def grid(args):
     ).stdout  # fmt: skip
     schema = json.loads(schema)
     dims = [level["dims"] for level in schema["levels"]]
-    element = 16 if schema["storage"] == "f16" else 32
+    element = {"f32": 32, "f16": 16, "bf16": 16, "int8": 8}[schema["storage"]]
     stages = []
     for code in schema["codes"].split(","):
         width, bits = map(int, code.split("b"))

@@ -88,7 +88,7 @@ void AddCollectionChanges(CLI::App& collections, Verb* verb) {
   create->add_option("--dim", wanted.dim, "Dimensions of a vector")->required();
   create->add_option("--ladder", wanted.ladder, "Prefix lengths, such as 64,256,768");
   create->add_option("--metric", wanted.metric, "cosine (default), ip or l2");
-  create->add_option("--storage", wanted.storage, "f32 (default) or f16");
+  create->add_option("--storage", wanted.storage, "f32 (default), f16, bf16 or int8");
   create->add_option("--transform", wanted.transform, "none (default) or layer_norm");
   create->add_option("--codes", wanted.codes,
                      "Prefixes kept as codes, such as 64b8,512b1, or none");

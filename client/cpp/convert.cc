@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "index/schema/field.h"
+#include "index/schema/schema.h"
 #include "mrl/v1/operation.pb.h"
 
 namespace mrl::client {
@@ -89,7 +90,7 @@ Collection FromProto(const v1::Collection& collection) {
   out.dim = collection.dim();
   out.ladder.assign(collection.ladder().begin(), collection.ladder().end());
   out.metric = MetricName(collection.metric());
-  out.storage = collection.storage() == v1::STORAGE_TYPE_F16 ? "f16" : "f32";
+  out.storage = std::string(ToString(static_cast<StorageType>(collection.storage())));
   out.transform = TransformName(collection.transform());
   for (const v1::Code& code : collection.codes()) {
     out.codes.push_back(absl::StrCat(code.dims(), "b", code.bits()));

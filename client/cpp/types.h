@@ -111,7 +111,7 @@ struct Collection {
   uint32_t dim = 0;
   std::vector<uint32_t> ladder;
   std::string metric;               // cosine, ip, l2
-  std::string storage;              // f32, f16
+  std::string storage;              // f32, f16, bf16, int8
   std::string transform;            // none, layer_norm, rotation
   std::vector<std::string> codes;   // "16b8"
   std::vector<std::string> kinds;   // the active one first
@@ -124,7 +124,7 @@ struct NewCollection {
   uint32_t dim = 0;
   std::string ladder;               // "16,32,64"
   std::string metric;               // cosine, ip, l2
-  std::string storage;              // f32, f16
+  std::string storage;              // f32, f16, bf16, int8
   std::string transform;            // none, layer_norm
   std::string codes;                // "16b8,64b1"; "none" = none
   std::vector<std::string> fields;  // "year:int"

@@ -165,8 +165,8 @@ void AddSchemaOptions(CLI::App& build, BuildArgs& args) {
   build.add_option("--metric", args.metric, "cosine, ip or l2")
       ->check(CLI::IsMember({"cosine", "ip", "l2"}))
       ->capture_default_str();
-  build.add_option("--storage", args.storage, "f32 or f16; default as the input")
-      ->check(CLI::IsMember({"f32", "f16"}));
+  build.add_option("--storage", args.storage, "f32, f16, bf16 or int8; default as the input")
+      ->check(CLI::IsMember({"f32", "f16", "bf16", "int8"}));
   CLI::Option* transform = build.add_option("--transform", args.transform, "none or layer_norm")
                                ->check(CLI::IsMember({"none", "layer_norm"}))
                                ->capture_default_str();

@@ -275,8 +275,8 @@ void AddSchemaOptions(CLI::App& estimate, EstimateArgs& args) {
   estimate.add_option("--metric", args.metric, "cosine, ip or l2")
       ->check(CLI::IsMember({"cosine", "ip", "l2"}))
       ->capture_default_str();
-  estimate.add_option("--storage", args.storage, "f32 or f16")
-      ->check(CLI::IsMember({"f32", "f16"}))
+  estimate.add_option("--storage", args.storage, "f32, f16, bf16 or int8")
+      ->check(CLI::IsMember({"f32", "f16", "bf16", "int8"}))
       ->capture_default_str();
   estimate.add_option("--transform", args.transform, "none or layer_norm")
       ->check(CLI::IsMember({"none", "layer_norm"}))

@@ -12,8 +12,7 @@ namespace mrl::cli {
 namespace {
 
 uint64_t LevelBytes(const collection::Collection& collection, size_t level) {
-  const Schema& schema = collection.schema();
-  return collection.rows() * schema.level_width(level) * ElementBytes(schema.storage);
+  return collection.rows() * collection.schema().level_bytes(level);
 }
 
 nlohmann::json InspectJson(const collection::Collection& collection) {

@@ -51,7 +51,7 @@ Sizes SizesOf(const SizeInput& input) {
   const Schema& schema = input.schema;
   Sizes sizes;
   for (size_t level = 0; level < schema.levels(); ++level) {
-    sizes.levels.push_back(input.rows * schema.level_width(level) * ElementBytes(schema.storage));
+    sizes.levels.push_back(input.rows * schema.level_bytes(level));
   }
   if (schema.metric == Metric::kCosine) {
     sizes.norms += input.rows * schema.levels() * sizeof(float);

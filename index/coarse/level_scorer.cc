@@ -34,14 +34,22 @@ LevelScorer::LevelScorer(const store::Segment& segment, const float* query, size
 float LevelScorer::LevelSum(uint32_t row, size_t level) const {
   const Level& at = levels_[level];
   const std::byte* data = at.data + row * at.row_bytes;
-  if (storage_ == StorageType::kF16) {
-    const auto* x = reinterpret_cast<const uint16_t*>(data);
-    return metric_ == Metric::kL2 ? table_.l2_f16(at.query, x, at.width)
-                                  : table_.dot_f16(at.query, x, at.width);
+  const bool is_l2 = metric_ == Metric::kL2;
+  switch (storage_) {
+    case StorageType::kF32:
+      return (is_l2 ? table_.l2_f32 : table_.dot_f32)(
+          at.query, reinterpret_cast<const float*>(data), at.width);
+    case StorageType::kF16:
+      return (is_l2 ? table_.l2_f16 : table_.dot_f16)(
+          at.query, reinterpret_cast<const uint16_t*>(data), at.width);
+    case StorageType::kBf16:
+      return (is_l2 ? table_.l2_bf16 : table_.dot_bf16)(
+          at.query, reinterpret_cast<const kernels::Bf16*>(data), at.width);
+    case StorageType::kInt8:
+      return (is_l2 ? table_.l2_int8 : table_.dot_int8)(
+          at.query, reinterpret_cast<const int8_t*>(data), segment_.Scales(row)[level], at.width);
   }
-  const auto* x = reinterpret_cast<const float*>(data);
-  return metric_ == Metric::kL2 ? table_.l2_f32(at.query, x, at.width)
-                                : table_.dot_f32(at.query, x, at.width);
+  return 0;
 }
 
 void LevelScorer::LevelSums(absl::Span<const LevelScorer* const> scorers, uint32_t row,
@@ -55,12 +63,19 @@ void LevelScorer::LevelSums(absl::Span<const LevelScorer* const> scorers, uint32
   for (size_t i = 0; i < scorers.size(); ++i) queries[i] = scorers[i]->levels_[level].query;
   const Level& at = first.levels_[level];
   const std::byte* data = at.data + row * at.row_bytes;
-  if (first.storage_ == StorageType::kF16) {
-    first.table_.dots_f16(queries, scorers.size(), reinterpret_cast<const uint16_t*>(data),
-                          at.width, sums);
-  } else {
-    first.table_.dots_f32(queries, scorers.size(), reinterpret_cast<const float*>(data), at.width,
-                          sums);
+  switch (first.storage_) {
+    case StorageType::kF32:
+      return first.table_.dots_f32(queries, scorers.size(), reinterpret_cast<const float*>(data),
+                                   at.width, sums);
+    case StorageType::kF16:
+      return first.table_.dots_f16(queries, scorers.size(), reinterpret_cast<const uint16_t*>(data),
+                                   at.width, sums);
+    case StorageType::kBf16:
+      return first.table_.dots_bf16(queries, scorers.size(),
+                                    reinterpret_cast<const kernels::Bf16*>(data), at.width, sums);
+    case StorageType::kInt8:
+      return first.table_.dots_int8(queries, scorers.size(), reinterpret_cast<const int8_t*>(data),
+                                    first.segment_.Scales(row)[level], at.width, sums);
   }
 }
 
@@ -82,6 +97,7 @@ float LevelScorer::Key(uint32_t row, size_t level, float sum) const {
 }
 
 void LevelScorer::Prefetch(uint32_t row, size_t from, size_t to) const {
+  if (const float* scales = segment_.Scales(row)) __builtin_prefetch(scales + from);
   for (size_t level = from; level <= to; ++level) {
     const Level& at = levels_[level];
     const std::byte* data = at.data + row * at.row_bytes;
@@ -93,7 +109,9 @@ void LevelScorer::Prefetch(uint32_t row, size_t from, size_t to) const {
 
 uint64_t LevelScorer::RowBytes(size_t from, size_t to) const {
   uint64_t bytes = 0;
-  for (size_t level = from; level <= to; ++level) bytes += levels_[level].row_bytes;
+  for (size_t level = from; level <= to; ++level) {
+    bytes += levels_[level].row_bytes + ScaleBytes(storage_);
+  }
   return bytes;
 }
 

@@ -26,7 +26,7 @@ constexpr uint64_t kTailSegmentsMax = 4;
 
 uint32_t SealRows(const Schema& schema, const LiveOptions& options) {
   if (options.seal_rows > 0) return options.seal_rows;
-  const uint64_t rows = kSealBytes / (schema.dim * ElementBytes(schema.storage));
+  const uint64_t rows = kSealBytes / schema.vector_bytes();
   return static_cast<uint32_t>(
       std::clamp<uint64_t>(rows, kSealRowsMin, std::min(kSealRowsMax, options.segment_rows_max)));
 }

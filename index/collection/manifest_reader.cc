@@ -45,7 +45,11 @@ absl::Status CheckManifest(const Manifest& manifest) {
 }
 
 uint32_t FormatVersion(const Manifest& manifest) {
-  if (manifest.schema.rotation.checksum != 0) return format::kManifestVersion;
+  const StorageType storage = manifest.schema.storage;
+  if (storage == StorageType::kBf16 || storage == StorageType::kInt8) {
+    return format::kManifestVersion;
+  }
+  if (manifest.schema.rotation.checksum != 0) return format::kRotationManifestVersion;
   if (!manifest.profiles.empty() || !manifest.schema.fields.empty()) {
     return format::kFieldsManifestVersion;
   }

@@ -56,8 +56,8 @@ absl::Status PartList::MakeRoom(uint32_t epoch, uint64_t rows, uint64_t bytes) {
   for (const auto& part : parts_) {
     if (part->is_tail() && part->epoch() == epoch) room += part->room();
   }
-  const uint64_t row_bytes = schema_.dim * ElementBytes(schema_.storage);
-  const uint64_t rows_max = std::clamp(kBlockBytesMax / row_bytes, kBlockRowsMin, kBlockRowsMax);
+  const uint64_t rows_max =
+      std::clamp(kBlockBytesMax / schema_.vector_bytes(), kBlockRowsMin, kBlockRowsMax);
   // Blocks that were made for a write that failed are used by the next one.
   while (room < rows) {
     const uint64_t wanted =

@@ -13,11 +13,12 @@ namespace mrl::format {
 
 // 1 is what a bulk build writes; 2 may have deletions, a tail, and segments that leave numbers out;
 // 3 has fields with a side file of kind `filter` beside each segment, or profiles, which a program
-// that knows of none would search without; 4 has a rotation.
+// that knows of none would search without; 4 has a rotation; 5 stores vectors as bf16 or int8.
 inline constexpr uint32_t kBuiltManifestVersion = 1;
 inline constexpr uint32_t kLiveManifestVersion = 2;
 inline constexpr uint32_t kFieldsManifestVersion = 3;
-inline constexpr uint32_t kManifestVersion = 4;
+inline constexpr uint32_t kRotationManifestVersion = 4;
+inline constexpr uint32_t kManifestVersion = 5;
 
 disk::Schema ToDisk(const Schema& schema);
 // DATA_LOSS when the message is not a valid schema.

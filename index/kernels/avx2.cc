@@ -7,6 +7,7 @@
 
 #include <cstring>
 
+#include "index/kernels/int8_scale.h"
 #include "index/kernels/nibble_tables.h"
 #include "index/kernels/scan_block.h"
 #include "index/kernels/tables.h"
@@ -24,6 +25,16 @@ __m256 Load(const uint16_t* x) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x)));
 }
 
+__m256 Load(const Bf16* x) {
+  const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x));
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
+}
+
+__m256 Load(const int8_t* x) {
+  const __m128i codes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(x));
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(codes));
+}
+
 // The first `n` < kLanes elements, then zeros.
 template <typename Element>
 __m256 LoadTail(const Element* x, size_t n) {
@@ -33,12 +44,20 @@ __m256 LoadTail(const Element* x, size_t n) {
 }
 
 struct Dot {
-  static __m256 Add(__m256 q, __m256 x, __m256 sum) { return _mm256_fmadd_ps(q, x, sum); }
+  __m256 Add(__m256 q, __m256 x, __m256 sum) const { return _mm256_fmadd_ps(q, x, sum); }
 };
 
 struct L2 {
-  static __m256 Add(__m256 q, __m256 x, __m256 sum) {
+  __m256 Add(__m256 q, __m256 x, __m256 sum) const {
     const __m256 difference = _mm256_sub_ps(q, x);
+    return _mm256_fmadd_ps(difference, difference, sum);
+  }
+};
+
+struct ScaledL2 {
+  __m256 scale;
+  __m256 Add(__m256 q, __m256 x, __m256 sum) const {
+    const __m256 difference = _mm256_fnmadd_ps(scale, x, q);
     return _mm256_fmadd_ps(difference, difference, sum);
   }
 };
@@ -51,24 +70,42 @@ float ReduceAdd(__m256 sum) {
 }
 
 template <typename Term, typename Element>
-float Sum(const float* q, const Element* x, size_t n) {
+float Sum(const float* q, const Element* x, size_t n, Term term) {
   __m256 sums[kSums];
   for (size_t j = 0; j < kSums; ++j) sums[j] = _mm256_setzero_ps();
   size_t i = 0;
   for (; i + kSums * kLanes <= n; i += kSums * kLanes) {
     for (size_t j = 0; j < kSums; ++j) {
-      sums[j] = Term::Add(Load(q + i + j * kLanes), Load(x + i + j * kLanes), sums[j]);
+      sums[j] = term.Add(Load(q + i + j * kLanes), Load(x + i + j * kLanes), sums[j]);
     }
   }
-  for (; i + kLanes <= n; i += kLanes) sums[0] = Term::Add(Load(q + i), Load(x + i), sums[0]);
-  if (i < n) sums[1] = Term::Add(LoadTail(q + i, n - i), LoadTail(x + i, n - i), sums[1]);
+  for (; i + kLanes <= n; i += kLanes) sums[0] = term.Add(Load(q + i), Load(x + i), sums[0]);
+  if (i < n) sums[1] = term.Add(LoadTail(q + i, n - i), LoadTail(x + i, n - i), sums[1]);
   return ReduceAdd(_mm256_add_ps(_mm256_add_ps(sums[0], sums[2]), _mm256_add_ps(sums[1], sums[3])));
+}
+
+template <typename Term, typename Element>
+float SumOf(const float* q, const Element* x, size_t n) {
+  return Sum(q, x, n, Term());
+}
+
+float DotInt8(const float* q, const int8_t* x, float scale, size_t n) {
+  return scale * Sum(q, x, n, Dot());
+}
+
+float L2Int8(const float* q, const int8_t* x, float scale, size_t n) {
+  return Sum(q, x, n, ScaledL2{_mm256_set1_ps(scale)});
 }
 
 template <typename Element>
 void Dots(const float* const* queries, size_t query_count, const Element* x, size_t n,
           float* sums) {
-  for (size_t q = 0; q < query_count; ++q) sums[q] = Sum<Dot, Element>(queries[q], x, n);
+  for (size_t q = 0; q < query_count; ++q) sums[q] = Sum(queries[q], x, n, Dot());
+}
+
+void DotsInt8(const float* const* queries, size_t query_count, const int8_t* x, float scale,
+              size_t n, float* sums) {
+  for (size_t q = 0; q < query_count; ++q) sums[q] = DotInt8(queries[q], x, scale, n);
 }
 
 __m128i ToHalves(__m256 x) { return _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT); }
@@ -84,13 +121,81 @@ void F32ToF16(const float* x, size_t n, uint16_t* out) {
   std::memcpy(out + i, padded, (n - i) * sizeof(uint16_t));
 }
 
-void F16ToF32(const uint16_t* x, size_t n, float* out) {
+template <typename Element>
+void ToF32(const Element* x, size_t n, float* out) {
   size_t i = 0;
   for (; i + kLanes <= n; i += kLanes) _mm256_storeu_ps(out + i, Load(x + i));
   if (i == n) return;
   float padded[kLanes];
   _mm256_storeu_ps(padded, LoadTail(x + i, n - i));
   std::memcpy(out + i, padded, (n - i) * sizeof(float));
+}
+
+// Ties to even: 0x7FFF is added, and 1 more where the upper half is odd. NaN is made quiet.
+__m128i ToBf16(__m256 x) {
+  const __m256i bits = _mm256_castps_si256(x);
+  const __m256i upper = _mm256_srli_epi32(bits, 16);
+  const __m256i odd = _mm256_and_si256(upper, _mm256_set1_epi32(1));
+  const __m256i half = _mm256_add_epi32(odd, _mm256_set1_epi32(0x7FFF));
+  const __m256i rounded = _mm256_srli_epi32(_mm256_add_epi32(bits, half), 16);
+  const __m256i quiet = _mm256_or_si256(upper, _mm256_set1_epi32(0x40));
+  const __m256i is_nan = _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+  const __m256i out = _mm256_blendv_epi8(rounded, quiet, is_nan);
+  return _mm_packus_epi32(_mm256_castsi256_si128(out), _mm256_extracti128_si256(out, 1));
+}
+
+void F32ToBf16(const float* x, size_t n, Bf16* out) {
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i), ToBf16(Load(x + i)));
+  }
+  if (i == n) return;
+  Bf16 padded[kLanes];
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(padded), ToBf16(LoadTail(x + i, n - i)));
+  std::memcpy(out + i, padded, (n - i) * sizeof(Bf16));
+}
+
+float LargestMagnitude(const float* x, size_t n) {
+  const __m256 sign = _mm256_set1_ps(-0.0f);
+  __m256 most = _mm256_setzero_ps();
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes)
+    most = _mm256_max_ps(most, _mm256_andnot_ps(sign, Load(x + i)));
+  if (i < n) most = _mm256_max_ps(most, _mm256_andnot_ps(sign, LoadTail(x + i, n - i)));
+  __m128 four = _mm_max_ps(_mm256_castps256_ps128(most), _mm256_extractf128_ps(most, 1));
+  four = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
+}
+
+// Eight codes in the lower half.
+__m128i ToCodes(__m256 x) {
+  const __m256i codes = _mm256_cvtps_epi32(x);
+  const __m128i words =
+      _mm_packs_epi32(_mm256_castsi256_si128(codes), _mm256_extracti128_si256(codes, 1));
+  return _mm_packs_epi16(words, words);
+}
+
+float F32ToInt8(const float* x, size_t n, int8_t* out) {
+  const float scale = Int8Scale(LargestMagnitude(x, n));
+  const __m256 inverse = _mm256_set1_ps(Int8Inverse(scale));
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(out + i),
+                     ToCodes(_mm256_mul_ps(Load(x + i), inverse)));
+  }
+  if (i == n) return scale;
+  const __m128i rest = ToCodes(_mm256_mul_ps(LoadTail(x + i, n - i), inverse));
+  std::memcpy(out + i, &rest, n - i);
+  return scale;
+}
+
+void Int8ToF32(const int8_t* x, float scale, size_t n, float* out) {
+  const __m256 factor = _mm256_set1_ps(scale);
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    _mm256_storeu_ps(out + i, _mm256_mul_ps(Load(x + i), factor));
+  }
+  for (; i < n; ++i) out[i] = scale * static_cast<float>(x[i]);
 }
 
 // Dot products of one block, codes still 128 too large, 8 rows to a vector.
@@ -245,14 +350,24 @@ size_t ScanBits(const BitScan& scan, BitQuery* queries, size_t query_count) {
 constinit const Table kAvx2Table = {
     .set = InstructionSet::kAvx2,
     .name = "avx2",
-    .dot_f32 = Sum<Dot, float>,
-    .dot_f16 = Sum<Dot, uint16_t>,
-    .l2_f32 = Sum<L2, float>,
-    .l2_f16 = Sum<L2, uint16_t>,
+    .dot_f32 = SumOf<Dot, float>,
+    .dot_f16 = SumOf<Dot, uint16_t>,
+    .dot_bf16 = SumOf<Dot, Bf16>,
+    .dot_int8 = DotInt8,
+    .l2_f32 = SumOf<L2, float>,
+    .l2_f16 = SumOf<L2, uint16_t>,
+    .l2_bf16 = SumOf<L2, Bf16>,
+    .l2_int8 = L2Int8,
     .dots_f32 = Dots<float>,
     .dots_f16 = Dots<uint16_t>,
+    .dots_bf16 = Dots<Bf16>,
+    .dots_int8 = DotsInt8,
     .f32_to_f16 = F32ToF16,
-    .f16_to_f32 = F16ToF32,
+    .f16_to_f32 = ToF32<uint16_t>,
+    .f32_to_bf16 = F32ToBf16,
+    .bf16_to_f32 = ToF32<Bf16>,
+    .f32_to_int8 = F32ToInt8,
+    .int8_to_f32 = Int8ToF32,
     .scan_int8 = ScanInt8,
     .bit_table_bytes = kNibblesPerStrip * kNibbleValues,
     .make_bit_tables = MakeNibbleTables,

@@ -3,6 +3,7 @@
 
 #include "index/kernels/avx512_bits.h"
 #include "index/kernels/avx512_scan.h"
+#include "index/kernels/int8_scale.h"
 #include "index/kernels/nibble_tables.h"
 #include "index/kernels/tables.h"
 
@@ -29,37 +30,64 @@ __m512 Load(const uint16_t* x) {
   return _mm512_maskz_cvtph_ps(kAllLanes, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)));
 }
 
+__m512 Widen(__m256i bits) {
+  return _mm512_castsi512_ps(
+      _mm512_maskz_slli_epi32(kAllLanes, _mm512_maskz_cvtepu16_epi32(kAllLanes, bits), 16));
+}
+
+__m512 Widen(__m128i codes) {
+  return _mm512_maskz_cvtepi32_ps(kAllLanes, _mm512_maskz_cvtepi8_epi32(kAllLanes, codes));
+}
+
+__m512 Load(const Bf16* x) {
+  return Widen(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)));
+}
+
+__m512 Load(const int8_t* x) { return Widen(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x))); }
+
 __m512 LoadTail(const float* x, __mmask16 mask) { return _mm512_maskz_loadu_ps(mask, x); }
 
 __m512 LoadTail(const uint16_t* x, __mmask16 mask) {
   return _mm512_maskz_cvtph_ps(kAllLanes, _mm256_maskz_loadu_epi16(mask, x));
 }
 
+__m512 LoadTail(const Bf16* x, __mmask16 mask) { return Widen(_mm256_maskz_loadu_epi16(mask, x)); }
+
+__m512 LoadTail(const int8_t* x, __mmask16 mask) { return Widen(_mm_maskz_loadu_epi8(mask, x)); }
+
 struct Dot {
-  static __m512 Add(__m512 q, __m512 x, __m512 sum) { return _mm512_fmadd_ps(q, x, sum); }
+  __m512 Add(__m512 q, __m512 x, __m512 sum) const { return _mm512_fmadd_ps(q, x, sum); }
 };
 
 struct L2 {
-  static __m512 Add(__m512 q, __m512 x, __m512 sum) {
+  __m512 Add(__m512 q, __m512 x, __m512 sum) const {
     const __m512 difference = _mm512_sub_ps(q, x);
     return _mm512_fmadd_ps(difference, difference, sum);
   }
 };
 
+struct ScaledL2 {
+  __m512 scale;
+  __m512 Add(__m512 q, __m512 x, __m512 sum) const {
+    const __m512 difference = _mm512_fnmadd_ps(scale, x, q);
+    return _mm512_fmadd_ps(difference, difference, sum);
+  }
+};
+
 template <typename Term, typename Element>
-float Sum(const float* q, const Element* x, size_t n) {
+float Sum(const float* q, const Element* x, size_t n, Term term = Term()) {
   __m512 sums[kSums];
   for (size_t j = 0; j < kSums; ++j) sums[j] = _mm512_setzero_ps();
   size_t i = 0;
   for (; i + kSums * kLanes <= n; i += kSums * kLanes) {
     for (size_t j = 0; j < kSums; ++j) {
-      sums[j] = Term::Add(Load(q + i + j * kLanes), Load(x + i + j * kLanes), sums[j]);
+      sums[j] = term.Add(Load(q + i + j * kLanes), Load(x + i + j * kLanes), sums[j]);
     }
   }
-  for (; i + kLanes <= n; i += kLanes) sums[0] = Term::Add(Load(q + i), Load(x + i), sums[0]);
+  for (; i + kLanes <= n; i += kLanes) sums[0] = term.Add(Load(q + i), Load(x + i), sums[0]);
   if (i < n) {
     const __mmask16 mask = TailMask(n - i);
-    sums[1] = Term::Add(LoadTail(q + i, mask), LoadTail(x + i, mask), sums[1]);
+    sums[1] = term.Add(LoadTail(q + i, mask), LoadTail(x + i, mask), sums[1]);
   }
   return ReduceAdd(_mm512_add_ps(_mm512_add_ps(sums[0], sums[2]), _mm512_add_ps(sums[1], sums[3])));
 }
@@ -76,21 +104,21 @@ void DotsOf(const float* const* queries, const Element* x, size_t n, float* out)
     for (size_t j = 0; j < kSums; ++j) {
       const __m512 at = Load(x + i + j * kLanes);
       for (size_t q = 0; q < kQueries; ++q) {
-        sums[q][j] = Dot::Add(Load(queries[q] + i + j * kLanes), at, sums[q][j]);
+        sums[q][j] = Dot().Add(Load(queries[q] + i + j * kLanes), at, sums[q][j]);
       }
     }
   }
   for (; i + kLanes <= n; i += kLanes) {
     const __m512 at = Load(x + i);
     for (size_t q = 0; q < kQueries; ++q) {
-      sums[q][0] = Dot::Add(Load(queries[q] + i), at, sums[q][0]);
+      sums[q][0] = Dot().Add(Load(queries[q] + i), at, sums[q][0]);
     }
   }
   if (i < n) {
     const __mmask16 mask = TailMask(n - i);
     const __m512 at = LoadTail(x + i, mask);
     for (size_t q = 0; q < kQueries; ++q) {
-      sums[q][1] = Dot::Add(LoadTail(queries[q] + i, mask), at, sums[q][1]);
+      sums[q][1] = Dot().Add(LoadTail(queries[q] + i, mask), at, sums[q][1]);
     }
   }
   for (size_t q = 0; q < kQueries; ++q) {
@@ -111,6 +139,44 @@ void Dots(const float* const* queries, size_t query_count, const Element* x, siz
 
 __m256i ToHalves(__m512 x) {
   return _mm512_maskz_cvtps_ph(kAllLanes, x, _MM_FROUND_TO_NEAREST_INT);
+}
+
+// Ties to even: 0x7FFF is added, and 1 more where the upper half is odd. NaN is made quiet.
+__m256i ToBf16(__m512 x) {
+  const __m512i bits = _mm512_castps_si512(x);
+  const __m512i upper = _mm512_maskz_srli_epi32(kAllLanes, bits, 16);
+  const __m512i odd = _mm512_and_si512(upper, _mm512_set1_epi32(1));
+  const __m512i half = _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF));
+  const __m512i rounded = _mm512_maskz_srli_epi32(kAllLanes, _mm512_add_epi32(bits, half), 16);
+  const __mmask16 is_nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+  const __m512i out = _mm512_mask_or_epi32(rounded, is_nan, upper, _mm512_set1_epi32(0x40));
+  return _mm512_maskz_cvtepi32_epi16(kAllLanes, out);
+}
+
+float LargestMagnitude(const float* x, size_t n) {
+  __m512 most = _mm512_setzero_ps();
+  for (size_t i = 0; i < n; i += kLanes) {
+    const __mmask16 mask = n - i < kLanes ? TailMask(n - i) : kAllLanes;
+    most = _mm512_maskz_max_ps(kAllLanes, most, _mm512_abs_ps(LoadTail(x + i, mask)));
+  }
+  const __m256 eight = _mm256_max_ps(_mm512_maskz_extractf32x8_ps(0xFF, most, 0),
+                                     _mm512_maskz_extractf32x8_ps(0xFF, most, 1));
+  __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  four = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
+}
+
+__m128i ToCodes(__m512 x) {
+  return _mm512_maskz_cvtepi32_epi8(kAllLanes, _mm512_maskz_cvtps_epi32(kAllLanes, x));
+}
+
+template <typename Element>
+void ToF32(const Element* x, size_t n, float* out) {
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) _mm512_storeu_ps(out + i, Load(x + i));
+  if (i == n) return;
+  const __mmask16 mask = TailMask(n - i);
+  _mm512_mask_storeu_ps(out + i, mask, LoadTail(x + i, mask));
 }
 
 // Sixteen-bit products as in avx2.cc: VPMADDUBSW would saturate.
@@ -158,6 +224,10 @@ namespace avx512 {
 
 float DotF32(const float* q, const float* x, size_t n) { return Sum<Dot>(q, x, n); }
 float DotF16(const float* q, const uint16_t* x, size_t n) { return Sum<Dot>(q, x, n); }
+float DotBf16(const float* q, const Bf16* x, size_t n) { return Sum<Dot>(q, x, n); }
+float DotInt8(const float* q, const int8_t* x, float scale, size_t n) {
+  return scale * Sum<Dot>(q, x, n);
+}
 void DotsF32(const float* const* queries, size_t query_count, const float* x, size_t n,
              float* sums) {
   Dots(queries, query_count, x, n, sums);
@@ -166,8 +236,21 @@ void DotsF16(const float* const* queries, size_t query_count, const uint16_t* x,
              float* sums) {
   Dots(queries, query_count, x, n, sums);
 }
+void DotsBf16(const float* const* queries, size_t query_count, const Bf16* x, size_t n,
+              float* sums) {
+  Dots(queries, query_count, x, n, sums);
+}
+void DotsInt8(const float* const* queries, size_t query_count, const int8_t* x, float scale,
+              size_t n, float* sums) {
+  Dots(queries, query_count, x, n, sums);
+  for (size_t q = 0; q < query_count; ++q) sums[q] *= scale;
+}
 float L2F32(const float* q, const float* x, size_t n) { return Sum<L2>(q, x, n); }
 float L2F16(const float* q, const uint16_t* x, size_t n) { return Sum<L2>(q, x, n); }
+float L2Bf16(const float* q, const Bf16* x, size_t n) { return Sum<L2>(q, x, n); }
+float L2Int8(const float* q, const int8_t* x, float scale, size_t n) {
+  return Sum(q, x, n, ScaledL2{_mm512_set1_ps(scale)});
+}
 
 void F32ToF16(const float* x, size_t n, uint16_t* out) {
   size_t i = 0;
@@ -179,12 +262,43 @@ void F32ToF16(const float* x, size_t n, uint16_t* out) {
   _mm256_mask_storeu_epi16(out + i, mask, ToHalves(LoadTail(x + i, mask)));
 }
 
-void F16ToF32(const uint16_t* x, size_t n, float* out) {
+void F16ToF32(const uint16_t* x, size_t n, float* out) { ToF32(x, n, out); }
+
+void F32ToBf16(const float* x, size_t n, Bf16* out) {
   size_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) _mm512_storeu_ps(out + i, Load(x + i));
+  for (; i + kLanes <= n; i += kLanes) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i), ToBf16(Load(x + i)));
+  }
   if (i == n) return;
   const __mmask16 mask = TailMask(n - i);
-  _mm512_mask_storeu_ps(out + i, mask, LoadTail(x + i, mask));
+  _mm256_mask_storeu_epi16(out + i, mask, ToBf16(LoadTail(x + i, mask)));
+}
+
+void Bf16ToF32(const Bf16* x, size_t n, float* out) { ToF32(x, n, out); }
+
+float F32ToInt8(const float* x, size_t n, int8_t* out) {
+  const float scale = Int8Scale(LargestMagnitude(x, n));
+  const __m512 inverse = _mm512_set1_ps(Int8Inverse(scale));
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i),
+                     ToCodes(_mm512_mul_ps(Load(x + i), inverse)));
+  }
+  if (i == n) return scale;
+  const __mmask16 mask = TailMask(n - i);
+  _mm_mask_storeu_epi8(out + i, mask, ToCodes(_mm512_mul_ps(LoadTail(x + i, mask), inverse)));
+  return scale;
+}
+
+void Int8ToF32(const int8_t* x, float scale, size_t n, float* out) {
+  const __m512 factor = _mm512_set1_ps(scale);
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    _mm512_storeu_ps(out + i, _mm512_mul_ps(Load(x + i), factor));
+  }
+  if (i == n) return;
+  const __mmask16 mask = TailMask(n - i);
+  _mm512_mask_storeu_ps(out + i, mask, _mm512_mul_ps(LoadTail(x + i, mask), factor));
 }
 
 }  // namespace avx512
@@ -194,12 +308,22 @@ constinit const Table kAvx512Table = {
     .name = "avx512",
     .dot_f32 = avx512::DotF32,
     .dot_f16 = avx512::DotF16,
+    .dot_bf16 = avx512::DotBf16,
+    .dot_int8 = avx512::DotInt8,
     .l2_f32 = avx512::L2F32,
     .l2_f16 = avx512::L2F16,
+    .l2_bf16 = avx512::L2Bf16,
+    .l2_int8 = avx512::L2Int8,
     .dots_f32 = avx512::DotsF32,
     .dots_f16 = avx512::DotsF16,
+    .dots_bf16 = avx512::DotsBf16,
+    .dots_int8 = avx512::DotsInt8,
     .f32_to_f16 = avx512::F32ToF16,
     .f16_to_f32 = avx512::F16ToF32,
+    .f32_to_bf16 = avx512::F32ToBf16,
+    .bf16_to_f32 = avx512::Bf16ToF32,
+    .f32_to_int8 = avx512::F32ToInt8,
+    .int8_to_f32 = avx512::Int8ToF32,
     .scan_int8 = ScanInt8<MultiplyWidened>,
     .bit_table_bytes = NibbleLookup::kTableBytes,
     .make_bit_tables = MakeNibbleTables,

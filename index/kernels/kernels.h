@@ -16,6 +16,9 @@ enum class InstructionSet : uint8_t { kScalar, kAvx2, kAvx512, kAvx512Icl, kNeon
 inline constexpr size_t kBlockRows = 64;
 inline constexpr size_t kWordDims = 4;
 
+// The bits of a bfloat16: the upper half of a float.
+enum class Bf16 : uint16_t {};
+
 // One block of 64 rows of 8-bit codes. Layout: word w (dims 4w..4w+3) of rows 0..63, then word w+1:
 // byte (w * 64 + row) * 4 + j holds dimension 4w + j of `row`, as code + 128 (unsigned). Missing
 // rows and dimensions hold 128. `words` = ceil(dims / 4).
@@ -123,21 +126,37 @@ struct Table {
   InstructionSet set;
   const char* name;  // "scalar", "avx2", "avx512", "avx512icl", "neon"
 
-  // sum q[i] * x[i]; x in f32 or IEEE half. n may be 0; no alignment needed.
+  // sum q[i] * x[i]; x in f32, IEEE half, bfloat16, or codes of 8 bits times their scale (which the
+  // sum is multiplied with at the end). n may be 0; no alignment needed.
   float (*dot_f32)(const float* q, const float* x, size_t n);
   float (*dot_f16)(const float* q, const uint16_t* x, size_t n);
+  float (*dot_bf16)(const float* q, const Bf16* x, size_t n);
+  float (*dot_int8)(const float* q, const int8_t* x, float scale, size_t n);
   // sum (q[i] - x[i])^2.
   float (*l2_f32)(const float* q, const float* x, size_t n);
   float (*l2_f16)(const float* q, const uint16_t* x, size_t n);
+  float (*l2_bf16)(const float* q, const Bf16* x, size_t n);
+  float (*l2_int8)(const float* q, const int8_t* x, float scale, size_t n);
   // The same dot products of one row with `query_count` (1 to kTileMax) queries, bit for bit what
   // each gets alone: the row is read and converted once.
   void (*dots_f32)(const float* const* queries, size_t query_count, const float* x, size_t n,
                    float* sums);
   void (*dots_f16)(const float* const* queries, size_t query_count, const uint16_t* x, size_t n,
                    float* sums);
-  // Conversions, round to nearest even; a value beyond f16's range becomes infinity.
+  void (*dots_bf16)(const float* const* queries, size_t query_count, const Bf16* x, size_t n,
+                    float* sums);
+  void (*dots_int8)(const float* const* queries, size_t query_count, const int8_t* x, float scale,
+                    size_t n, float* sums);
+  // Conversions, round to nearest even, the same bits in every set; a value beyond the type's range
+  // becomes infinity.
   void (*f32_to_f16)(const float* x, size_t n, uint16_t* out);
   void (*f16_to_f32)(const uint16_t* x, size_t n, float* out);
+  void (*f32_to_bf16)(const float* x, size_t n, Bf16* out);
+  void (*bf16_to_f32)(const Bf16* x, size_t n, float* out);
+  // Codes -127 to 127 of finite values, and their scale: value = scale * code, exactly. Values that
+  // int8_to_f32 made give the same codes and scale again (int8_scale.h).
+  float (*f32_to_int8)(const float* x, size_t n, int8_t* out);
+  void (*int8_to_f32)(const int8_t* x, float scale, size_t n, float* out);
 
   // Scans for `query_count` (1 to kTileMax) queries at once, each block read once: until block_end,
   // or until some query has fewer than 64 places free; returns the next block. Rows come out in row

@@ -6,6 +6,7 @@
 
 #include <cstring>
 
+#include "index/kernels/int8_scale.h"
 #include "index/kernels/nibble_tables.h"
 #include "index/kernels/scan_block.h"
 #include "index/kernels/tables.h"
@@ -20,6 +21,17 @@ constexpr size_t kGroups = kBlockRows / kLanes;  // vectors of rows in a block
 float32x4_t Load(const float* x) { return vld1q_f32(x); }
 float32x4_t Load(const uint16_t* x) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(x))); }
 
+float32x4_t Load(const Bf16* x) {
+  const uint16x4_t bits = vld1_u16(reinterpret_cast<const uint16_t*>(x));
+  return vreinterpretq_f32_u32(vshll_n_u16(bits, 16));
+}
+float32x4_t Load(const int8_t* x) {
+  uint32_t four;
+  std::memcpy(&four, x, sizeof(four));
+  const int16x8_t words = vmovl_s8(vreinterpret_s8_u32(vdup_n_u32(four)));
+  return vcvtq_f32_s32(vmovl_s16(vget_low_s16(words)));
+}
+
 // The first `n` < kLanes elements, then zeros.
 template <typename Element>
 float32x4_t LoadTail(const Element* x, size_t n) {
@@ -29,37 +41,63 @@ float32x4_t LoadTail(const Element* x, size_t n) {
 }
 
 struct Dot {
-  static float32x4_t Add(float32x4_t q, float32x4_t x, float32x4_t sum) {
+  float32x4_t Add(float32x4_t q, float32x4_t x, float32x4_t sum) const {
     return vfmaq_f32(sum, q, x);
   }
 };
 
 struct L2 {
-  static float32x4_t Add(float32x4_t q, float32x4_t x, float32x4_t sum) {
+  float32x4_t Add(float32x4_t q, float32x4_t x, float32x4_t sum) const {
     const float32x4_t difference = vsubq_f32(q, x);
     return vfmaq_f32(sum, difference, difference);
   }
 };
 
+struct ScaledL2 {
+  float32x4_t scale;
+  float32x4_t Add(float32x4_t q, float32x4_t x, float32x4_t sum) const {
+    const float32x4_t difference = vfmsq_f32(q, scale, x);
+    return vfmaq_f32(sum, difference, difference);
+  }
+};
+
 template <typename Term, typename Element>
-float Sum(const float* q, const Element* x, size_t n) {
+float Sum(const float* q, const Element* x, size_t n, Term term) {
   float32x4_t sums[kSums];
   for (size_t j = 0; j < kSums; ++j) sums[j] = vdupq_n_f32(0);
   size_t i = 0;
   for (; i + kSums * kLanes <= n; i += kSums * kLanes) {
     for (size_t j = 0; j < kSums; ++j) {
-      sums[j] = Term::Add(Load(q + i + j * kLanes), Load(x + i + j * kLanes), sums[j]);
+      sums[j] = term.Add(Load(q + i + j * kLanes), Load(x + i + j * kLanes), sums[j]);
     }
   }
-  for (; i + kLanes <= n; i += kLanes) sums[0] = Term::Add(Load(q + i), Load(x + i), sums[0]);
-  if (i < n) sums[1] = Term::Add(LoadTail(q + i, n - i), LoadTail(x + i, n - i), sums[1]);
+  for (; i + kLanes <= n; i += kLanes) sums[0] = term.Add(Load(q + i), Load(x + i), sums[0]);
+  if (i < n) sums[1] = term.Add(LoadTail(q + i, n - i), LoadTail(x + i, n - i), sums[1]);
   return vaddvq_f32(vaddq_f32(vaddq_f32(sums[0], sums[2]), vaddq_f32(sums[1], sums[3])));
+}
+
+template <typename Term, typename Element>
+float SumOf(const float* q, const Element* x, size_t n) {
+  return Sum(q, x, n, Term());
+}
+
+float DotInt8(const float* q, const int8_t* x, float scale, size_t n) {
+  return scale * Sum(q, x, n, Dot());
+}
+
+float L2Int8(const float* q, const int8_t* x, float scale, size_t n) {
+  return Sum(q, x, n, ScaledL2{vdupq_n_f32(scale)});
 }
 
 template <typename Element>
 void Dots(const float* const* queries, size_t query_count, const Element* x, size_t n,
           float* sums) {
-  for (size_t q = 0; q < query_count; ++q) sums[q] = Sum<Dot, Element>(queries[q], x, n);
+  for (size_t q = 0; q < query_count; ++q) sums[q] = Sum(queries[q], x, n, Dot());
+}
+
+void DotsInt8(const float* const* queries, size_t query_count, const int8_t* x, float scale,
+              size_t n, float* sums) {
+  for (size_t q = 0; q < query_count; ++q) sums[q] = DotInt8(queries[q], x, scale, n);
 }
 
 uint16x4_t ToHalves(float32x4_t x) { return vreinterpret_u16_f16(vcvt_f16_f32(x)); }
@@ -73,13 +111,61 @@ void F32ToF16(const float* x, size_t n, uint16_t* out) {
   std::memcpy(out + i, padded, (n - i) * sizeof(uint16_t));
 }
 
-void F16ToF32(const uint16_t* x, size_t n, float* out) {
+template <typename Element>
+void ToF32(const Element* x, size_t n, float* out) {
   size_t i = 0;
   for (; i + kLanes <= n; i += kLanes) vst1q_f32(out + i, Load(x + i));
   if (i == n) return;
   float padded[kLanes];
   vst1q_f32(padded, LoadTail(x + i, n - i));
   std::memcpy(out + i, padded, (n - i) * sizeof(float));
+}
+
+// Ties to even: 0x7FFF is added, and 1 more where the upper half is odd. NaN is made quiet.
+uint16x4_t ToBf16(float32x4_t x) {
+  const uint32x4_t bits = vreinterpretq_u32_f32(x);
+  const uint32x4_t odd = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));
+  const uint32x4_t rounded = vaddq_u32(bits, vaddq_u32(odd, vdupq_n_u32(0x7FFF)));
+  const uint32x4_t quiet = vorrq_u32(bits, vdupq_n_u32(0x400000));
+  return vshrn_n_u32(vbslq_u32(vceqq_f32(x, x), rounded, quiet), 16);
+}
+
+void F32ToBf16(const float* x, size_t n, Bf16* out) {
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    vst1_u16(reinterpret_cast<uint16_t*>(out + i), ToBf16(Load(x + i)));
+  }
+  if (i == n) return;
+  uint16_t padded[kLanes];
+  vst1_u16(padded, ToBf16(LoadTail(x + i, n - i)));
+  std::memcpy(out + i, padded, (n - i) * sizeof(Bf16));
+}
+
+float LargestMagnitude(const float* x, size_t n) {
+  float32x4_t most = vdupq_n_f32(0);
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) most = vmaxq_f32(most, vabsq_f32(Load(x + i)));
+  if (i < n) most = vmaxq_f32(most, vabsq_f32(LoadTail(x + i, n - i)));
+  return vmaxvq_f32(most);
+}
+
+float F32ToInt8(const float* x, size_t n, int8_t* out) {
+  const float scale = Int8Scale(LargestMagnitude(x, n));
+  const float32x4_t inverse = vdupq_n_f32(Int8Inverse(scale));
+  for (size_t i = 0; i < n; i += kLanes) {
+    const size_t left = n - i < kLanes ? n - i : kLanes;
+    const int32x4_t codes = vcvtnq_s32_f32(vmulq_f32(LoadTail(x + i, left), inverse));
+    const int16x4_t words = vmovn_s32(codes);
+    const int8x8_t bytes = vmovn_s16(vcombine_s16(words, words));
+    std::memcpy(out + i, &bytes, left);
+  }
+  return scale;
+}
+
+void Int8ToF32(const int8_t* x, float scale, size_t n, float* out) {
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) vst1q_f32(out + i, vmulq_n_f32(Load(x + i), scale));
+  for (; i < n; ++i) out[i] = scale * static_cast<float>(x[i]);
 }
 
 // Dot products of one block, 4 rows to a vector.
@@ -251,14 +337,24 @@ void ScoreBitRows(const BitRows& bits, const uint32_t* rows, size_t count, uint1
 constinit const Table kNeonTable = {
     .set = InstructionSet::kNeon,
     .name = "neon",
-    .dot_f32 = Sum<Dot, float>,
-    .dot_f16 = Sum<Dot, uint16_t>,
-    .l2_f32 = Sum<L2, float>,
-    .l2_f16 = Sum<L2, uint16_t>,
+    .dot_f32 = SumOf<Dot, float>,
+    .dot_f16 = SumOf<Dot, uint16_t>,
+    .dot_bf16 = SumOf<Dot, Bf16>,
+    .dot_int8 = DotInt8,
+    .l2_f32 = SumOf<L2, float>,
+    .l2_f16 = SumOf<L2, uint16_t>,
+    .l2_bf16 = SumOf<L2, Bf16>,
+    .l2_int8 = L2Int8,
     .dots_f32 = Dots<float>,
     .dots_f16 = Dots<uint16_t>,
+    .dots_bf16 = Dots<Bf16>,
+    .dots_int8 = DotsInt8,
     .f32_to_f16 = F32ToF16,
-    .f16_to_f32 = F16ToF32,
+    .f16_to_f32 = ToF32<uint16_t>,
+    .f32_to_bf16 = F32ToBf16,
+    .bf16_to_f32 = ToF32<Bf16>,
+    .f32_to_int8 = F32ToInt8,
+    .int8_to_f32 = Int8ToF32,
     .scan_int8 = ScanInt8,
     .bit_table_bytes = kNibblesPerStrip * kNibbleValues,
     .make_bit_tables = MakeNibbleTables,

@@ -1,6 +1,7 @@
 // The reference: plain C++, what the other sets are tested against and what other CPUs run.
 #include <cstring>
 
+#include "index/kernels/int8_scale.h"
 #include "index/kernels/scan_block.h"
 #include "index/kernels/tables.h"
 
@@ -37,6 +38,8 @@ float ToFloat(uint16_t half) {
 }
 
 float ToFloat(float value) { return value; }
+float ToFloat(Bf16 value) { return FloatOf(uint32_t{static_cast<uint16_t>(value)} << 16); }
+float ToFloat(int8_t code) { return static_cast<float>(code); }
 
 uint16_t ToHalf(float value) {
   const uint32_t bits = BitsOf(value);
@@ -61,32 +64,91 @@ uint16_t ToHalf(float value) {
   return static_cast<uint16_t>(sign | half);
 }
 
-float Dot(float q, float x) { return q * x; }
-float SquaredDifference(float q, float x) { return (q - x) * (q - x); }
+Bf16 ToBf16(float value) {
+  const uint32_t bits = BitsOf(value);
+  if ((bits & 0x7FFFFFFFu) > 0x7F800000u) return Bf16{static_cast<uint16_t>(bits >> 16 | 0x40u)};
+  return Bf16{static_cast<uint16_t>((bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16)};
+}
 
-template <float (*kTerm)(float, float), typename Element>
-float Sum(const float* q, const Element* x, size_t n) {
+// To the nearest integer, ties to even, for magnitudes below 2^22: adding 1.5 * 2^23 leaves no
+// place for a fraction.
+int8_t ToCode(float value) { return static_cast<int8_t>((value + 0x1.8p23f) - 0x1.8p23f); }
+
+struct Dot {
+  float operator()(float q, float x) const { return q * x; }
+};
+
+struct L2 {
+  float operator()(float q, float x) const { return (q - x) * (q - x); }
+};
+
+struct ScaledL2 {
+  float scale;
+  float operator()(float q, float x) const { return L2()(q, scale * x); }
+};
+
+template <typename Term, typename Element>
+float Sum(const float* q, const Element* x, size_t n, Term term) {
   float sums[kSums] = {};
   size_t i = 0;
   for (; i + kSums <= n; i += kSums) {
-    for (size_t j = 0; j < kSums; ++j) sums[j] += kTerm(q[i + j], ToFloat(x[i + j]));
+    for (size_t j = 0; j < kSums; ++j) sums[j] += term(q[i + j], ToFloat(x[i + j]));
   }
-  for (size_t j = 0; i < n; ++i, ++j) sums[j] += kTerm(q[i], ToFloat(x[i]));
+  for (size_t j = 0; i < n; ++i, ++j) sums[j] += term(q[i], ToFloat(x[i]));
   return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
+}
+
+template <typename Term, typename Element>
+float SumOf(const float* q, const Element* x, size_t n) {
+  return Sum(q, x, n, Term());
+}
+
+float DotInt8(const float* q, const int8_t* x, float scale, size_t n) {
+  return scale * Sum(q, x, n, Dot());
+}
+
+float L2Int8(const float* q, const int8_t* x, float scale, size_t n) {
+  return Sum(q, x, n, ScaledL2{scale});
 }
 
 template <typename Element>
 void Dots(const float* const* queries, size_t query_count, const Element* x, size_t n,
           float* sums) {
-  for (size_t q = 0; q < query_count; ++q) sums[q] = Sum<Dot, Element>(queries[q], x, n);
+  for (size_t q = 0; q < query_count; ++q) sums[q] = Sum(queries[q], x, n, Dot());
+}
+
+void DotsInt8(const float* const* queries, size_t query_count, const int8_t* x, float scale,
+              size_t n, float* sums) {
+  for (size_t q = 0; q < query_count; ++q) sums[q] = DotInt8(queries[q], x, scale, n);
 }
 
 void F32ToF16(const float* x, size_t n, uint16_t* out) {
   for (size_t i = 0; i < n; ++i) out[i] = ToHalf(x[i]);
 }
 
-void F16ToF32(const uint16_t* x, size_t n, float* out) {
+template <typename Element>
+void ToF32(const Element* x, size_t n, float* out) {
   for (size_t i = 0; i < n; ++i) out[i] = ToFloat(x[i]);
+}
+
+void F32ToBf16(const float* x, size_t n, Bf16* out) {
+  for (size_t i = 0; i < n; ++i) out[i] = ToBf16(x[i]);
+}
+
+float F32ToInt8(const float* x, size_t n, int8_t* out) {
+  float largest = 0;
+  for (size_t i = 0; i < n; ++i) {
+    const float magnitude = x[i] < 0 ? -x[i] : x[i];
+    largest = magnitude > largest ? magnitude : largest;
+  }
+  const float scale = Int8Scale(largest);
+  const float inverse = Int8Inverse(scale);
+  for (size_t i = 0; i < n; ++i) out[i] = ToCode(x[i] * inverse);
+  return scale;
+}
+
+void Int8ToF32(const int8_t* x, float scale, size_t n, float* out) {
+  for (size_t i = 0; i < n; ++i) out[i] = scale * ToFloat(x[i]);
 }
 
 void DotBlock(const uint8_t* codes, const int8_t* query, size_t words, int32_t* dots) {
@@ -203,14 +265,24 @@ void ScoreBitRows(const BitRows& bits, const uint32_t* rows, size_t count, uint1
 constinit const Table kScalarTable = {
     .set = InstructionSet::kScalar,
     .name = "scalar",
-    .dot_f32 = Sum<Dot, float>,
-    .dot_f16 = Sum<Dot, uint16_t>,
-    .l2_f32 = Sum<SquaredDifference, float>,
-    .l2_f16 = Sum<SquaredDifference, uint16_t>,
+    .dot_f32 = SumOf<Dot, float>,
+    .dot_f16 = SumOf<Dot, uint16_t>,
+    .dot_bf16 = SumOf<Dot, Bf16>,
+    .dot_int8 = DotInt8,
+    .l2_f32 = SumOf<L2, float>,
+    .l2_f16 = SumOf<L2, uint16_t>,
+    .l2_bf16 = SumOf<L2, Bf16>,
+    .l2_int8 = L2Int8,
     .dots_f32 = Dots<float>,
     .dots_f16 = Dots<uint16_t>,
+    .dots_bf16 = Dots<Bf16>,
+    .dots_int8 = DotsInt8,
     .f32_to_f16 = F32ToF16,
-    .f16_to_f32 = F16ToF32,
+    .f16_to_f32 = ToF32<uint16_t>,
+    .f32_to_bf16 = F32ToBf16,
+    .bf16_to_f32 = ToF32<Bf16>,
+    .f32_to_int8 = F32ToInt8,
+    .int8_to_f32 = Int8ToF32,
     .scan_int8 = ScanInt8,
     .bit_table_bytes = kBytesPerStrip * kByteValues,
     .make_bit_tables = MakeBitTables,

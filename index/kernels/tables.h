@@ -18,14 +18,26 @@ extern const Table kAvx512IclTable;
 namespace avx512 {
 float DotF32(const float* q, const float* x, size_t n);
 float DotF16(const float* q, const uint16_t* x, size_t n);
+float DotBf16(const float* q, const Bf16* x, size_t n);
+float DotInt8(const float* q, const int8_t* x, float scale, size_t n);
 void DotsF32(const float* const* queries, size_t query_count, const float* x, size_t n,
              float* sums);
 void DotsF16(const float* const* queries, size_t query_count, const uint16_t* x, size_t n,
              float* sums);
+void DotsBf16(const float* const* queries, size_t query_count, const Bf16* x, size_t n,
+              float* sums);
+void DotsInt8(const float* const* queries, size_t query_count, const int8_t* x, float scale,
+              size_t n, float* sums);
 float L2F32(const float* q, const float* x, size_t n);
 float L2F16(const float* q, const uint16_t* x, size_t n);
+float L2Bf16(const float* q, const Bf16* x, size_t n);
+float L2Int8(const float* q, const int8_t* x, float scale, size_t n);
 void F32ToF16(const float* x, size_t n, uint16_t* out);
 void F16ToF32(const uint16_t* x, size_t n, float* out);
+void F32ToBf16(const float* x, size_t n, Bf16* out);
+void Bf16ToF32(const Bf16* x, size_t n, float* out);
+float F32ToInt8(const float* x, size_t n, int8_t* out);
+void Int8ToF32(const int8_t* x, float scale, size_t n, float* out);
 }  // namespace avx512
 #elif defined(__aarch64__)
 extern const Table kNeonTable;

@@ -20,7 +20,9 @@ struct Name {
 constexpr Name<Metric> kMetrics[] = {
     {"cosine", Metric::kCosine}, {"ip", Metric::kInnerProduct}, {"l2", Metric::kL2}};
 constexpr Name<StorageType> kStorageTypes[] = {{"f32", StorageType::kF32},
-                                               {"f16", StorageType::kF16}};
+                                               {"f16", StorageType::kF16},
+                                               {"bf16", StorageType::kBf16},
+                                               {"int8", StorageType::kInt8}};
 constexpr Name<Transform> kTransforms[] = {{"none", Transform::kNone},
                                            {"layer_norm", Transform::kLayerNorm},
                                            {"rotation", Transform::kRotation}};

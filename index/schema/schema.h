@@ -21,7 +21,22 @@ enum class Metric : uint8_t {
 };
 
 // Stored on disk as these numbers: frozen.
-enum class StorageType : uint8_t { kF32 = 1, kF16 = 2 };
+enum class StorageType : uint8_t {
+  kF32 = 1,
+  kF16 = 2,
+  kBf16 = 3,  // bfloat16
+  kInt8 = 4,  // codes -127 to 127, with a scale for each row and level
+};
+
+// Bytes of one dimension in storage.
+constexpr size_t ElementBytes(StorageType type) {
+  if (type == StorageType::kF32) return 4;
+  return type == StorageType::kInt8 ? 1 : 2;
+}
+// Bytes beside the dimensions, for each row and level.
+constexpr size_t ScaleBytes(StorageType type) {
+  return type == StorageType::kInt8 ? sizeof(float) : 0;
+}
 
 // Applied to a whole vector before it is sliced. Stored on disk as these numbers: frozen.
 enum class Transform : uint8_t {
@@ -77,6 +92,13 @@ struct Schema {
   // First dimension and number of dimensions of level `level` (0-based).
   uint32_t level_begin(size_t level) const { return level == 0 ? 0 : ladder[level - 1]; }
   uint32_t level_width(size_t level) const { return ladder[level] - level_begin(level); }
+  // Bytes in storage of one row: of level `level`, and of all levels. Scales are counted.
+  uint64_t level_bytes(size_t level) const {
+    return level_width(level) * ElementBytes(storage) + ScaleBytes(storage);
+  }
+  uint64_t vector_bytes() const {
+    return dim * ElementBytes(storage) + levels() * ScaleBytes(storage);
+  }
   // The level whose prefix has `dims` dimensions, or -1 when `dims` is not on the ladder.
   int LevelOf(uint32_t dims) const;
   // Whether a stored code serves (dims, bits).
@@ -88,8 +110,6 @@ struct Schema {
   bool operator==(const Schema&) const = default;
 };
 
-// Bytes of one dimension in storage.
-constexpr size_t ElementBytes(StorageType type) { return type == StorageType::kF16 ? 2 : 4; }
 constexpr bool LargerIsNearer(Metric metric) { return metric != Metric::kL2; }
 
 // 16, 32, 64, … doubling while below `dim`, then `dim` itself; `dim` alone when it is 16 or less.
@@ -99,7 +119,7 @@ std::vector<uint32_t> DefaultLadder(uint32_t dim);
 // are longer).
 std::vector<Code> DefaultCodes(const std::vector<uint32_t>& ladder, Metric metric);
 
-// Text forms: cosine|ip|l2, f32|f16,
+// Text forms: cosine|ip|l2, f32|f16|bf16|int8,
 // none|layer_norm|rotation. Parse errors list what is accepted.
 absl::string_view ToString(Metric metric);
 absl::string_view ToString(StorageType type);

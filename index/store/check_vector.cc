@@ -8,8 +8,23 @@
 namespace mrl::store {
 namespace {
 
-// Half of the distance to the next half above 65504 still rounds down to it.
-constexpr float kF16Limit = 65520.0F;
+// The least magnitude that rounds to infinity: half a step above the largest value.
+float Limit(StorageType storage) {
+  if (storage == StorageType::kF16) return 65520.0F;
+  return storage == StorageType::kBf16 ? 0x1.FFp127F : HUGE_VALF;
+}
+
+absl::string_view LargestValue(StorageType storage) {
+  return storage == StorageType::kF16 ? "65504" : "3.38953e+38";
+}
+
+// Rounding to bf16 or int8 makes no value more than twice as large, and what is stored has to have
+// a norm.
+double SquaresMax(StorageType storage) {
+  constexpr double kMax{std::numeric_limits<float>::max()};
+  const bool may_grow = storage == StorageType::kBf16 || storage == StorageType::kInt8;
+  return may_grow ? kMax / 4 : kMax;
+}
 
 // The first value whose magnitude is not below `limit`; NaN is below none.
 std::string DescribeValue(const Schema& schema, const float* vector, float limit) {
@@ -22,9 +37,8 @@ std::string DescribeNorm(const Schema& schema, const float* vector) {
   double squares = 0;
   for (uint32_t i = 0; i < schema.dim; ++i) squares += static_cast<double>(vector[i]) * vector[i];
   using Limits = std::numeric_limits<float>;
-  if (squares > Limits::max()) {
-    return absl::StrCat("its square is ", squares, ", the limit ", Limits::max());
-  }
+  const double most = SquaresMax(schema.storage);
+  if (squares > most) return absl::StrCat("its square is ", squares, ", the limit ", most);
   if (squares < Limits::min()) {
     return absl::StrCat("its square is ", squares, ", the least ", Limits::min());
   }
@@ -42,7 +56,7 @@ absl::string_view ToString(VectorProblem problem) {
     case VectorProblem::kZeroNorm:
       return "its norm is zero, which COSINE cannot compare";
     case VectorProblem::kBeyondStorage:
-      return "a value is beyond the range of f16 (65504)";
+      return "a value is beyond the range of the storage type";
     case VectorProblem::kNormOverflow:
       return "its norm overflows f32";
     case VectorProblem::kNormUnderflow:
@@ -59,10 +73,8 @@ VectorProblem CheckVector(const Schema& schema, const float* vector) {
     largest = std::fmax(largest, std::fabs(vector[i]));
     squares += static_cast<double>(vector[i]) * vector[i];
   }
-  if (schema.storage == StorageType::kF16 && largest >= kF16Limit) {
-    return VectorProblem::kBeyondStorage;
-  }
-  if (squares > std::numeric_limits<float>::max()) return VectorProblem::kNormOverflow;
+  if (largest >= Limit(schema.storage)) return VectorProblem::kBeyondStorage;
+  if (squares > SquaresMax(schema.storage)) return VectorProblem::kNormOverflow;
   if (schema.metric != Metric::kCosine) return VectorProblem::kNone;
   if (largest == 0) return VectorProblem::kZeroNorm;
   // What rounds to zero in storage has no direction left either.
@@ -80,7 +92,9 @@ std::string Describe(VectorProblem problem, const Schema& schema, const float* v
     case VectorProblem::kNotFinite:
       return absl::StrCat(what, ": ", DescribeValue(schema, vector, HUGE_VALF));
     case VectorProblem::kBeyondStorage:
-      return absl::StrCat(what, ": ", DescribeValue(schema, vector, kF16Limit));
+      return absl::StrCat("a value is beyond the range of ", ToString(schema.storage), " (",
+                          LargestValue(schema.storage),
+                          "): ", DescribeValue(schema, vector, Limit(schema.storage)));
     case VectorProblem::kNormOverflow:
     case VectorProblem::kNormUnderflow:
       return absl::StrCat(what, ": ", DescribeNorm(schema, vector));

@@ -8,7 +8,7 @@
 #include "base/status.h"
 #include "index/format/manifest.h"
 #include "index/format/section_file.h"
-#include "index/kernels/kernels.h"
+#include "index/store/level_codec.h"
 #include "index/store/segment_sections.h"
 #include "index/transform/transform.h"
 
@@ -60,6 +60,7 @@ class FileSegment final : public Segment {
   std::unique_ptr<format::SectionFileReader> file_;
   MemoryAccount::Reservation reservation_;
   std::vector<Buffer> levels_;
+  Buffer scales_;          // f32 [rows][levels]
   Buffer norms_;           // f32 [rows][levels]
   Buffer mean_deviation_;  // f32 [rows][2]
   Buffer sequences_;       // u32 [rows]; empty when no number is left out
@@ -97,8 +98,8 @@ absl::Status FileSegment::CheckFile() const {
 uint64_t FileSegment::MemoryBytes() const {
   uint64_t bytes = uint64_t{rows()} * schema().dim * ElementBytes(schema().storage);
   for (const char* section :
-       {kNormsSection, kTransformSection, kSequencesSection, kIdValuesSection, kIdOrderSection,
-        kIdLengthsSection, kIdHeapSection, kPayloadOffsetsSection}) {
+       {kScalesSection, kNormsSection, kTransformSection, kSequencesSection, kIdValuesSection,
+        kIdOrderSection, kIdLengthsSection, kIdHeapSection, kPayloadOffsetsSection}) {
     bytes += file_->size(section);
   }
   return bytes;
@@ -117,6 +118,10 @@ absl::Status FileSegment::LoadRows() {
     levels_.emplace_back();
     MRL_RETURN_IF_ERROR(Load(LevelSection(level), rows() * row_bytes, &levels_.back()));
     arrays.levels.push_back(levels_.back().data());
+  }
+  if (ScaleBytes(schema().storage) > 0) {
+    MRL_RETURN_IF_ERROR(Load(kScalesSection, rows() * schema().levels() * sizeof(float), &scales_));
+    arrays.scales = scales_.As<float>();
   }
   if (schema().metric == Metric::kCosine) {
     MRL_RETURN_IF_ERROR(Load(kNormsSection, rows() * schema().levels() * sizeof(float), &norms_));
@@ -219,6 +224,7 @@ absl::StatusOr<std::string> FileSegment::Payload(uint32_t row) const {
 Segment::Memory FileSegment::memory() const {
   Memory memory;
   for (const Buffer& level : levels_) memory.levels += level.size();
+  memory.levels += scales_.size();
   memory.norms = norms_.size();
   memory.ids = id_values_.size() + id_lengths_.size() + id_heap_.size() + id_order_.size();
   memory.other = mean_deviation_.size() + sequences_.size() + payload_offsets_.size();
@@ -252,14 +258,12 @@ uint32_t Segment::RowAfter(uint64_t sequence) const {
 }
 
 void Segment::Prefix(uint32_t row, size_t level, float* out) const {
+  const float* scales = Scales(row);
   for (size_t i = 0; i <= level; ++i) {
     const size_t width = schema_.level_width(i);
-    if (schema_.storage == StorageType::kF16) {
-      const auto* source = static_cast<const uint16_t*>(Level(i)) + row * width;
-      kernels::Active().f16_to_f32(source, width, out);
-    } else {
-      std::copy_n(static_cast<const float*>(Level(i)) + row * width, width, out);
-    }
+    const auto* data = static_cast<const std::byte*>(Level(i));
+    DecodeLevel(schema_.storage, data + row * width * ElementBytes(schema_.storage),
+                scales == nullptr ? 1 : scales[i], width, out);
     out += width;
   }
 }

@@ -57,9 +57,14 @@ class Segment {
   uint32_t rows() const { return info_.rows; }
 
   // Level `level` (0-based) of all rows, row-major: row r at r * level_width(level) elements of the
-  // schema's storage type (float or IEEE half bits). Aligned to 64 bytes, readable 64 bytes past
-  // the end.
+  // schema's storage type (float, IEEE half or bfloat16 bits, codes). Aligned to 64 bytes, readable
+  // 64 bytes past the end.
   const void* Level(size_t level) const { return arrays_.levels[level]; }
+  // Storage int8: Scales(row)[level] times a code of that level is a value. Null for the others.
+  const float* Scales(uint32_t row) const {
+    if (arrays_.scales == nullptr) return nullptr;
+    return arrays_.scales + size_t{row} * schema_.levels();
+  }
   // COSINE: 1 / |prefix| of `row` at `level` (0 for a zero prefix). Norms of a row lie side by
   // side: InverseNorms(row)[level]. Null for the other metrics.
   const float* InverseNorms(uint32_t row) const {
@@ -86,7 +91,7 @@ class Segment {
   // The vector as written, to stored precision: transform undone.
   void Vector(uint32_t row, float* out) const;
 
-  // Bytes held in memory: {levels, norms, ids, other}.
+  // Bytes held in memory: {levels with their scales, norms, ids, other}.
   struct Memory {
     uint64_t levels = 0, norms = 0, ids = 0, other = 0;
   };
@@ -96,6 +101,7 @@ class Segment {
   // Where the rows lie; the subclass owns them.
   struct Arrays {
     std::vector<const void*> levels;
+    const float* scales = nullptr;          // [rows][levels], int8 only
     const float* inverse_norms = nullptr;   // [rows][levels], COSINE only
     const float* mean_deviation = nullptr;  // [rows][2], layer_norm only
   };
@@ -118,8 +124,8 @@ enum class VectorProblem : uint8_t {
   kNormUnderflow
 };
 absl::string_view ToString(VectorProblem problem);  // "a value is NaN or infinite", …
-// Checks `dim` floats against NaN/Inf, f16's range (storage f16), zero norm (COSINE), and norms
-// that over- or underflow f32.
+// Checks `dim` floats against NaN/Inf, the range of f16 and bf16 (as storage), zero norm (COSINE),
+// and norms that over- or underflow f32.
 VectorProblem CheckVector(const Schema& schema, const float* vector);
 
 // Writes one segment file, streaming: memory is bounded by the chunk, the ids and a page per

@@ -10,6 +10,7 @@ namespace mrl::store {
 
 inline std::string LevelSection(size_t level) { return absl::StrCat("level.", level); }
 
+inline constexpr char kScalesSection[] = "scales";             // f32 [rows][levels], int8 only
 inline constexpr char kNormsSection[] = "inverse_norms";       // f32 [rows][levels], COSINE only
 inline constexpr char kTransformSection[] = "mean_deviation";  // f32 [rows][2], layer_norm only
 inline constexpr char kSequencesSection[] =

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cstring>
 #include <limits>
 #include <utility>
 
@@ -8,8 +7,8 @@
 #include "base/status.h"
 #include "index/format/manifest.h"
 #include "index/format/section_file.h"
-#include "index/kernels/kernels.h"
 #include "index/store/id_column.h"
+#include "index/store/level_codec.h"
 #include "index/store/segment.h"
 #include "index/store/segment_sections.h"
 #include "index/store/stored_row.h"
@@ -38,8 +37,7 @@ class SegmentWriter::Impl {
   uint32_t rows() const { return ids_.rows(); }
 
  private:
-  void Round(absl::Span<float> vectors);
-  absl::Status AppendLevels(absl::Span<const float> vectors, size_t rows);
+  absl::Status AppendLevels(absl::Span<float> vectors, size_t rows);
   absl::Status AppendNorms(absl::Span<const float> vectors, size_t rows);
   absl::Status AppendSequences(absl::Span<const uint64_t> sequences);
   absl::Status AppendPayloads(size_t rows, absl::Span<const std::string> payloads);
@@ -51,7 +49,6 @@ class SegmentWriter::Impl {
   std::unique_ptr<format::SectionFileWriter> file_;
   std::vector<std::string> sections_;
   IdColumn ids_;
-  std::vector<uint16_t> halves_;  // the chunk in f16
   uint64_t payload_bytes_ = 0;
   uint64_t last_sequence_ = 0;
 };
@@ -68,6 +65,9 @@ absl::Status SegmentWriter::Impl::Create(FileSystem& files, const std::string& p
   for (size_t level = 0; level < schema_.levels(); ++level) {
     const uint64_t row_bytes = schema_.level_width(level) * ElementBytes(schema_.storage);
     specs.push_back({.name = LevelSection(level), .bytes_max = rows * row_bytes});
+  }
+  if (ScaleBytes(schema_.storage) > 0) {
+    specs.push_back({.name = kScalesSection, .bytes_max = rows * schema_.levels() * sizeof(float)});
   }
   if (schema_.metric == Metric::kCosine) {
     specs.push_back({.name = kNormsSection, .bytes_max = rows * schema_.levels() * sizeof(float)});
@@ -105,7 +105,6 @@ absl::Status SegmentWriter::Impl::Append(absl::Span<float> vectors, absl::Span<c
     return absl::ResourceExhaustedError(absl::StrCat("the segment has room for ", options_.rows_max,
                                                      " rows; ", ids_.rows() + rows, " were given"));
   }
-  Round(vectors);
   MRL_RETURN_IF_ERROR(AppendLevels(vectors, rows));
   if (schema_.metric == Metric::kCosine) MRL_RETURN_IF_ERROR(AppendNorms(vectors, rows));
   if (options_.layer_norm) {
@@ -117,29 +116,27 @@ absl::Status SegmentWriter::Impl::Append(absl::Span<float> vectors, absl::Span<c
   return AppendPayloads(rows, payloads);
 }
 
-void SegmentWriter::Impl::Round(absl::Span<float> vectors) {
-  if (schema_.storage != StorageType::kF16) return;
-  halves_.resize(vectors.size());
-  kernels::Active().f32_to_f16(vectors.data(), vectors.size(), halves_.data());
-  kernels::Active().f16_to_f32(halves_.data(), vectors.size(), vectors.data());
-}
-
-absl::Status SegmentWriter::Impl::AppendLevels(absl::Span<const float> vectors, size_t rows) {
-  const size_t element = ElementBytes(schema_.storage);
-  const auto* source = schema_.storage == StorageType::kF16
-                           ? reinterpret_cast<const std::byte*>(halves_.data())
-                           : reinterpret_cast<const std::byte*>(vectors.data());
-  std::vector<std::byte> slice;
+// Leaves in `vectors` what readers will see.
+absl::Status SegmentWriter::Impl::AppendLevels(absl::Span<float> vectors, size_t rows) {
+  std::vector<std::byte> encoded;
+  std::vector<float> scales(rows * schema_.levels());
   for (size_t level = 0; level < schema_.levels(); ++level) {
-    const size_t width = schema_.level_width(level) * element;
-    slice.resize(rows * width);
+    const size_t width = schema_.level_width(level);
+    const size_t row_bytes = width * ElementBytes(schema_.storage);
+    encoded.resize(rows * row_bytes);
     for (size_t row = 0; row < rows; ++row) {
-      const size_t begin = row * schema_.dim + schema_.level_begin(level);
-      std::memcpy(slice.data() + row * width, source + begin * element, width);
+      float* values = vectors.data() + row * schema_.dim + schema_.level_begin(level);
+      std::byte* to = encoded.data() + row * row_bytes;
+      const float scale = EncodeLevel(schema_.storage, values, width, to);
+      if (schema_.storage != StorageType::kF32) {
+        DecodeLevel(schema_.storage, to, scale, width, values);
+      }
+      scales[row * schema_.levels() + level] = scale;
     }
-    MRL_RETURN_IF_ERROR(file_->Append(level, slice));
+    MRL_RETURN_IF_ERROR(file_->Append(level, encoded));
   }
-  return absl::OkStatus();
+  if (ScaleBytes(schema_.storage) == 0) return absl::OkStatus();
+  return file_->Append(SectionOf(kScalesSection), BytesOf(scales));
 }
 
 absl::Status SegmentWriter::Impl::AppendNorms(absl::Span<const float> vectors, size_t rows) {

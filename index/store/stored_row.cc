@@ -5,13 +5,14 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "index/kernels/kernels.h"
+#include "index/store/level_codec.h"
 
 namespace mrl::store {
 namespace {
 
 // A row in the log: u8 version, u8 kind of id, u16 bytes of the id, the id, f32 mean and deviation
-// with layer_norm, the vector in the storage type, the payload to the end. Little-endian.
+// with layer_norm, with int8 the f32 scales of the levels, the vector in the storage type, the
+// payload to the end. Little-endian.
 constexpr uint8_t kVersion = 1;
 constexpr uint8_t kNumberId = 1;
 constexpr uint8_t kTextId = 2;
@@ -22,13 +23,40 @@ void Put(const T& value, std::string* out) {
   out->append(reinterpret_cast<const char*>(&value), sizeof(T));
 }
 
-size_t VectorBytes(const Schema& schema) { return schema.dim * ElementBytes(schema.storage); }
 size_t MomentsBytes(const Schema& schema) {
   return schema.transform == Transform::kLayerNorm ? 2 * sizeof(float) : 0;
 }
 
 absl::Status Damaged(absl::string_view what) {
   return absl::DataLossError(absl::StrCat("tail: a row ", what));
+}
+
+void PutVector(const Schema& schema, const std::vector<float>& vector, std::string* out) {
+  std::vector<std::byte> values(schema.dim * ElementBytes(schema.storage));
+  for (size_t level = 0; level < schema.levels(); ++level) {
+    const size_t begin = schema.level_begin(level);
+    const float scale =
+        EncodeLevel(schema.storage, vector.data() + begin, schema.level_width(level),
+                    values.data() + begin * ElementBytes(schema.storage));
+    if (ScaleBytes(schema.storage) > 0) Put(scale, out);
+  }
+  out->append(reinterpret_cast<const char*>(values.data()), values.size());
+}
+
+// `bytes`: schema.vector_bytes() of them.
+std::vector<float> VectorOf(const Schema& schema, const char* bytes) {
+  std::vector<float> scales(schema.levels(), 1);
+  const size_t scales_bytes = schema.levels() * ScaleBytes(schema.storage);
+  std::memcpy(scales.data(), bytes, scales_bytes);
+  const char* from = bytes + scales_bytes;
+  const std::vector<char> values(from, from + schema.dim * ElementBytes(schema.storage));
+  std::vector<float> vector(schema.dim);
+  for (size_t level = 0; level < schema.levels(); ++level) {
+    const size_t begin = schema.level_begin(level);
+    DecodeLevel(schema.storage, values.data() + begin * ElementBytes(schema.storage), scales[level],
+                schema.level_width(level), vector.data() + begin);
+  }
+  return vector;
 }
 
 absl::StatusOr<PointId> DecodeId(uint8_t kind, absl::string_view bytes) {
@@ -47,7 +75,7 @@ absl::StatusOr<PointId> DecodeId(uint8_t kind, absl::string_view bytes) {
 
 std::string EncodeRow(const Schema& schema, const StoredRow& row) {
   std::string out;
-  out.reserve(kHeadBytes + PointId::kBytesMax + VectorBytes(schema) + row.payload.size());
+  out.reserve(kHeadBytes + PointId::kBytesMax + schema.vector_bytes() + row.payload.size());
   Put(kVersion, &out);
   Put(row.id.is_number() ? kNumberId : kTextId, &out);
   const size_t id_bytes = row.id.is_number() ? sizeof(uint64_t) : row.id.text().size();
@@ -61,15 +89,7 @@ std::string EncodeRow(const Schema& schema, const StoredRow& row) {
     Put(row.mean, &out);
     Put(row.deviation, &out);
   }
-  const size_t begin = out.size();
-  out.resize(begin + VectorBytes(schema));
-  if (schema.storage == StorageType::kF16) {
-    std::vector<uint16_t> halves(schema.dim);
-    kernels::Active().f32_to_f16(row.vector.data(), schema.dim, halves.data());
-    std::memcpy(out.data() + begin, halves.data(), VectorBytes(schema));
-  } else {
-    std::memcpy(out.data() + begin, row.vector.data(), VectorBytes(schema));
-  }
+  PutVector(schema, row.vector, &out);
   return out += row.payload;
 }
 
@@ -84,7 +104,7 @@ absl::StatusOr<StoredRow> DecodeRow(const Schema& schema, absl::string_view byte
   uint16_t id_bytes = 0;
   std::memcpy(&id_bytes, bytes.data() + 2, sizeof(id_bytes));
   bytes.remove_prefix(kHeadBytes);
-  if (bytes.size() < id_bytes + MomentsBytes(schema) + VectorBytes(schema)) {
+  if (bytes.size() < id_bytes + MomentsBytes(schema) + schema.vector_bytes()) {
     return Damaged("is cut off");
   }
   StoredRow row;
@@ -97,23 +117,20 @@ absl::StatusOr<StoredRow> DecodeRow(const Schema& schema, absl::string_view byte
     std::memcpy(&row.deviation, bytes.data() + sizeof(float), sizeof(float));
     bytes.remove_prefix(MomentsBytes(schema));
   }
-  row.vector.resize(schema.dim);
-  if (schema.storage == StorageType::kF16) {
-    std::vector<uint16_t> halves(schema.dim);
-    std::memcpy(halves.data(), bytes.data(), VectorBytes(schema));
-    kernels::Active().f16_to_f32(halves.data(), schema.dim, row.vector.data());
-  } else {
-    std::memcpy(row.vector.data(), bytes.data(), VectorBytes(schema));
-  }
-  row.payload = std::string(bytes.substr(VectorBytes(schema)));
+  row.vector = VectorOf(schema, bytes.data());
+  row.payload = std::string(bytes.substr(schema.vector_bytes()));
   return row;
 }
 
 void RoundToStorage(const Schema& schema, float* vector) {
-  if (schema.storage != StorageType::kF16) return;
-  std::vector<uint16_t> halves(schema.dim);
-  kernels::Active().f32_to_f16(vector, schema.dim, halves.data());
-  kernels::Active().f16_to_f32(halves.data(), schema.dim, vector);
+  if (schema.storage == StorageType::kF32) return;
+  std::vector<uint16_t> stored(schema.dim);  // room for any of the types, and aligned for it
+  for (size_t level = 0; level < schema.levels(); ++level) {
+    const size_t width = schema.level_width(level);
+    float* values = vector + schema.level_begin(level);
+    const float scale = EncodeLevel(schema.storage, values, width, stored.data());
+    DecodeLevel(schema.storage, stored.data(), scale, width, values);
+  }
 }
 
 void InverseNorms(const Schema& schema, const float* vector, float* out) {

@@ -1,12 +1,11 @@
 #include "index/store/tail.h"
 
-#include <cstring>
 #include <functional>
 #include <utility>
 
 #include "base/check.h"
 #include "base/status.h"
-#include "index/kernels/kernels.h"
+#include "index/store/level_codec.h"
 
 namespace mrl::store {
 
@@ -16,6 +15,7 @@ class TailSegment final : public Segment {
       : Segment(info, tail->schema_), tail_(std::move(tail)) {
     Arrays arrays;
     for (const Buffer& level : tail_->levels_) arrays.levels.push_back(level.data());
+    if (tail_->scales_.size() > 0) arrays.scales = tail_->scales_.As<float>();
     if (tail_->norms_.size() > 0) arrays.inverse_norms = tail_->norms_.As<float>();
     if (tail_->mean_deviation_.size() > 0) {
       arrays.mean_deviation = tail_->mean_deviation_.As<float>();
@@ -32,7 +32,7 @@ class TailSegment final : public Segment {
   // Of the rows of this view; the room behind them is not counted.
   Memory memory() const override {
     Memory memory;
-    memory.levels = uint64_t{rows()} * schema().dim * ElementBytes(schema().storage);
+    memory.levels = rows() * schema().vector_bytes();
     if (tail_->norms_.size() > 0) memory.norms = rows() * schema().levels() * sizeof(float);
     memory.ids = rows() * (2 * sizeof(PointId) + 2 * sizeof(uint32_t));
     memory.other = rows() * (sizeof(uint64_t) + sizeof(std::string));
@@ -62,8 +62,8 @@ absl::Status Tail::Allocate() {
       schema_.metric == Metric::kCosine ? rows * schema_.levels() * sizeof(float) : 0;
   const uint64_t moments =
       schema_.transform == Transform::kLayerNorm ? rows * 2 * sizeof(float) : 0;
-  const uint64_t row_bytes = schema_.dim * ElementBytes(schema_.storage) + sizeof(uint64_t) +
-                             sizeof(uint32_t) + 2 * sizeof(PointId) + sizeof(std::string);
+  const uint64_t row_bytes = schema_.vector_bytes() + sizeof(uint64_t) + sizeof(uint32_t) +
+                             2 * sizeof(PointId) + sizeof(std::string);
   MRL_ASSIGN_OR_RETURN(auto reserved,
                        account_.Reserve(rows * row_bytes + norms + moments, "the tail"));
   reservations_.push_back(std::move(reserved));
@@ -72,6 +72,8 @@ absl::Status Tail::Allocate() {
                                                          ElementBytes(schema_.storage)));
     levels_.push_back(std::move(buffer));
   }
+  MRL_ASSIGN_OR_RETURN(scales_,
+                       Buffer::Allocate(rows * schema_.levels() * ScaleBytes(schema_.storage)));
   MRL_ASSIGN_OR_RETURN(norms_, Buffer::Allocate(norms));
   MRL_ASSIGN_OR_RETURN(mean_deviation_, Buffer::Allocate(moments));
   MRL_ASSIGN_OR_RETURN(sequences_, Buffer::Allocate(rows * sizeof(uint64_t)));
@@ -94,12 +96,10 @@ void Tail::Append(StoredRow row) {
   const size_t at = rows_;
   for (size_t level = 0; level < schema_.levels(); ++level) {
     const size_t width = schema_.level_width(level);
-    const float* slice = row.vector.data() + schema_.level_begin(level);
-    if (schema_.storage == StorageType::kF16) {
-      kernels::Active().f32_to_f16(slice, width, levels_[level].As<uint16_t>() + at * width);
-    } else {
-      std::memcpy(levels_[level].As<float>() + at * width, slice, width * sizeof(float));
-    }
+    const float scale =
+        EncodeLevel(schema_.storage, row.vector.data() + schema_.level_begin(level), width,
+                    levels_[level].data() + at * width * ElementBytes(schema_.storage));
+    if (scales_.size() > 0) scales_.As<float>()[at * schema_.levels() + level] = scale;
   }
   if (norms_.size() > 0) {
     InverseNorms(schema_, row.vector.data(), norms_.As<float>() + at * schema_.levels());

@@ -62,6 +62,7 @@ class Tail {
   uint32_t rows_ = 0;
   std::vector<MemoryAccount::Reservation> reservations_;
   std::vector<Buffer> levels_;
+  Buffer scales_;
   Buffer norms_;
   Buffer mean_deviation_;
   Buffer sequences_;  // u64

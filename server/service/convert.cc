@@ -51,7 +51,25 @@ v1::Metric ToProto(Metric metric) {
 }
 
 v1::StorageType ToProto(StorageType storage) {
-  return storage == StorageType::kF16 ? v1::STORAGE_TYPE_F16 : v1::STORAGE_TYPE_F32;
+  switch (storage) {
+    case StorageType::kF32:
+      return v1::STORAGE_TYPE_F32;
+    case StorageType::kF16:
+      return v1::STORAGE_TYPE_F16;
+    case StorageType::kBf16:
+      return v1::STORAGE_TYPE_BF16;
+    case StorageType::kInt8:
+      return v1::STORAGE_TYPE_INT8;
+  }
+  return v1::STORAGE_TYPE_UNSPECIFIED;
+}
+
+// The default for a type that is not given.
+StorageType StorageOf(v1::StorageType storage) {
+  for (const StorageType type : {StorageType::kF16, StorageType::kBf16, StorageType::kInt8}) {
+    if (storage == ToProto(type)) return type;
+  }
+  return StorageType::kF32;
 }
 
 v1::Transform ToProto(Transform transform) {
@@ -165,7 +183,7 @@ absl::StatusOr<Schema> FromProto(const v1::CreateCollectionRequest& request) {
   if (schema.ladder.empty() && schema.dim > 0) schema.ladder = DefaultLadder(schema.dim);
   if (request.metric() == v1::METRIC_INNER_PRODUCT) schema.metric = Metric::kInnerProduct;
   if (request.metric() == v1::METRIC_L2) schema.metric = Metric::kL2;
-  if (request.storage() == v1::STORAGE_TYPE_F16) schema.storage = StorageType::kF16;
+  schema.storage = StorageOf(request.storage());
   if (request.transform() == v1::TRANSFORM_LAYER_NORM) schema.transform = Transform::kLayerNorm;
   if (request.transform() == v1::TRANSFORM_ROTATION) schema.transform = Transform::kRotation;
   const bool is_known = v1::Metric_IsValid(request.metric()) &&
@@ -232,7 +250,7 @@ void ToProto(const Registry::Entry& entry, const collection::Collection& collect
   for (size_t level = 0; level < schema.levels(); ++level) {
     v1::CollectionStats::Level* added = out->add_levels();
     added->set_dims(schema.ladder[level]);
-    added->set_bytes(collection.rows() * schema.level_width(level) * ElementBytes(schema.storage));
+    added->set_bytes(collection.rows() * schema.level_bytes(level));
   }
   uint64_t norms = 0, ids = 0;
   uint32_t number = 0;

@@ -27,8 +27,8 @@ absl::Status CheckQuota(const Quotas::Held& held, const collection::LiveCollecti
     return !id.ok() || !funnel::Find(version->view(), *id).has_value();
   };
   const auto rows = std::count_if(points.begin(), points.end(), is_new);
-  const uint64_t row_bytes = uint64_t{schema.dim} * ElementBytes(schema.storage);
-  return CheckRoom(held, *version, static_cast<uint64_t>(rows), points.size() * row_bytes);
+  return CheckRoom(held, *version, static_cast<uint64_t>(rows),
+                   points.size() * schema.vector_bytes());
 }
 
 // One stream of writes: the collection is looked up once, its quota each time.

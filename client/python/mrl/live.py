@@ -17,7 +17,7 @@ from mrl._proto.mrl.v1 import collection_pb2, common_pb2, point_pb2
 from mrl.indexes import operation
 
 _METRICS = {"cosine": "METRIC_COSINE", "ip": "METRIC_INNER_PRODUCT", "l2": "METRIC_L2"}
-_STORAGE = {"f32": "STORAGE_TYPE_F32", "f16": "STORAGE_TYPE_F16"}
+_STORAGE = {kind: f"STORAGE_TYPE_{kind.upper()}" for kind in ("f32", "f16", "bf16", "int8")}
 _FIELDS = {
     kind: f"FIELD_TYPE_{kind.upper()}" for kind in ("keyword", "int", "float", "bool", "datetime")
 }

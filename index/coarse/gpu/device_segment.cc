@@ -92,6 +92,9 @@ absl::Status DeviceSegment::LoadBits(const BitArray& array) {
 
 absl::Status DeviceSegment::LoadLevels() {
   const Schema& schema = segment().schema();
+  if (schema.storage != StorageType::kF32 && schema.storage != StorageType::kF16) {
+    return absl::OkStatus();  // no kernel reads the others
+  }
   if (schema.metric == Metric::kCosine && rows() > 0) {
     const uint64_t bytes = uint64_t{rows()} * schema.levels() * sizeof(float);
     if (!device_.HasRoom(bytes)) return absl::OkStatus();  // no later stage without norms

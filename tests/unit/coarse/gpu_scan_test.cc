@@ -127,6 +127,16 @@ TEST_P(GpuScanMetrics, RunsEveryStageOfAFunnel) {
   ExpectFunnel(sample, *gpu.index, {{8, 8, 500}, {16, 8, 100}, {32, 8, 50}, {48, 0, 10}}, 4);
 }
 
+TEST(GpuScan, LeavesStoredPrecisionOfBf16AndInt8ToTheCpu) {
+  for (const StorageType storage : {StorageType::kBf16, StorageType::kInt8}) {
+    const Sample sample({.rows = 20'000, .storage = storage});
+    const OnGpu gpu(sample);
+    ExpectFunnel(sample, *gpu.index, {{8, 8, 500}, {32, 8, 200}, {48, 0, 10}}, 2);
+    const std::vector<float> query = sample.QueryNear(91, 2);
+    ExpectSameStored(sample, *gpu.index, {.query = query.data(), .dims = 16, .keep = 50});
+  }
+}
+
 TEST(GpuScan, ClimbsTheBitsOfAFunnel) {
   const Sample sample({.rows = 30'000, .ladder = {16, 64, 200}, .codes = {{200, 1}, {200, 4}}});
   for (const ThreadOrder order : {ThreadOrder::kForward, ThreadOrder::kShuffled}) {

@@ -1,13 +1,17 @@
 // The scan on real embeddings (examples/wordnet) against a float64 reference that shares nothing
 // with it. CMake runs this once per instruction set.
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <memory>
+#include <numeric>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "index/coarse/level_scorer.h"
 #include "index/io/embeddings.h"
 #include "tests/unit/coarse/sample.h"
 
@@ -95,10 +99,51 @@ TEST_P(ScanOfRealData, IsTheExactTopOfEveryPrefix) {
   }
 }
 
+// The rows of the ten best by `score`.
+template <typename Score>
+std::vector<uint32_t> TopTen(Score score) {
+  std::vector<std::pair<double, uint32_t>> rows;
+  for (uint32_t row = 0; row < kRows; ++row) rows.emplace_back(-score(row), row);
+  std::partial_sort(rows.begin(), rows.begin() + 10, rows.end());
+  std::vector<uint32_t> top;
+  for (size_t i = 0; i < 10; ++i) top.push_back(rows[i].second);
+  return top;
+}
+
+// Of the ten nearest by vectors as they were given, how many are so by stored precision.
+TEST(StoredPrecisionOfRealData, KeepsNearlyAllNeighbours) {
+  constexpr uint32_t kAsked = 40;
+  const std::vector<float> queries = ReadExample("queries.npy", kAsked);
+  const std::vector<float> given = ReadExample("embeddings.npy", kRows);
+  constexpr size_t kDim = 512;
+  for (const auto& [storage, least] : std::vector<std::pair<StorageType, double>>{
+           {StorageType::kF16, 0.99}, {StorageType::kBf16, 0.97}, {StorageType::kInt8, 0.97}}) {
+    const Sample sample({.rows = kRows,
+                         .ladder = {16, 64, 256, kDim},
+                         .storage = storage,
+                         .codes = {},
+                         .edit = [&](std::vector<float>& vectors) { vectors = given; }});
+    size_t found = 0;
+    for (uint32_t q = 0; q < kAsked; ++q) {
+      const float* query = queries.data() + q * kDim;
+      const std::vector<uint32_t> truth = TopTen([&](uint32_t row) {
+        const float* x = given.data() + row * kDim;
+        return std::inner_product(x, x + kDim, query, 0.0) /
+               std::sqrt(std::inner_product(x, x + kDim, x, 0.0));
+      });
+      const LevelScorer scorer(*sample.segment, query, 3);
+      const std::vector<uint32_t> stored = TopTen([&](uint32_t row) { return scorer.Key(row, 3); });
+      for (const uint32_t row : stored) found += std::count(truth.begin(), truth.end(), row);
+    }
+    EXPECT_GE(static_cast<double>(found) / (10 * kAsked), least) << ToString(storage);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(
     RealData, ScanOfRealData,
     ::testing::Combine(::testing::Values(Metric::kCosine, Metric::kInnerProduct, Metric::kL2),
-                       ::testing::Values(StorageType::kF32, StorageType::kF16)),
+                       ::testing::Values(StorageType::kF32, StorageType::kF16, StorageType::kBf16,
+                                         StorageType::kInt8)),
     [](const auto& setting) {
       return std::string(ToString(std::get<0>(setting.param))) + "_" +
              std::string(ToString(std::get<1>(setting.param)));

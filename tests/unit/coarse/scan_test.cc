@@ -65,7 +65,8 @@ double SquaredNorms(const Sample& sample, const std::vector<float>& query, uint3
 using Setting = std::tuple<Metric, StorageType>;
 const auto kSettings =
     ::testing::Combine(::testing::Values(Metric::kCosine, Metric::kInnerProduct, Metric::kL2),
-                       ::testing::Values(StorageType::kF32, StorageType::kF16));
+                       ::testing::Values(StorageType::kF32, StorageType::kF16, StorageType::kBf16,
+                                         StorageType::kInt8));
 
 std::string NameOf(const ::testing::TestParamInfo<Setting>& info) {
   return std::string(ToString(std::get<0>(info.param))) + "_" +

@@ -85,7 +85,8 @@ TEST_F(Builder, CutsSegmentsThatTogetherHoldEveryRow) {
 
 TEST_F(Builder, MakesEverySchema) {
   for (const Metric metric : {Metric::kCosine, Metric::kInnerProduct, Metric::kL2}) {
-    for (const StorageType storage : {StorageType::kF32, StorageType::kF16}) {
+    for (const StorageType storage :
+         {StorageType::kF32, StorageType::kF16, StorageType::kBf16, StorageType::kInt8}) {
       for (const Transform transform : {Transform::kNone, Transform::kLayerNorm}) {
         schema_ = SmallSchema(metric, storage, transform);
         BuildOptions options;

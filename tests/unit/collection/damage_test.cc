@@ -44,8 +44,8 @@ class Damage : public ::testing::Test {
     options.segment_rows_max = 40;
     options.index = coarse::IndexSpec{.kind = "faiss", .dims = 10, .factory = "Flat"};
     const auto built =
-        Build(files_, path_, SmallSchema(Metric::kCosine, StorageType::kF32, Transform::kLayerNorm),
-              80, options);
+        Build(files_, path_,
+              SmallSchema(Metric::kCosine, StorageType::kInt8, Transform::kLayerNorm), 80, options);
     EXPECT_TRUE(built.ok()) << built.status();
   }
 
@@ -92,8 +92,8 @@ TEST_F(Damage, IsNotThereBefore) {
 TEST_F(Damage, OfASectionIsNamedByFileAndSection) {
   const std::vector<std::pair<std::string, std::vector<std::string>>> kSections = {
       {"000001.seg",
-       {"level.0", "level.1", "level.2", "inverse_norms", "mean_deviation", "id_values", "id_order",
-        "id_lengths", "id_heap", "payload_offsets", "payloads"}},
+       {"level.0", "level.1", "level.2", "scales", "inverse_norms", "mean_deviation", "id_values",
+        "id_order", "id_lengths", "id_heap", "payload_offsets", "payloads"}},
       {"000002.seg", {"level.0", "payloads"}},
       {"000002.scan.idx", {"rows", "4b8.codes", "4b8.blocks", "10b8.codes", "10b8.blocks"}},
       {"000001.faiss.idx", {"about", "index"}}};

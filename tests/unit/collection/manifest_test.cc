@@ -1,5 +1,8 @@
 // What a manifest may say, written into a database by hand.
+#include <algorithm>
 #include <functional>
+#include <utility>
+#include <vector>
 
 #include "base/check.h"
 #include "gmock/gmock.h"
@@ -86,7 +89,7 @@ TEST_F(ManifestFile, OfANewerFormatIsRefusedByItsVersion) {
   newer.set_format_version(format::kManifestVersion + 1);
   Write(newer.SerializeAsString());
   ExpectRefused(absl::StatusCode::kFailedPrecondition,
-                "the manifest has format version 5; this program reads up to 4: use a newer one");
+                "the manifest has format version 6; this program reads up to 5: use a newer one");
 }
 
 TEST_F(ManifestFile, OfOtherBytesIsDamage) {
@@ -157,6 +160,25 @@ TEST_F(ManifestFile, KeepsProfilesUnderAVersionOfItsOwn) {
   manifest.profiles = {};
   ASSERT_TRUE(message.ParseFromString(manifest.Serialize()));
   EXPECT_EQ(message.format_version(), 1u);
+}
+
+TEST_F(ManifestFile, StoresNarrowVectorsUnderAVersionOfItsOwn) {
+  for (const auto& [storage, version] :
+       std::vector<std::pair<StorageType, uint32_t>>{{StorageType::kF32, 1},
+                                                     {StorageType::kF16, 1},
+                                                     {StorageType::kBf16, 5},
+                                                     {StorageType::kInt8, 5}}) {
+    Manifest manifest = Good();
+    manifest.schema.storage = storage;
+    disk::Manifest message;
+    ASSERT_TRUE(message.ParseFromString(manifest.Serialize()));
+    EXPECT_EQ(message.format_version(), version) << ToString(storage);
+    manifest.profiles = SomeProfiles();
+    ASSERT_TRUE(message.ParseFromString(manifest.Serialize()));
+    EXPECT_EQ(message.format_version(), std::max(version, 3U)) << ToString(storage);
+  }
+  ExpectRefused([](Manifest& manifest) { manifest.schema.storage = static_cast<StorageType>(5); },
+                absl::StatusCode::kDataLoss, "manifest: unknown storage type");
 }
 
 TEST_F(ManifestFile, HasPossibleProfiles) {

@@ -67,7 +67,7 @@ TEST(ManifestBytes, AreRefusedByVersionWhenNewer) {
   const auto manifest = ParseManifest(message.SerializeAsString());
   EXPECT_EQ(manifest.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(manifest.status().message(),
-              HasSubstr("format version 5; this program reads up to 4: use a newer one"));
+              HasSubstr("format version 6; this program reads up to 5: use a newer one"));
 }
 
 TEST(FileNames, HoldNumberAndKind) {

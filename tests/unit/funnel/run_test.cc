@@ -67,7 +67,8 @@ class EveryMetric : public ::testing::TestWithParam<Setting> {
 INSTANTIATE_TEST_SUITE_P(
     FunnelRun, EveryMetric,
     ::testing::Combine(::testing::Values(Metric::kCosine, Metric::kInnerProduct, Metric::kL2),
-                       ::testing::Values(StorageType::kF32, StorageType::kF16)),
+                       ::testing::Values(StorageType::kF32, StorageType::kF16, StorageType::kBf16,
+                                         StorageType::kInt8)),
     [](const auto& setting) {
       return std::string(ToString(std::get<0>(setting.param))) + "_" +
              std::string(ToString(std::get<1>(setting.param)));

@@ -31,7 +31,27 @@ class Dot : public SetTest {
     kernels().f32_to_f16(values.data(), values.size(), halves.data());
     return halves;
   }
-  // What a half array means, in floats.
+  std::vector<Bf16> Bfloats(const std::vector<float>& values) {
+    std::vector<Bf16> bfloats(values.size());
+    kernels().f32_to_bf16(values.data(), values.size(), bfloats.data());
+    return bfloats;
+  }
+  std::vector<int8_t> Codes(const std::vector<float>& values, float* scale) {
+    std::vector<int8_t> codes(values.size());
+    *scale = kernels().f32_to_int8(values.data(), values.size(), codes.data());
+    return codes;
+  }
+  // What an array means, in floats.
+  std::vector<float> Floats(const std::vector<Bf16>& bfloats) {
+    std::vector<float> values(bfloats.size());
+    kernels().bf16_to_f32(bfloats.data(), bfloats.size(), values.data());
+    return values;
+  }
+  std::vector<float> Floats(const std::vector<int8_t>& codes, float scale) {
+    std::vector<float> values(codes.size());
+    kernels().int8_to_f32(codes.data(), scale, codes.size(), values.data());
+    return values;
+  }
   std::vector<float> Floats(const std::vector<uint16_t>& halves) {
     std::vector<float> values(halves.size());
     kernels().f16_to_f32(halves.data(), halves.size(), values.data());
@@ -53,8 +73,8 @@ class Dot : public SetTest {
     }
     return sums;
   }
-  void ExpectAllFour(const std::vector<float>& q, const std::vector<float>& x, size_t q_offset,
-                     size_t x_offset, double tolerance) {
+  void ExpectAll(const std::vector<float>& q, const std::vector<float>& x, size_t q_offset,
+                 size_t x_offset, double tolerance) {
     const size_t n = q.size() - q_offset;
     const float* q0 = q.data() + q_offset;
     Sums sums = Expect(q0, x.data() + x_offset, n);
@@ -65,6 +85,18 @@ class Dot : public SetTest {
     EXPECT_NEAR(table().dot_f16(q0, halves.data() + x_offset, n), sums.dot,
                 tolerance * sums.dot_size);
     EXPECT_NEAR(table().l2_f16(q0, halves.data() + x_offset, n), sums.l2, tolerance * sums.l2);
+    const std::vector<Bf16> bfloats = Bfloats(x);
+    sums = Expect(q0, Floats(bfloats).data() + x_offset, n);
+    EXPECT_NEAR(table().dot_bf16(q0, bfloats.data() + x_offset, n), sums.dot,
+                tolerance * sums.dot_size);
+    EXPECT_NEAR(table().l2_bf16(q0, bfloats.data() + x_offset, n), sums.l2, tolerance * sums.l2);
+    float scale = 0;
+    const std::vector<int8_t> codes = Codes(x, &scale);
+    sums = Expect(q0, Floats(codes, scale).data() + x_offset, n);
+    EXPECT_NEAR(table().dot_int8(q0, codes.data() + x_offset, scale, n), sums.dot,
+                tolerance * sums.dot_size);
+    EXPECT_NEAR(table().l2_int8(q0, codes.data() + x_offset, scale, n), sums.l2,
+                tolerance * sums.l2);
   }
 
   std::mt19937 random_{1};
@@ -74,8 +106,8 @@ TEST_P(Dot, AgreesWithDoubleForEveryLengthAndMisalignment) {
   for (size_t n = 0; n <= kLengthMax; ++n) {
     for (size_t offset = 0; offset <= kOffsetMax; ++offset) {
       SCOPED_TRACE(testing::Message() << "n " << n << ", offset " << offset);
-      ExpectAllFour(Random(n, offset), Random(n, kOffsetMax - offset), offset, kOffsetMax - offset,
-                    2e-6);
+      ExpectAll(Random(n, offset), Random(n, kOffsetMax - offset), offset, kOffsetMax - offset,
+                2e-6);
       if (HasFailure()) return;
     }
   }
@@ -85,17 +117,24 @@ TEST_P(Dot, SeveralQueriesGetTheBitsThatEachGetsAlone) {
   for (const size_t n : {0, 1, 15, 16, 63, 64, 97, 1024}) {
     const std::vector<float> x = Random(n, 0);
     const std::vector<uint16_t> halves = Halves(x);
+    const std::vector<Bf16> bfloats = Bfloats(x);
+    float scale = 0;
+    const std::vector<int8_t> codes = Codes(x, &scale);
     for (const size_t count : {1, 2, 3, 7, 16}) {
       std::vector<std::vector<float>> queries;
       std::vector<const float*> starts;
       for (size_t q = 0; q < count; ++q) queries.push_back(Random(n, 0));
       for (const auto& query : queries) starts.push_back(query.data());
-      std::vector<float> full(count), half(count);
+      std::vector<float> full(count), half(count), bfloat(count), code(count);
       table().dots_f32(starts.data(), count, x.data(), n, full.data());
       table().dots_f16(starts.data(), count, halves.data(), n, half.data());
+      table().dots_bf16(starts.data(), count, bfloats.data(), n, bfloat.data());
+      table().dots_int8(starts.data(), count, codes.data(), scale, n, code.data());
       for (size_t q = 0; q < count; ++q) {
         EXPECT_EQ(full[q], table().dot_f32(starts[q], x.data(), n)) << n << ", " << q;
         EXPECT_EQ(half[q], table().dot_f16(starts[q], halves.data(), n)) << n << ", " << q;
+        EXPECT_EQ(bfloat[q], table().dot_bf16(starts[q], bfloats.data(), n)) << n << ", " << q;
+        EXPECT_EQ(code[q], table().dot_int8(starts[q], codes.data(), scale, n)) << n << ", " << q;
       }
     }
   }
@@ -104,7 +143,7 @@ TEST_P(Dot, SeveralQueriesGetTheBitsThatEachGetsAlone) {
 TEST_P(Dot, StaysExactOverLongVectors) {
   for (const size_t n : {1024, 3072, 4099, 65536}) {
     SCOPED_TRACE(n);
-    ExpectAllFour(Random(n, 0), Random(n, 0), 0, 0, 5e-6);
+    ExpectAll(Random(n, 0), Random(n, 0), 0, 0, 5e-6);
   }
 }
 
@@ -117,9 +156,15 @@ TEST_P(Dot, CountsEveryElementOnce) {
     const float sum = static_cast<float>(triangle);
     EXPECT_EQ(table().dot_f32(q.data(), x.data(), n), sum);
     EXPECT_EQ(table().dot_f16(q.data(), Halves(x).data(), n), sum);
+    EXPECT_EQ(table().dot_bf16(q.data(), Bfloats(x).data(), n), sum);
+    std::vector<int8_t> codes(n);
+    for (size_t i = 0; i < n; ++i) codes[i] = static_cast<int8_t>(i + 1);
+    EXPECT_EQ(table().dot_int8(q.data(), codes.data(), 1, n), sum);
     const std::vector<float> zeros(n, 0.0f);
     EXPECT_EQ(table().l2_f32(q.data(), zeros.data(), n), static_cast<float>(n));
     EXPECT_EQ(table().l2_f16(q.data(), Halves(zeros).data(), n), static_cast<float>(n));
+    EXPECT_EQ(table().l2_bf16(q.data(), Bfloats(zeros).data(), n), static_cast<float>(n));
+    EXPECT_EQ(table().l2_int8(q.data(), codes.data(), 0, n), static_cast<float>(n));
   }
 }
 
@@ -130,6 +175,33 @@ TEST_P(Dot, KeepsDenormals) {
   EXPECT_EQ(table().dot_f32(q.data(), x.data(), 37), 37 * smallest);
   const std::vector<uint16_t> half(37, 1);  // 2^-24, the smallest half
   EXPECT_EQ(table().dot_f16(q.data(), half.data(), 37), 37 * 0x1p-24f);
+  const std::vector<Bf16> bfloat(37, Bf16{1});
+  EXPECT_EQ(table().dot_bf16(q.data(), bfloat.data(), 37), 37 * 0x1p-133f);
+}
+
+TEST_P(Dot, IsExactForTheExtremesOfCodes) {
+  for (size_t n = 1; n <= kLengthMax; ++n) {
+    const std::vector<float> q(n, 3.0f);
+    for (const int code : {-128, -127, 127}) {
+      const std::vector<int8_t> codes(n, static_cast<int8_t>(code));
+      const auto sum = static_cast<float>(3 * code * static_cast<int>(n));
+      EXPECT_EQ(table().dot_int8(q.data(), codes.data(), 0.5F, n), sum / 2);
+      const auto difference = static_cast<float>(3 - code);
+      EXPECT_EQ(table().l2_int8(q.data(), codes.data(), 1, n),
+                difference * difference * static_cast<float>(n));
+    }
+  }
+}
+
+TEST_P(Dot, FindsNoDistanceBetweenARowAndItsOwnValues) {
+  for (const size_t n : {1, 16, 97, 1024}) {
+    const std::vector<float> x = Random(n, 0);
+    float scale = 0;
+    const std::vector<int8_t> codes = Codes(x, &scale);
+    EXPECT_EQ(table().l2_int8(Floats(codes, scale).data(), codes.data(), scale, n), 0) << n;
+    const std::vector<Bf16> bfloats = Bfloats(x);
+    EXPECT_EQ(table().l2_bf16(Floats(bfloats).data(), bfloats.data(), n), 0) << n;
+  }
 }
 
 TEST_P(Dot, SurvivesHugeNorms) {
@@ -138,6 +210,16 @@ TEST_P(Dot, SurvivesHugeNorms) {
   const Sums sums = Expect(q.data(), x.data(), 129);
   EXPECT_NEAR(table().dot_f32(q.data(), x.data(), 129), sums.dot, 2e-6 * sums.dot_size);
   EXPECT_NEAR(table().l2_f32(q.data(), x.data(), 129), sums.l2, 2e-6 * sums.l2);
+  const std::vector<Bf16> bfloats = Bfloats(x);
+  const Sums rounded = Expect(q.data(), Floats(bfloats).data(), 129);
+  EXPECT_NEAR(table().dot_bf16(q.data(), bfloats.data(), 129), rounded.dot,
+              2e-6 * rounded.dot_size);
+  float scale = 0;
+  const std::vector<int8_t> codes = Codes(x, &scale);
+  const Sums coded = Expect(q.data(), Floats(codes, scale).data(), 129);
+  EXPECT_NEAR(table().dot_int8(q.data(), codes.data(), scale, 129), coded.dot,
+              2e-6 * coded.dot_size);
+  EXPECT_NEAR(table().l2_int8(q.data(), codes.data(), scale, 129), coded.l2, 2e-6 * coded.l2);
   const std::vector<float> large(129, 3e38f);
   EXPECT_EQ(table().dot_f32(large.data(), large.data(), 129),
             std::numeric_limits<float>::infinity());
@@ -150,6 +232,9 @@ TEST_P(Dot, PassesNanOn) {
     x[at] = std::numeric_limits<float>::quiet_NaN();
     EXPECT_TRUE(std::isnan(table().dot_f32(q.data(), x.data(), 33))) << at;
     EXPECT_TRUE(std::isnan(table().l2_f16(q.data(), Halves(x).data(), 33))) << at;
+    EXPECT_TRUE(std::isnan(table().l2_bf16(q.data(), Bfloats(x).data(), 33))) << at;
+    EXPECT_TRUE(std::isnan(table().dot_int8(x.data(), std::vector<int8_t>(33).data(), 1, 33)))
+        << at;
   }
 }
 

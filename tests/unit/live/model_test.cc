@@ -64,7 +64,7 @@ class Life {
     schema.dim = 8;
     schema.ladder = {2, 4, 8};
     schema.metric = static_cast<Metric>(1 + Below(3));
-    schema.storage = static_cast<StorageType>(1 + Below(2));
+    schema.storage = static_cast<StorageType>(1 + Below(4));
     schema.transform = Below(4) == 0 ? Transform::kLayerNorm : Transform::kNone;
     if (Below(2) == 0) schema.codes = {{4, 8}};
     if (Below(3) > 0) schema.fields = test::ModelFields();

@@ -5,6 +5,7 @@
 
 #include "gtest/gtest.h"
 #include "index/store/segment.h"
+#include "index/store/stored_row.h"
 #include "tests/unit/store/rows.h"
 
 namespace mrl::store {
@@ -31,6 +32,10 @@ TEST(CheckedVector, FitsTheStorageType) {
   EXPECT_EQ(Check(f16, 65520), VectorProblem::kBeyondStorage);
   EXPECT_EQ(Check(f16, -1e30F), VectorProblem::kBeyondStorage);
   EXPECT_EQ(Check(SmallSchema(), -1e5F), VectorProblem::kNone);
+  const Schema bf16 = SmallSchema(Metric::kInnerProduct, StorageType::kBf16);
+  EXPECT_EQ(Check(bf16, std::nextafter(0x1.FFp127F, 0.0F)), VectorProblem::kNormOverflow);
+  EXPECT_EQ(Check(bf16, 0x1.FFp127F), VectorProblem::kBeyondStorage);
+  EXPECT_EQ(Check(bf16, -std::numeric_limits<float>::max()), VectorProblem::kBeyondStorage);
 }
 
 TEST(CheckedVector, HasADirectionUnderCosine) {
@@ -51,9 +56,33 @@ TEST(CheckedVector, HasANormThatF32Holds) {
   EXPECT_EQ(Check(SmallSchema(Metric::kInnerProduct), 1e-20F, 0), VectorProblem::kNone);
 }
 
+// One value of 1 and others that are stored twice as large as they are: int8's worst case.
+TEST(CheckedVector, HasANormThatF32HoldsOnceItIsRounded) {
+  for (const StorageType storage : {StorageType::kBf16, StorageType::kInt8}) {
+    Schema schema = SmallSchema(Metric::kInnerProduct, storage);
+    schema.dim = 65536;
+    schema.ladder = {65536};
+    std::vector<float> vector(schema.dim, 0.5001F / 127);
+    vector[17] = 1;
+    const auto scaled_by = [&](float factor) {
+      std::vector<float> scaled = vector;
+      for (float& value : scaled) value *= factor;
+      return scaled;
+    };
+    std::vector<float> stored = scaled_by(6e18F);
+    EXPECT_EQ(CheckVector(schema, stored.data()), VectorProblem::kNone);
+    RoundToStorage(schema, stored.data());
+    double squares = 0;
+    for (const float value : stored) squares += double{value} * value;
+    EXPECT_LT(squares, std::numeric_limits<float>::max());
+    EXPECT_EQ(CheckVector(schema, scaled_by(7e18F).data()), VectorProblem::kNormOverflow);
+  }
+}
+
 TEST(VectorProblems, AreDescribed) {
   EXPECT_EQ(ToString(VectorProblem::kNotFinite), "a value is NaN or infinite");
-  EXPECT_EQ(ToString(VectorProblem::kBeyondStorage), "a value is beyond the range of f16 (65504)");
+  EXPECT_EQ(ToString(VectorProblem::kBeyondStorage),
+            "a value is beyond the range of the storage type");
   EXPECT_EQ(ToString(VectorProblem::kZeroNorm), "its norm is zero, which COSINE cannot compare");
 }
 
@@ -70,6 +99,10 @@ TEST(VectorProblems, AreDescribedWithTheValue) {
   EXPECT_EQ(Description(f16, -HUGE_VALF), "a value is NaN or infinite: -inf at dimension 17");
   EXPECT_EQ(Description(f16, -70'000),
             "a value is beyond the range of f16 (65504): -70000 at dimension 17");
+  EXPECT_EQ(Description(SmallSchema(Metric::kL2, StorageType::kBf16), -0x1.FFp127F),
+            "a value is beyond the range of bf16 (3.38953e+38): -3.39618e+38 at dimension 17");
+  EXPECT_EQ(Description(SmallSchema(Metric::kL2, StorageType::kInt8), 1e19F, 0),
+            "its norm overflows f32: its square is 1e+38, the limit 8.50706e+37");
   EXPECT_EQ(Description(SmallSchema(), 1e20F, 0),
             "its norm overflows f32: its square is 1e+40, the limit 3.40282e+38");
   EXPECT_EQ(Description(SmallSchema(), 1e-20F, 0),

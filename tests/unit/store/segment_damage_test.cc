@@ -75,10 +75,10 @@ class DamagedSegment : public ::testing::Test {
     Contents contents;
     for (const std::string& name :
          {LevelSection(0), LevelSection(1), LevelSection(2), std::string(kNormsSection),
-          std::string(kTransformSection), std::string(kIdValuesSection),
-          std::string(kIdOrderSection), std::string(kPayloadOffsetsSection),
-          std::string(kPayloadsSection), std::string(kIdLengthsSection),
-          std::string(kIdHeapSection)}) {
+          std::string(kTransformSection), std::string(kScalesSection),
+          std::string(kIdValuesSection), std::string(kIdOrderSection),
+          std::string(kPayloadOffsetsSection), std::string(kPayloadsSection),
+          std::string(kIdLengthsSection), std::string(kIdHeapSection)}) {
       std::string bytes((*reader)->size(name), '\0');
       EXPECT_TRUE(
           (*reader)
@@ -96,7 +96,7 @@ class DamagedSegment : public ::testing::Test {
     return contents.front().second;
   }
 
-  const Schema schema_ = SmallSchema(Metric::kCosine, StorageType::kF32, Transform::kLayerNorm);
+  const Schema schema_ = SmallSchema(Metric::kCosine, StorageType::kInt8, Transform::kLayerNorm);
   FileSystem& files_ = FileSystem::Posix();
   test::TestFolder folder_;
   const std::string path_ = folder_.Path("000001.seg");
@@ -135,8 +135,8 @@ TEST_F(DamagedSegment, LosesNoSection) {
 }
 
 TEST_F(DamagedSegment, HasNoSectionOfAnotherSize) {
-  Rewrite([](Contents& sections) { Find(sections, "level.1").resize(kRows * 6 * 4 - 4); });
-  ExpectDamage("level.1: the section has 716 bytes; 720 are needed");
+  Rewrite([](Contents& sections) { Find(sections, "level.1").resize(kRows * 6 - 4); });
+  ExpectDamage("level.1: the section has 176 bytes; 180 are needed");
 }
 
 TEST_F(DamagedSegment, HasNoRowOutOfRange) {
@@ -167,7 +167,7 @@ TEST_F(DamagedSegment, IsTheOneThatTheManifestNames) {
   ExpectDamage("header: the file has");
   info_ = right;
   info_.rows += 1;
-  ExpectDamage("level.0: the section has 480 bytes; 496 are needed");
+  ExpectDamage("level.0: the section has 120 bytes; 124 are needed");
   info_.rows = 0;
   ExpectDamage("header");
 }

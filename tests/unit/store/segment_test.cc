@@ -1,6 +1,8 @@
 #include "index/store/segment.h"
 
+#include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <tuple>
 
 #include "gmock/gmock.h"
@@ -97,13 +99,65 @@ TEST_P(EverySegment, KeepsWhatTheWriterLeft) {
   }
 }
 
-TEST_P(EverySegment, RoundsToTheStorageTypeAndNoFurther) {
-  const double relative = schema_.storage == StorageType::kF16 ? 0x1p-11 : 0;
-  for (size_t i = 0; i < written_.given.vectors.size(); ++i) {
-    const double given = written_.given.vectors[i];
-    ASSERT_LE(std::abs(written_.stored.vectors[i] - given), std::abs(given) * relative + 0x1p-25)
-        << i;
+// Half of a step between neighbours of the type around `value`, one of `width` in `level`.
+double HalfAStep(StorageType type, float value, const float* level, size_t width) {
+  switch (type) {
+    case StorageType::kF32:
+      return 0;
+    case StorageType::kF16:
+      return std::abs(value) * 0x1p-11 + 0x1p-25;
+    case StorageType::kBf16:
+      return std::abs(value) * 0x1p-8;
+    case StorageType::kInt8: {
+      const auto smaller = [](float a, float b) { return std::abs(a) < std::abs(b); };
+      return std::abs(*std::max_element(level, level + width, smaller)) / 254 * 1.0001;
+    }
   }
+  return 0;
+}
+
+TEST_P(EverySegment, RoundsToTheStorageTypeAndNoFurther) {
+  for (uint32_t row = 0; row < kRows; ++row) {
+    const float* given = written_.given.vectors.data() + size_t{row} * schema_.dim;
+    for (size_t level = 0; level < schema_.levels(); ++level) {
+      const uint32_t begin = schema_.level_begin(level);
+      for (uint32_t i = begin; i < schema_.ladder[level]; ++i) {
+        const double step =
+            HalfAStep(schema_.storage, given[i], given + begin, schema_.level_width(level));
+        ASSERT_LE(std::abs(double{Stored(row)[i]} - given[i]), step) << row << " " << i;
+      }
+    }
+  }
+}
+
+TEST_P(EverySegment, HasAScaleForEachRowAndLevelOfInt8Only) {
+  for (uint32_t row = 0; row < kRows; ++row) {
+    const float* scales = segment_.Scales(row);
+    ASSERT_EQ(scales != nullptr, schema_.storage == StorageType::kInt8);
+    if (scales == nullptr) return;
+    for (size_t level = 0; level < schema_.levels(); ++level) {
+      const size_t width = schema_.level_width(level);
+      const auto* codes = static_cast<const int8_t*>(segment_.Level(level)) + row * width;
+      for (size_t i = 0; i < width; ++i) {
+        const double value = double{scales[level]} * codes[i];
+        ASSERT_EQ(Stored(row)[schema_.level_begin(level) + i], value) << row << " " << level;
+      }
+    }
+  }
+}
+
+TEST_P(EverySegment, KeepsItsBitsWhenItsRowsAreWrittenAgain) {
+  Rows rows = written_.given;
+  rows.vectors = written_.stored.vectors;
+  const WrittenSegment again(schema_, std::move(rows));
+  for (size_t level = 0; level < schema_.levels(); ++level) {
+    const size_t bytes = kRows * schema_.level_width(level) * ElementBytes(schema_.storage);
+    EXPECT_EQ(std::memcmp(again.segment->Level(level), segment_.Level(level), bytes), 0) << level;
+  }
+  if (schema_.storage != StorageType::kInt8) return;
+  EXPECT_EQ(std::memcmp(again.segment->Scales(0), segment_.Scales(0),
+                        kRows * schema_.levels() * sizeof(float)),
+            0);
 }
 
 TEST_P(EverySegment, HasTheInverseNormOfEachPrefix) {
@@ -154,7 +208,7 @@ TEST_P(EverySegment, ReadsPayloadsFromDisk) {
 
 TEST_P(EverySegment, CountsItsMemoryOnce) {
   const Segment::Memory memory = segment_.memory();
-  EXPECT_EQ(memory.levels, uint64_t{kRows} * schema_.dim * ElementBytes(schema_.storage));
+  EXPECT_EQ(memory.levels, kRows * schema_.vector_bytes());
   EXPECT_EQ(memory.norms, schema_.metric == Metric::kCosine ? kRows * 3 * 4 : 0);
   EXPECT_EQ(written_.account.used_bytes(),
             memory.levels + memory.norms + memory.ids + memory.other);
@@ -163,7 +217,8 @@ TEST_P(EverySegment, CountsItsMemoryOnce) {
 INSTANTIATE_TEST_SUITE_P(
     Schemas, EverySegment,
     ::testing::Combine(::testing::Values(Metric::kCosine, Metric::kInnerProduct, Metric::kL2),
-                       ::testing::Values(StorageType::kF32, StorageType::kF16),
+                       ::testing::Values(StorageType::kF32, StorageType::kF16, StorageType::kBf16,
+                                         StorageType::kInt8),
                        ::testing::Values(Transform::kNone, Transform::kLayerNorm)));
 
 TEST(Segment, StandsUnderItsNumberAndSequence) {

@@ -71,16 +71,17 @@ class EveryTail : public ::testing::TestWithParam<Setting> {
   test::TestFolder folder_;
   std::shared_ptr<Tail> tail_;
 };
-INSTANTIATE_TEST_SUITE_P(TailTest, EveryTail,
-                         ::testing::Combine(::testing::Values(Metric::kCosine, Metric::kL2),
-                                            ::testing::Values(StorageType::kF32, StorageType::kF16),
-                                            ::testing::Values(Transform::kNone,
-                                                              Transform::kLayerNorm)),
-                         [](const auto& setting) {
-                           return std::string(ToString(std::get<0>(setting.param))) + "_" +
-                                  std::string(ToString(std::get<1>(setting.param))) + "_" +
-                                  std::string(ToString(std::get<2>(setting.param)));
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    TailTest, EveryTail,
+    ::testing::Combine(::testing::Values(Metric::kCosine, Metric::kL2),
+                       ::testing::Values(StorageType::kF32, StorageType::kF16, StorageType::kBf16,
+                                         StorageType::kInt8),
+                       ::testing::Values(Transform::kNone, Transform::kLayerNorm)),
+    [](const auto& setting) {
+      return std::string(ToString(std::get<0>(setting.param))) + "_" +
+             std::string(ToString(std::get<1>(setting.param))) + "_" +
+             std::string(ToString(std::get<2>(setting.param)));
+    });
 
 TEST_P(EveryTail, HoldsTheBitsOfASegment) {
   const auto segment = WriteSegment();
@@ -91,6 +92,13 @@ TEST_P(EveryTail, HoldsTheBitsOfASegment) {
     EXPECT_EQ(std::memcmp(view->Level(level), segment->Level(level), bytes), 0) << level;
   }
   for (uint32_t row = 0; row < kRows; ++row) {
+    if (schema_.storage == StorageType::kInt8) {
+      EXPECT_EQ(
+          std::memcmp(view->Scales(row), segment->Scales(row), schema_.levels() * sizeof(float)),
+          0);
+    } else {
+      EXPECT_EQ(view->Scales(row), nullptr);
+    }
     if (schema_.metric == Metric::kCosine) {
       EXPECT_EQ(std::memcmp(view->InverseNorms(row), segment->InverseNorms(row),
                             schema_.levels() * sizeof(float)),
@@ -116,8 +124,10 @@ TEST_P(EveryTail, HoldsTheBitsOfASegment) {
 
 TEST_P(EveryTail, RowsComeBackFromTheirLogForm) {
   for (const StoredRow& row : rows_) {
-    const auto back = DecodeRow(schema_, EncodeRow(schema_, row));
+    const std::string bytes = EncodeRow(schema_, row);
+    const auto back = DecodeRow(schema_, bytes);
     ASSERT_TRUE(back.ok()) << back.status();
+    EXPECT_EQ(EncodeRow(schema_, *back), bytes);
     EXPECT_EQ(back->id, row.id);
     EXPECT_EQ(back->vector, row.vector);
     EXPECT_EQ(back->mean, row.mean);
