@@ -78,8 +78,9 @@ def test_deletes_counts_and_pages(client):
     assert seen == [0, *range(3, 300)]
 
 
-def test_payloads_change_and_vectors_stay(client):
-    client.create_collection("words", DIM, storage="f16")
+@pytest.mark.parametrize("storage", ["f16", "bf16", "int8"])
+def test_payloads_change_and_vectors_stay(client, storage):
+    client.create_collection("words", DIM, storage=storage)
     points = vectors(3)
     client.upsert("words", [0, 1, 2], points, [{"n": 0}, None, {"n": 2}])
     before = client.get("words", [1])[0]

@@ -140,8 +140,8 @@ def test_command_line(server, tmp_path):
         return json.loads(run(*arguments, "--json"))
 
     made = ask("collections", "create", "words", "--dim", "4", "--ladder", "2,4", "--metric", "ip",
-               "--storage", "f16", "--codes", "2b8", "--field", "n:int")  # fmt: skip
-    assert (made["dim"], made["metric"], made["storage"], made["fields"]) == (4, "ip", "f16", ["n:int"])
+               "--storage", "bf16", "--codes", "2b8", "--field", "n:int")  # fmt: skip
+    assert (made["dim"], made["metric"], made["storage"], made["fields"]) == (4, "ip", "bf16", ["n:int"])
     assert "is taken" in run("collections", "create", "words", "--dim", "4", code=1)
     assert "ladder" in run("collections", "create", "x", "--dim", "4", "--ladder", "2,9", code=65)
     lines = tmp_path / "points.jsonl"

@@ -51,6 +51,8 @@ def test_bytes_of_the_example(tmp_path):
         ["--storage", "f16", "--codes", "32b8,128b2"],
         ["--storage", "f16", "--metric", "l2", "--codes", "16b8,128b8"],
         ["--storage", "f32", "--transform", "layer_norm", "--dims", "128"],
+        ["--storage", "bf16", "--codes", "16b8"],
+        ["--storage", "int8", "--dims", "16,48,128", "--codes", "16b8"],
     ],
 )
 def test_bytes_of_other_schemas(tmp_path, options):

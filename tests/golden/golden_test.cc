@@ -24,11 +24,11 @@ using Hits = std::vector<std::pair<std::string, double>>;  // ids and scores
 
 class Golden : public ::testing::Test {
  protected:
-  // Opens tests/golden/format-1/NAME in place.
-  void Open(const std::string& name) {
+  // Opens tests/golden/FORMAT/NAME in place.
+  void Open(const std::string& name, const std::string& format = "format-1") {
     const char* source = std::getenv("MRL_SOURCE_DIR");
     ASSERT_NE(source, nullptr) << "MRL_SOURCE_DIR is the checkout";
-    path_ = std::string(source) + "/tests/golden/format-1/" + name;
+    path_ = std::string(source) + "/tests/golden/" + format + "/" + name;
     before_ = test::Snapshot(path_);
     const absl::Status verified = Verify(FileSystem::Posix(), path_, {});
     EXPECT_TRUE(verified.ok()) << verified;
@@ -136,6 +136,34 @@ TEST_F(Golden, DistanceUnderLayerNormWithFaissInFormat1) {
   collection_->view().parts[0].segment->Vector(84, vector.data());
   EXPECT_NEAR(vector[0], 0.22549104, 2e-6);
   EXPECT_NEAR(vector[15], -1.3549970, 2e-6);
+}
+
+TEST_F(Golden, CosineOfBfloatsInFormat5) {
+  Open("cosine_bf16", "format-5");
+  EXPECT_EQ(collection_->uuid(), "c8fe77cc08bfa865e3e0a6ff8f701019");
+  EXPECT_EQ(collection_->schema().storage, StorageType::kBf16);
+  const Hits nearest = {
+      {"82", 0.604008}, {"90", 0.478507}, {"5", 0.385175}, {"31", 0.38311}, {"98", 0.378289}};
+  ExpectTop("exact", nearest);
+  ExpectTop("4:120,8:120,16:5", nearest);
+  std::vector<float> vector(16);
+  collection_->view().parts[0].segment->Vector(84, vector.data());
+  EXPECT_EQ(vector[0], -0.0264892578125F);
+}
+
+TEST_F(Golden, DistanceOfCodesInFormat5) {
+  Open("l2_int8", "format-5");
+  EXPECT_EQ(collection_->uuid(), "44d40982177699e357a744d2f6b1d02c");
+  EXPECT_EQ(collection_->schema().storage, StorageType::kInt8);
+  ExpectTop("exact", {{"82", 10.325224},
+                      {"8", 11.557834},
+                      {"14", 12.447792},
+                      {"50", 12.927151},
+                      {"78", 13.522634}});
+  std::vector<float> vector(16);
+  collection_->view().parts[0].segment->Vector(84, vector.data());
+  EXPECT_EQ(vector[0], -0.033528804779052734F);
+  EXPECT_EQ(vector[15], -0.16765594482421875F);
 }
 
 }  // namespace
