@@ -66,9 +66,9 @@ def test_a_graph_is_built_and_walked(client):
     queries = vectors(20, seed=2)
     # Random vectors have no near neighbours: a walk that is short misses some of them, and not all.
     assert recall(client, f"graph(efSearch={ROWS})/64b1:400,64", queries) > 0.9
-    assert 0.3 < recall(client, "graph(efSearch=10)/64b1:20,64", queries) < 1
+    assert 0.1 < recall(client, "graph(efSearch=10)/64b1:20,64", queries) < 0.9
     refused(
-        lambda: client.search("words", queries[0], funnel="graph/64:100,64"),
+        lambda: client.search("words", queries[0], funnel="graph/32:100,64"),
         StatusCode.INVALID_ARGUMENT,
         "a graph is walked by its code 64b1",
     )

@@ -172,8 +172,8 @@ MRL_GPU_CODE void SumLane(const ScanArgs& args, const uint32_t* words, uint32_t 
     Kind::Load(args.codes, code_block, chunk, lane + kWarp, high);
     MRL_GPU_UNROLL
     for (uint32_t q = 0; q < kTile; ++q) {
-      const auto* query =
-          reinterpret_cast<const FourWords*>(words + q * args.word_count + chunk * Kind::kChunk);
+      const uint32_t first = q * args.word_count + chunk * Kind::kChunk;
+      const auto* query = reinterpret_cast<const FourWords*>(words + first);
       for (uint32_t i = 0; i < Kind::kChunk; i += 4) {
         const FourWords four = query[i / 4];
         MRL_GPU_UNROLL
