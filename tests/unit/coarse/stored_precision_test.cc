@@ -103,6 +103,7 @@ TEST_P(StoredPrecision, IsAllThatAScoreLoses) {
 TEST_P(StoredPrecision, GivesATileTheBitsOfEachQueryAlone) {
   std::vector<std::vector<float>> queries;
   std::vector<LevelScorer> scorers;
+  scorers.reserve(kernels::kTileMax);
   for (uint32_t q = 0; q < kernels::kTileMax; ++q) queries.push_back(sample_.QueryNear(q, q));
   for (const auto& query : queries) scorers.emplace_back(*sample_.segment, query.data(), 3);
   std::vector<const LevelScorer*> tile;
