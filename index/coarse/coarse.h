@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <string>
@@ -69,6 +70,12 @@ struct Result {
 // One for each request of a tile, in order.
 using Results = std::vector<absl::StatusOr<Result>>;
 
+// The parameter by which a query says how much of an index it looks at.
+struct Effort {
+  std::string param;  // "" = there is none
+  double most = std::numeric_limits<double>::infinity();
+};
+
 // One coarse index of one segment. Thread-safe: constant after it is opened or built.
 class CoarseIndex {
  public:
@@ -78,6 +85,7 @@ class CoarseIndex {
   // The prefixes it can search: dims 0 = any ladder step.
   virtual uint32_t dims() const = 0;
   virtual uint64_t memory_bytes() const = 0;
+  virtual Effort effort() const { return {}; }
   // INVALID_ARGUMENT for dims or params it does not know; CANCELLED when `stopped`.
   virtual absl::StatusOr<Result> Search(const Request& request) const = 0;
   // What Search gives for each of 1 to kernels::kTileMax requests that share dims, bits, params and

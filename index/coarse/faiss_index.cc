@@ -149,6 +149,11 @@ std::string FaissIndex::Describe() const {
   return absl::StrCat("faiss ", factory_, " on ", dims(), " dims");
 }
 
+Effort FaissIndex::effort() const {
+  const std::vector<std::string> names = library_->param_names();
+  return names.empty() ? Effort() : Effort{.param = names.front()};
+}
+
 std::vector<float> FaissIndex::QueryOf(const Request& request) const {
   std::vector<float> query(request.query, request.query + request.dims);
   if (segment_->schema().metric == Metric::kCosine) Normalise(query.data(), query.size());

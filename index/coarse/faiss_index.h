@@ -26,6 +26,7 @@ class FaissIndex : public CoarseIndex {
   std::string Describe() const override;
   uint32_t dims() const override { return library_->dims(); }
   uint64_t memory_bytes() const override { return memory_.bytes(); }
+  Effort effort() const override;
   absl::StatusOr<Result> Search(const Request& request) const override;
   absl::Status Estimate(const float* query, Code code, absl::Span<const uint32_t> rows,
                         float* scores) const override;

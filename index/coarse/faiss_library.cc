@@ -10,7 +10,6 @@
 #include <faiss/index_io.h>
 
 #include <algorithm>
-#include <cmath>
 #include <exception>
 #include <functional>
 #include <utility>
@@ -21,11 +20,12 @@
 #include "index/coarse/exact_scan.h"
 #include "index/coarse/faiss_version.h"
 #include "index/coarse/omp_threads.h"
+#include "index/coarse/whole_param.h"
 
 namespace mrl::coarse {
 namespace {
 
-constexpr double kParamMax = 1e6;
+constexpr uint32_t kParamMax = 1'000'000;
 
 // Runs `call` on one thread; an exception becomes a status of `code` with its text.
 absl::Status Guard(absl::StatusCode code, absl::string_view what,
@@ -139,11 +139,7 @@ absl::Status CheckParams(const std::vector<std::string>& known, const Params& pa
           "faiss: unknown parameter `", name,
           "`, this index takes: ", known.empty() ? "none" : absl::StrJoin(known, ", ")));
     }
-    if (!(value >= 1 && value <= kParamMax) || std::trunc(value) != value) {
-      return absl::InvalidArgumentError(absl::StrCat("faiss: ", name, " is ", value,
-                                                     ", it is a whole number from 1 to ",
-                                                     static_cast<int>(kParamMax)));
-    }
+    MRL_RETURN_IF_ERROR(CheckWhole("faiss", name, value, kParamMax));
   }
   return absl::OkStatus();
 }

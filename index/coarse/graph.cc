@@ -1,6 +1,6 @@
 #include "index/coarse/graph.h"
 
-#include <cmath>
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -8,6 +8,7 @@
 #include "index/coarse/exact_scan.h"
 #include "index/coarse/graph_walk.h"
 #include "index/coarse/shortlist.h"
+#include "index/coarse/whole_param.h"
 
 namespace mrl::coarse {
 namespace {
@@ -58,6 +59,8 @@ std::string GraphIndex::Describe() const {
   return absl::StrCat("graph ", FormatCodes({codes_.code}), ", ", links_.degree, " links a row");
 }
 
+Effort GraphIndex::effort() const { return {kEfSearch, kEfSearchMax}; }
+
 absl::StatusOr<uint32_t> GraphIndex::Check(const Request& request) const {
   const Schema& schema = segment_->schema();
   if (schema.LevelOf(request.dims) < 0) {
@@ -72,20 +75,14 @@ absl::StatusOr<uint32_t> GraphIndex::Check(const Request& request) const {
                      ", it compares ", FormatCodes({codes_.code}), " and shorter prefixes of it"));
   }
   if (request.keep == 0) return absl::InvalidArgumentError("graph: keep is 0, the least is 1");
-  uint32_t ef_search = request.keep;
-  if (request.params == nullptr) return ef_search;
-  for (const auto& [name, value] : *request.params) {
-    if (name != kEfSearch) {
+  if (request.params != nullptr) {
+    for (const auto& [name, value] : *request.params) {
+      if (name == kEfSearch) continue;
       return absl::InvalidArgumentError(
           absl::StrCat("graph: unknown parameter `", name, "`, it takes ", kEfSearch));
     }
-    if (!(value >= 1 && value <= kEfSearchMax && value == std::floor(value))) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "graph: ", kEfSearch, " is ", value, ", it is a whole number from 1 to ", kEfSearchMax));
-    }
-    ef_search = static_cast<uint32_t>(value);
   }
-  return ef_search;
+  return WholeParam(kind(), request.params, kEfSearch, request.keep, kEfSearchMax);
 }
 
 absl::StatusOr<Result> GraphIndex::Search(const Request& request) const {

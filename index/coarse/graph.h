@@ -52,6 +52,7 @@ class GraphIndex final : public CoarseIndex {
   std::string Describe() const override;
   uint32_t dims() const override { return 0; }
   uint64_t memory_bytes() const override { return memory_.bytes(); }
+  Effort effort() const override;
   // With 1 bit only, at the graph's prefix or a shorter one.
   absl::StatusOr<Result> Search(const Request& request) const override;
   absl::Status Estimate(const float* query, Code code, absl::Span<const uint32_t> rows,

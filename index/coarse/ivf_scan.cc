@@ -1,7 +1,6 @@
 #include "index/coarse/ivf_scan.h"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -9,6 +8,7 @@
 #include "index/coarse/exact_scan.h"
 #include "index/coarse/level_scorer.h"
 #include "index/coarse/shortlist.h"
+#include "index/coarse/whole_param.h"
 
 namespace mrl::coarse {
 namespace {
@@ -56,18 +56,7 @@ std::string IvfScanIndex::Describe() const {
                       FormatCodes({codes_.code}));
 }
 
-absl::StatusOr<uint32_t> IvfScanIndex::ParamOf(const Request& request, const std::string& name,
-                                               uint32_t otherwise, uint32_t limit) const {
-  if (request.params == nullptr) return otherwise;
-  const auto given = request.params->find(name);
-  if (given == request.params->end()) return otherwise;
-  const double value = given->second;
-  if (value >= 1 && value <= limit && value == std::floor(value)) {
-    return static_cast<uint32_t>(value);
-  }
-  return absl::InvalidArgumentError(
-      absl::StrCat("ivf_scan: ", name, " is ", value, ", it is a whole number from 1 to ", limit));
-}
+Effort IvfScanIndex::effort() const { return {kNprobe, static_cast<double>(lists_.count())}; }
 
 absl::StatusOr<IvfScanIndex::Probe> IvfScanIndex::Check(const Request& request) const {
   const Schema& schema = segment_->schema();
@@ -90,9 +79,10 @@ absl::StatusOr<IvfScanIndex::Probe> IvfScanIndex::Check(const Request& request) 
   }
   Probe probe;
   const uint32_t few = std::max(1u, lists_.count() / kListsPerDefaultProbe);
-  MRL_ASSIGN_OR_RETURN(probe.lists, ParamOf(request, kNprobe, few, lists_.count()));
-  MRL_ASSIGN_OR_RETURN(probe.cluster_dims,
-                       ParamOf(request, kClusterDims, centroids_.dims(), centroids_.dims()));
+  MRL_ASSIGN_OR_RETURN(probe.lists,
+                       WholeParam(kind(), request.params, kNprobe, few, lists_.count()));
+  MRL_ASSIGN_OR_RETURN(probe.cluster_dims, WholeParam(kind(), request.params, kClusterDims,
+                                                      centroids_.dims(), centroids_.dims()));
   if (schema.LevelOf(probe.cluster_dims) < 0) {
     return absl::InvalidArgumentError(absl::StrCat("ivf_scan: cluster_dims is ", probe.cluster_dims,
                                                    ", the ladder is ",

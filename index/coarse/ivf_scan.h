@@ -55,6 +55,7 @@ class IvfScanIndex final : public CoarseIndex {
   std::string Describe() const override;
   uint32_t dims() const override { return 0; }
   uint64_t memory_bytes() const override { return memory_.bytes(); }
+  Effort effort() const override;
   // With bits: by the codes in the lists, whose shorter prefixes are served too. Without: the
   // rows of the lists at stored precision, so that nprobe = all lists gives what kind `scan` gives.
   absl::StatusOr<Result> Search(const Request& request) const override;
@@ -67,8 +68,6 @@ class IvfScanIndex final : public CoarseIndex {
     uint32_t lists = 0;
   };
   absl::StatusOr<Probe> Check(const Request& request) const;
-  absl::StatusOr<uint32_t> ParamOf(const Request& request, const std::string& name,
-                                   uint32_t otherwise, uint32_t limit) const;
   // Bitmap over places of `ranges`: filled, and allowed.
   std::vector<uint64_t> AllowedPlaces(const uint64_t* allowed,
                                       absl::Span<const BlockRange> ranges) const;

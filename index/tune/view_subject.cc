@@ -7,8 +7,6 @@
 #include <string>
 #include <utility>
 
-#include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "base/status.h"
@@ -19,10 +17,6 @@ namespace mrl::tune {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-// As their descriptions begin.
-constexpr absl::string_view kListsKind = "ivf_scan ";
-constexpr absl::string_view kGraphKind = "graph ";
 
 bool TakesPart(const funnel::View::Part& part, uint32_t row) {
   const uint64_t* allowed = part.allowed_data();
@@ -201,25 +195,17 @@ absl::StatusOr<std::vector<double>> TimePrefixes(const funnel::View& view,
 
 std::vector<coarse::Params> ParamsToTry(const funnel::View& view) {
   constexpr double kValues[] = {8, 16, 32, 64, 128, 256, 512};
-  const char* name = nullptr;
-  double limit = std::numeric_limits<double>::infinity();
+  coarse::Effort effort;
   for (const funnel::View::Part& part : view.parts) {
-    const std::string about = part.indexes.empty() ? "" : part.indexes.front()->Describe();
-    if (absl::StartsWith(about, kListsKind)) {
-      // The fewest lists of any part are the most that can be asked of all.
-      double lists = 0;
-      const absl::string_view count = absl::string_view(about).substr(kListsKind.size());
-      if (absl::SimpleAtod(count.substr(0, count.find(' ')), &lists)) {
-        limit = std::min(limit, lists);
-      }
-    }
-    if (name != nullptr) continue;
-    if (absl::StrContains(about, "HNSW") || absl::StartsWith(about, kGraphKind)) name = "efSearch";
-    if (absl::StrContains(about, "IVF") || absl::StartsWith(about, kListsKind)) name = "nprobe";
+    if (part.indexes.empty()) continue;
+    const coarse::Effort of_part = part.indexes.front()->effort();
+    if (effort.param.empty()) effort.param = of_part.param;
+    // The least that any part allows is the most that can be asked of all.
+    effort.most = std::min(effort.most, of_part.most);
   }
   std::vector<coarse::Params> params;
   for (const double value : kValues) {
-    if (name != nullptr && value <= limit) params.push_back({{name, value}});
+    if (!effort.param.empty() && value <= effort.most) params.push_back({{effort.param, value}});
   }
   if (params.empty()) return {{}};
   return params;

@@ -77,6 +77,7 @@ class FaissGpu final : public CoarseIndex {
   std::string Describe() const override;
   uint32_t dims() const override { return index_.dims(); }
   uint64_t memory_bytes() const override { return 0; }
+  Effort effort() const override { return index_.effort(); }
   absl::StatusOr<Result> Search(const Request& request) const override;
   Results SearchTile(absl::Span<const Request> requests) const override;
   absl::Status Estimate(const float* query, Code code, absl::Span<const uint32_t> rows,
