@@ -53,12 +53,14 @@ class Mrl:
             self.ask("build", "--input", f"{self.folder}/base.npy", "--output", self.index, "--dims",
                      ",".join(map(str, ladder)), *flags)
 
+    def add_kind(self, kind, *flags):
+        if kind not in self.ask("index", "list", "--index", self.index):
+            self.ask("index", "add", kind, "--index", self.index, *flags)
+
     def build(self):
-        if os.path.exists(self.index):
-            return
         self.make()
         if self.dims >= 256:
-            self.ask("index", "add", "graph", "--index", self.index)
+            self.add_kind("graph")
 
     def start(self):
         pass
@@ -94,8 +96,8 @@ class Prefix16(Mrl):
 
     def build(self):
         self.make(["--codes", "16b8"])
-        if self.add and self.coarse not in self.ask("index", "list", "--index", self.index):
-            self.ask("index", "add", self.coarse, "--index", self.index, "--dims", "16", *self.add)
+        if self.add:
+            self.add_kind(self.coarse, "--dims", "16", *self.add)
 
 
 class Scan16(Prefix16):

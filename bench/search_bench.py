@@ -18,10 +18,11 @@ import datetime
 import json
 import multiprocessing
 import os
-import platform
 import statistics
 import tempfile
 import time
+
+from process import machine
 
 TARGETS = (0.90, 0.95, 0.99)
 
@@ -117,12 +118,10 @@ def measure(engines, args, sweep):
 
 
 def table(engines, measured, args, real):
-    with open("/proc/cpuinfo", encoding="utf-8") as info:
-        cpu = next((line.split(":")[1].strip() for line in info if line.startswith("model name")),
-                   platform.processor())
+    where = machine()
     at_a_time = "one query at a time" if args.in_flight == 1 else f"{args.in_flight} queries in flight"
     print(f"{args.rows} rows ({real} real, the rest joined) x {args.dims}, k = 10, {at_a_time}, one thread, "
-          f"{args.rounds} rounds of {args.queries} queries, interleaved; {cpu}; load {os.getloadavg()[0]:.2f}")
+          f"{args.rounds} rounds of {args.queries} queries, interleaved; {where['cpu']}; load {where['load'][0]:.2f}")
     for engine in engines:
         print(f"{engine.kind}: build {engine.build_s:.0f} s, {engine.bytes / args.rows:.0f} anonymous bytes a row")
     print("\n| recall wanted | engine | setting | recall@10 | ms a query: median (min - max) | queries/s | mrl is |")

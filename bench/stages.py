@@ -14,7 +14,6 @@ import datetime
 import json
 import os
 import statistics
-import subprocess
 import tempfile
 
 import rows
@@ -35,17 +34,14 @@ def funnels(dims, first, keep):
     return plans
 
 
-def measured(args, folder, asked):
+def measured(args, engine, asked):
     """{name: [lines of eval, one a round]}, in turn"""
     found = {name: [] for name in asked}
     for number in range(args.rounds):
         order = list(asked) if number % 2 == 0 else list(asked)[::-1]
         for name in order:
-            command = [f"{args.bin}/mrl-index", "eval", "--index", f"{folder}/mrl", "--queries", f"{folder}/report.npy",
-                       "--truth", f"{folder}/truth_report.npy", "-k", str(rows.K), "--limit", str(args.queries), "--json",
-                       "--funnel", asked[name]]
-            out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-            found[name].append(json.loads(out))
+            engine.run([asked[name]], "report", 1, args.queries)
+            found[name] += engine.lines
     return found
 
 
@@ -101,9 +97,10 @@ def main():
         folder = args.work or scratch
         real = rows.prepare(folder, args.data, args.rows, args.dims, args.queries)
         kind = f"({real} real)" if args.data else "synthetic"
-        Mrl(folder, f"{args.bin}/mrl-index").build()
+        engine = Mrl(folder, f"{args.bin}/mrl-index")
+        engine.make()
         where = machine()
-        found = measured(args, folder, funnels(args.dims, args.first, args.keep))
+        found = measured(args, engine, funnels(args.dims, args.first, args.keep))
     table(found, args, kind, where)
     if args.results:
         with open(args.results, "a", encoding="utf-8") as file:
