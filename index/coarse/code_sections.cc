@@ -127,6 +127,12 @@ std::unique_ptr<CodeWriter> CodeWriter::Make(const Schema& schema, Code code,
   return std::make_unique<Int8Writer>(schema, code, file, section);
 }
 
+absl::Status WriteBits(absl::Span<const uint64_t> words, absl::Span<const float> calibration,
+                       format::SectionFileWriter& file, size_t section) {
+  MRL_RETURN_IF_ERROR(file.Append(section, format::AsBytes<uint64_t>(words)));
+  return file.Append(section + 1, format::AsBytes<float>(calibration));
+}
+
 absl::StatusOr<Buffer> LoadSection(const format::SectionFileReader& reader,
                                    const std::string& section, uint64_t bytes) {
   MRL_RETURN_IF_ERROR(reader.ExpectSize(section, bytes));

@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "base/buffer.h"
+#include "base/status.h"
 #include "index/coarse/int8_search.h"
 #include "index/format/section_file.h"
 #include "index/schema/schema.h"
@@ -48,8 +50,20 @@ struct CodedBits {
 absl::StatusOr<CodedBits> LoadBits(const format::SectionFileReader& reader, const std::string& path,
                                    const Schema& schema, Code code, uint32_t rows);
 
+// Writes a code that nests, all rows at once, where a CodeWriter would write it row by row.
+absl::Status WriteBits(absl::Span<const uint64_t> words, absl::Span<const float> calibration,
+                       format::SectionFileWriter& file, size_t section);
+
 // Reads a whole section, which must have `bytes`.
 absl::StatusOr<Buffer> LoadSection(const format::SectionFileReader& reader,
                                    const std::string& section, uint64_t bytes);
+
+// A section that is one struct of numbers.
+template <typename Struct>
+absl::StatusOr<Struct> LoadStruct(const format::SectionFileReader& reader,
+                                  const std::string& section) {
+  MRL_ASSIGN_OR_RETURN(const Buffer bytes, LoadSection(reader, section, sizeof(Struct)));
+  return *bytes.As<Struct>();
+}
 
 }  // namespace mrl::coarse

@@ -27,6 +27,9 @@ struct About {
   uint32_t code_bits = 0;
 
   Code code() const { return {code_dims, code_bits}; }
+  IndexSpec spec() const {
+    return {.kind = "graph", .dims = code_dims, .code = code(), .degree = degree};
+  }
   uint64_t links_bytes() const { return uint64_t{rows} * degree * sizeof(uint32_t); }
 };
 
@@ -40,7 +43,12 @@ std::vector<format::SectionSpec> Sections(const Schema& schema, const About& abo
   return sections;
 }
 
-std::vector<uint64_t> EncodeRows(const store::Segment& segment, Code code) {
+struct Encoded {
+  std::vector<uint64_t> words;
+  std::vector<float> calibration;
+};
+
+Encoded EncodeRows(const store::Segment& segment, Code code) {
   const auto level = static_cast<size_t>(segment.schema().LevelOf(code.dims));
   BitEncoder encoder(segment.schema(), code);
   std::vector<uint64_t> words(segment.rows() * BitWords(code));
@@ -49,27 +57,13 @@ std::vector<uint64_t> EncodeRows(const store::Segment& segment, Code code) {
     segment.Prefix(row, level, prefix.data());
     encoder.Encode(prefix.data(), words.data() + row * BitWords(code));
   }
-  return words;
-}
-
-absl::Status WriteCodes(const store::Segment& segment, Code code, format::SectionFileWriter& file) {
-  const auto level = static_cast<size_t>(segment.schema().LevelOf(code.dims));
-  const auto writer = CodeWriter::Make(segment.schema(), code, file, kCodeSection);
-  std::vector<float> prefix(code.dims);
-  for (uint32_t row = 0; row < segment.rows(); ++row) {
-    segment.Prefix(row, level, prefix.data());
-    MRL_RETURN_IF_ERROR(writer->Append(prefix.data()));
-  }
-  return writer->Finish();
+  return {std::move(words), encoder.Calibration()};
 }
 
 absl::StatusOr<About> LoadAbout(const format::SectionFileReader& reader, const std::string& path,
                                 const store::Segment& segment) {
   const Schema& schema = segment.schema();
-  About about;
-  MRL_RETURN_IF_ERROR(reader.ExpectSize(std::string(kAboutSection), sizeof(about)));
-  MRL_RETURN_IF_ERROR(
-      reader.Load(kAboutSection, {reinterpret_cast<std::byte*>(&about), sizeof(about)}));
+  MRL_ASSIGN_OR_RETURN(const auto about, LoadStruct<About>(reader, std::string(kAboutSection)));
   if (about.rows != segment.rows()) {
     return absl::DataLossError(
         absl::StrCat(path, ": links of ", about.rows, " rows, the segment has ", segment.rows()));
@@ -99,10 +93,6 @@ absl::StatusOr<GraphLinks> LoadLinks(const format::SectionFileReader& reader,
   return links;
 }
 
-uint64_t MemoryBytes(const About& about) {
-  return about.links_bytes() + uint64_t{about.rows} * BitWords(about.code()) * sizeof(uint64_t);
-}
-
 }  // namespace
 
 uint64_t GraphMemoryBytes(const IndexSpec& spec, uint64_t rows) {
@@ -117,14 +107,14 @@ absl::Status BuildGraph(FileSystem& files, const std::string& path, const store:
                        .degree = spec.degree,
                        .code_dims = spec.code.dims,
                        .code_bits = spec.code.bits};
-  MRL_ASSIGN_OR_RETURN(
-      const std::vector<uint32_t> links,
-      LinkRows(EncodeRows(segment, spec.code), BitWords(spec.code), spec.degree, context));
+  const Encoded encoded = EncodeRows(segment, spec.code);
+  MRL_ASSIGN_OR_RETURN(const std::vector<uint32_t> links,
+                       LinkRows(encoded.words, BitWords(spec.code), spec.degree, context));
   MRL_ASSIGN_OR_RETURN(const auto file,
                        format::SectionFileWriter::Create(files, path, Sections(schema, about)));
   MRL_RETURN_IF_ERROR(file->Append(0, format::AsBytes<About>({&about, 1})));
   MRL_RETURN_IF_ERROR(file->Append(1, format::AsBytes<uint32_t>(links)));
-  MRL_RETURN_IF_ERROR(WriteCodes(segment, spec.code, *file));
+  MRL_RETURN_IF_ERROR(WriteBits(encoded.words, encoded.calibration, *file, kCodeSection));
   return file->Finish(SideFileHeader(format::FileKind::kGraph, segment.info().uuid, schema))
       .status();
 }
@@ -135,7 +125,7 @@ absl::StatusOr<std::unique_ptr<CoarseIndex>> OpenGraph(
   MRL_ASSIGN_OR_RETURN(const auto reader,
                        OpenSideFile(files, path, format::FileKind::kGraph, *segment));
   MRL_ASSIGN_OR_RETURN(const About about, LoadAbout(*reader, path, *segment));
-  MRL_ASSIGN_OR_RETURN(auto memory, account.Reserve(MemoryBytes(about), path));
+  MRL_ASSIGN_OR_RETURN(auto memory, account.Reserve(GraphMemoryBytes(about.spec(), about.rows), path));
   MRL_ASSIGN_OR_RETURN(GraphLinks links, LoadLinks(*reader, path, about));
   MRL_ASSIGN_OR_RETURN(CodedBits bits,
                        LoadBits(*reader, path, segment->schema(), about.code(), about.rows));

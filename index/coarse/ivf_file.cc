@@ -114,10 +114,7 @@ std::vector<format::SectionSpec> Sections(const Schema& schema, const About& abo
 absl::StatusOr<About> LoadAbout(const format::SectionFileReader& reader, const std::string& path,
                                 const store::Segment& segment) {
   const Schema& schema = segment.schema();
-  About about;
-  MRL_RETURN_IF_ERROR(reader.ExpectSize(std::string(kAboutSection), sizeof(about)));
-  MRL_RETURN_IF_ERROR(
-      reader.Load(kAboutSection, {reinterpret_cast<std::byte*>(&about), sizeof(about)}));
+  MRL_ASSIGN_OR_RETURN(const auto about, LoadStruct<About>(reader, std::string(kAboutSection)));
   if (about.rows != segment.rows()) {
     return absl::DataLossError(
         absl::StrCat(path, ": lists of ", about.rows, " rows, the segment has ", segment.rows()));
