@@ -64,6 +64,7 @@ absl::StatusOr<Truth> FindTruth(const EvalArgs& args, const collection::Collecti
 
 std::vector<uint64_t> RowsOf(const funnel::View& view, const funnel::Output& output) {
   std::vector<uint64_t> rows;
+  rows.reserve(output.hits.size());
   for (const funnel::Hit& hit : output.hits) rows.push_back(RowNumber(view, hit.at));
   return rows;
 }
@@ -214,8 +215,10 @@ absl::Status Eval(const EvalArgs& args) {
   for (const funnel::Plan& plan : plans) {
     MRL_ASSIGN_OR_RETURN(Measured measured,
                          RunAll(collection.view(), plan, queries, args.threads, TileOf(args)));
-    for (const funnel::Output& output : measured.outputs) {
-      found.Add(RowsOf(collection.view(), output));
+    if (!args.found.empty()) {
+      for (const funnel::Output& output : measured.outputs) {
+        found.Add(RowsOf(collection.view(), output));
+      }
     }
     MRL_ASSIGN_OR_RETURN(const nlohmann::json one,
                          Summary(args, collection, queries, plan, measured, truth));
