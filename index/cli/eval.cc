@@ -226,7 +226,7 @@ absl::Status Eval(const EvalArgs& args) {
     table.push_back(TableRow(one));
   }
   if (!args.found.empty()) {
-    MRL_RETURN_IF_ERROR(found.Write(FileSystem::Posix(), args.found));
+    MRL_RETURN_IF_ERROR(found.Write(args.found));
   }
   if (!args.json) {
     std::printf("recall@%u of %zu queries against %s, %u thread(s)\n", args.k, queries.rows,

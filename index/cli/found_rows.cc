@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "base/status.h"
+#include "index/cli/replace_file.h"
 
 namespace mrl::cli {
 namespace {
@@ -31,18 +31,10 @@ void FoundRows::Add(const std::vector<uint64_t>& rows) {
   rows_.insert(rows_.end(), k_ - count, -1);
 }
 
-absl::Status FoundRows::Write(FileSystem& files, const std::string& path) const {
-  const std::string header = NpyHeader(rows_.size() / queries_ / k_, queries_, k_);
-  const std::string part = path + ".part";
-  MRL_RETURN_IF_ERROR(files.RemoveTree(part));
-  MRL_ASSIGN_OR_RETURN(const auto file, files.Create(part));
-  MRL_RETURN_IF_ERROR(
-      file->WriteAt(0, {reinterpret_cast<const std::byte*>(header.data()), header.size()}));
-  MRL_RETURN_IF_ERROR(file->WriteAt(
-      header.size(),
-      {reinterpret_cast<const std::byte*>(rows_.data()), rows_.size() * sizeof(int64_t)}));
-  MRL_RETURN_IF_ERROR(file->Close());
-  return files.Rename(part, path);
+absl::Status FoundRows::Write(const std::string& path) const {
+  std::string bytes = NpyHeader(rows_.size() / queries_ / k_, queries_, k_);
+  bytes.append(reinterpret_cast<const char*>(rows_.data()), rows_.size() * sizeof(int64_t));
+  return ReplaceFile(path, bytes);
 }
 
 }  // namespace mrl::cli

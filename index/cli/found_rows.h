@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "base/file.h"
 
 namespace mrl::cli {
 
@@ -19,7 +18,7 @@ class FoundRows {
   // The rows of the next query of the next plan.
   void Add(const std::vector<uint64_t>& rows);
   // An npy file of i8, plans x queries x k. Replaces what is there.
-  absl::Status Write(FileSystem& files, const std::string& path) const;
+  absl::Status Write(const std::string& path) const;
 
  private:
   const size_t queries_;

@@ -13,6 +13,7 @@
 #include "index/cli/open_index.h"
 #include "index/cli/output.h"
 #include "index/cli/progress.h"
+#include "index/cli/replace_file.h"
 #include "index/cli/report_page.h"
 #include "index/cli/sample.h"
 #include "index/tune/view_subject.h"
@@ -135,25 +136,14 @@ absl::StatusOr<tune::LayerGrid> Grid(const ReportArgs& args) {
   return tune::CompareLayers(input, show);
 }
 
-absl::Status WriteText(const std::string& path, const std::string& text) {
-  FileSystem& files = FileSystem::Posix();
-  const std::string beside = path + ".new";
-  MRL_RETURN_IF_ERROR(files.RemoveTree(beside));
-  MRL_ASSIGN_OR_RETURN(const auto file, files.Create(beside));
-  MRL_RETURN_IF_ERROR(
-      file->WriteAt(0, {reinterpret_cast<const std::byte*>(text.data()), text.size()}));
-  MRL_RETURN_IF_ERROR(file->Close());
-  return files.Rename(beside, path);
-}
-
 absl::Status WriteFiles(const ReportArgs& args, const ReportPage& page) {
-  if (!args.html.empty()) MRL_RETURN_IF_ERROR(WriteText(args.html, ReportHtml(page)));
+  if (!args.html.empty()) MRL_RETURN_IF_ERROR(ReplaceFile(args.html, ReportHtml(page)));
   if (args.svg.empty()) return absl::OkStatus();
   if (!FileSystem::Posix().Exists(args.svg)) {
     MRL_RETURN_IF_ERROR(FileSystem::Posix().CreateDirectory(args.svg));
   }
   for (const auto& [name, svg] : ReportPlots(page)) {
-    MRL_RETURN_IF_ERROR(WriteText(JoinPath(args.svg, name), svg));
+    MRL_RETURN_IF_ERROR(ReplaceFile(JoinPath(args.svg, name), svg));
   }
   return absl::OkStatus();
 }

@@ -11,6 +11,7 @@
 #include "absl/types/span.h"
 #include "base/checksum.h"
 #include "base/file.h"
+#include "index/cli/replace_file.h"
 
 namespace mrl::cli {
 namespace {
@@ -55,15 +56,6 @@ void RemoveOldest(const std::string& folder) {
   }
 }
 
-absl::Status Write(FileSystem& files, const std::string& path, const std::vector<uint64_t>& words) {
-  auto file = files.Create(path);
-  if (!file.ok()) return file.status();
-  const absl::Status written =
-      (*file)->WriteAt(0, absl::MakeConstSpan(reinterpret_cast<const std::byte*>(words.data()),
-                                              words.size() * sizeof(uint64_t)));
-  return written.ok() ? (*file)->Close() : written;
-}
-
 }  // namespace
 
 TruthCache::TruthCache(const collection::Collection& collection, const Queries& queries, uint32_t k)
@@ -106,11 +98,9 @@ void TruthCache::Keep(const std::vector<std::vector<uint64_t>>& truth) const {
     std::copy(truth[i].begin(), truth[i].end(), words.begin() + 1 + i * k_);
   }
   words[0] = ChecksumOf(words, 1);
-  FileSystem& files = FileSystem::Posix();
-  const std::string path = JoinPath(folder_, name_);
-  const std::string part = absl::StrCat(path, ".part");
-  files.RemoveTree(part).IgnoreError();
-  if (Write(files, part, words).ok()) files.Rename(part, path).IgnoreError();
+  const absl::string_view bytes(reinterpret_cast<const char*>(words.data()),
+                                words.size() * sizeof(uint64_t));
+  ReplaceFile(JoinPath(folder_, name_), bytes).IgnoreError();
 }
 
 }  // namespace mrl::cli
