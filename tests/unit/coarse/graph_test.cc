@@ -14,11 +14,12 @@
 #include "gtest/gtest.h"
 #include "index/coarse/graph_walk.h"
 #include "index/coarse/index_spec.h"
-#include "tests/unit/coarse/sample.h"
+#include "tests/unit/coarse/built_index.h"
 
 namespace mrl::coarse {
 namespace {
 
+using test::ExpectSameRows;
 using test::Find;
 using test::Sample;
 using test::SampleOptions;
@@ -27,42 +28,16 @@ using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
 constexpr uint32_t kRows = 6000;
-constexpr uint64_t kFileMax = uint64_t{64} << 20;
-
-SampleOptions Signs(uint32_t rows = kRows) { return {.rows = rows, .codes = {{8, 8}, {48, 1}}}; }
+SampleOptions Signs(uint32_t rows = kRows) { return test::Signs(rows); }
 Params Ef(double ef_search) { return {{"efSearch", ef_search}}; }
 
-class Graph : public ::testing::Test {
+class Graph : public test::BuiltIndex {
  protected:
-  std::shared_ptr<const CoarseIndex> Build(Sample& sample, IndexSpec spec = {},
-                                           uint32_t threads = 2) {
-    FileSystem& files = FileSystem::Posix();
-    const std::string path = sample.PathOf(absl::StrCat("graph-", number_++, ".idx"));
+  std::shared_ptr<const CoarseIndex> Build(Sample& sample, IndexSpec spec = {}) {
     spec.kind = "graph";
-    const absl::Status built = BuildIndex(files, path, *sample.segment,
-                                          WithDefaults(spec, sample.schema), {.threads = threads});
-    EXPECT_TRUE(built.ok()) << built;
-    auto opened = OpenIndex(files, path, "graph", sample.segment, sample.account);
-    EXPECT_TRUE(opened.ok()) << opened.status();
-    return opened.ok() ? *std::move(opened) : nullptr;
+    return BuiltIndex::Build(sample, spec);
   }
-  std::string Refusal(const CoarseIndex& index, const Request& request) {
-    const auto result = index.Search(request);
-    EXPECT_EQ(result.status().code(), absl::StatusCode::kInvalidArgument);
-    return std::string(result.status().message());
-  }
-
- private:
-  int number_ = 0;
 };
-
-void ExpectSameRows(const std::vector<Candidate>& found, const std::vector<Candidate>& wanted) {
-  ASSERT_EQ(found.size(), wanted.size());
-  for (size_t i = 0; i < found.size(); ++i) {
-    ASSERT_EQ(found[i].row, wanted[i].row) << i;
-    ASSERT_NEAR(found[i].score, wanted[i].score, 1e-6) << i;
-  }
-}
 
 TEST_F(Graph, WalkedToItsEndIsTheScanOfSigns) {
   Sample sample(Signs());
@@ -94,12 +69,7 @@ TEST_F(Graph, FindsNearRowsByMeetingFew) {
     ASSERT_TRUE(result.ok()) << result.status();
     met += result->rows_scanned;
     EXPECT_GE(result->bytes_touched, result->rows_scanned * sizeof(uint64_t));
-    for (const Candidate& wanted : truth) {
-      hits += std::any_of(result->candidates.begin(), result->candidates.end(),
-                          [&](const Candidate& found) { return found.row == wanted.row; })
-                  ? 1
-                  : 0;
-    }
+    hits += test::CountFound(result->candidates, truth);
   }
   EXPECT_GE(hits, 475u);  // of 500
   EXPECT_LE(met, 50u * kRows / 5);
@@ -123,8 +93,7 @@ TEST_F(Graph, KeepsMoreThanItWalksFrom) {
 TEST_F(Graph, KeepsToTheAllowedRows) {
   Sample sample(Signs());
   const auto index = Build(sample);
-  std::vector<uint64_t> allowed((kRows + 63) / 64);
-  for (uint32_t row = 0; row < kRows; row += 3) allowed[row / 64] |= uint64_t{1} << (row % 64);
+  const std::vector<uint64_t> allowed = test::EveryThird(kRows);
   const Params all = Ef(kRows);
   const std::vector<float> query = sample.QueryNear(5, 9);
   Request request = {
@@ -135,13 +104,7 @@ TEST_F(Graph, KeepsToTheAllowedRows) {
 }
 
 TEST_F(Graph, CutsEqualScoresByRow) {
-  // Ten distinct vectors, each 60 times: every score ties.
-  Sample sample({.rows = 600, .codes = {{48, 1}}, .edit = [](std::vector<float>& vectors) {
-                   for (size_t row = 10; row < 600; ++row) {
-                     std::copy_n(vectors.begin() + static_cast<ptrdiff_t>(row % 10 * 48), 48,
-                                 vectors.begin() + static_cast<ptrdiff_t>(row * 48));
-                   }
-                 }});
+  Sample sample(test::TiedRows());
   const auto index = Build(sample);
   const Params all = Ef(600);
   const std::vector<float> query = sample.QueryNear(4, 2);
@@ -250,26 +213,8 @@ TEST_F(Graph, SpecsAreCheckedAgainstTheSchema) {
 TEST_F(Graph, FilesWithAChangedByteAreRefused) {
   Sample sample(Signs(700));
   Build(sample);
-  FileSystem& files = FileSystem::Posix();
-  const std::string bytes = *ReadFile(files, sample.PathOf("graph-0.idx"), kFileMax);
-  int refused = 0;
-  for (size_t at = 0; at < bytes.size(); at += 4096) {  // sections begin at multiples of 4096
-    std::string damaged = bytes;
-    damaged[at] = static_cast<char>(damaged[at] ^ 0x10);
-    const std::string path = sample.PathOf(absl::StrCat("damaged-", at));
-    auto file = files.Create(path);
-    ASSERT_TRUE(file.ok());
-    ASSERT_TRUE(
-        (*file)
-            ->WriteAt(0, {reinterpret_cast<const std::byte*>(damaged.data()), damaged.size()})
-            .ok());
-    ASSERT_TRUE((*file)->Close().ok());
-    const auto opened = OpenIndex(files, path, "graph", sample.segment, sample.account);
-    if (opened.ok()) continue;  // a byte between sections
-    ++refused;
-    EXPECT_EQ(opened.status().code(), absl::StatusCode::kDataLoss) << opened.status();
-  }
-  EXPECT_GE(refused, 5);  // header and four sections
+  EXPECT_GE(RefusalsOfChangedBytes(sample, PathOf(sample, 0), "graph"),
+            5);  // header and four sections
 }
 
 TEST(Frontier, GivesTheBestThatWereNotTaken) {

@@ -13,11 +13,12 @@
 #include "gtest/gtest.h"
 #include "index/coarse/exact_scan.h"
 #include "index/coarse/index_spec.h"
-#include "tests/unit/coarse/sample.h"
+#include "tests/unit/coarse/built_index.h"
 
 namespace mrl::coarse {
 namespace {
 
+using test::ExpectSameRows;
 using test::Find;
 using test::Sample;
 using test::SampleOptions;
@@ -25,42 +26,17 @@ using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
 constexpr uint32_t kRows = 6000;
-constexpr uint64_t kFileMax = uint64_t{64} << 20;
+SampleOptions Signs(uint32_t rows = kRows) { return test::Signs(rows); }
 
-SampleOptions Signs(uint32_t rows = kRows) { return {.rows = rows, .codes = {{8, 8}, {48, 1}}}; }
-
-class IvfScan : public ::testing::Test {
+class IvfScan : public test::BuiltIndex {
  protected:
   // Over `sample` with lists around its first `dims` dimensions.
   std::shared_ptr<const CoarseIndex> Build(Sample& sample, uint32_t lists, uint32_t dims = 16,
                                            Code code = {48, 1}, uint32_t threads = 2) {
-    FileSystem& files = FileSystem::Posix();
-    const std::string path = sample.PathOf(absl::StrCat("ivf-", number_++, ".idx"));
-    const absl::Status built = BuildIndex(
-        files, path, *sample.segment,
-        {.kind = "ivf_scan", .dims = dims, .lists = lists, .code = code}, {.threads = threads});
-    EXPECT_TRUE(built.ok()) << built;
-    auto opened = OpenIndex(files, path, "ivf_scan", sample.segment, sample.account);
-    EXPECT_TRUE(opened.ok()) << opened.status();
-    return opened.ok() ? *std::move(opened) : nullptr;
+    return BuiltIndex::Build(
+        sample, {.kind = "ivf_scan", .dims = dims, .lists = lists, .code = code}, threads);
   }
-  std::string Refusal(const CoarseIndex& index, const Request& request) {
-    const auto result = index.Search(request);
-    EXPECT_EQ(result.status().code(), absl::StatusCode::kInvalidArgument);
-    return std::string(result.status().message());
-  }
-
- private:
-  int number_ = 0;
 };
-
-void ExpectSameRows(const std::vector<Candidate>& found, const std::vector<Candidate>& wanted) {
-  ASSERT_EQ(found.size(), wanted.size());
-  for (size_t i = 0; i < found.size(); ++i) {
-    ASSERT_EQ(found[i].row, wanted[i].row) << i;
-    ASSERT_NEAR(found[i].score, wanted[i].score, 1e-6) << i;
-  }
-}
 
 TEST_F(IvfScan, OfAllListsIsTheScanOfSigns) {
   Sample sample(Signs());
@@ -127,12 +103,7 @@ TEST_F(IvfScan, FindsNearRowsInFewLists) {
     const auto result = index->Search(request);
     ASSERT_TRUE(result.ok()) << result.status();
     scanned += result->rows_scanned;
-    for (const Candidate& wanted : truth) {
-      hits += std::any_of(result->candidates.begin(), result->candidates.end(),
-                          [&](const Candidate& found) { return found.row == wanted.row; })
-                  ? 1
-                  : 0;
-    }
+    hits += test::CountFound(result->candidates, truth);
   }
   EXPECT_GE(hits, 450u);                    // of 500
   EXPECT_LE(scanned, 50u * kRows * 2 / 5);  // a fifth of the lists, if they were alike
@@ -159,8 +130,7 @@ TEST_F(IvfScan, TakesShorterPrefixesOfTheCentresAtQueryTime) {
 TEST_F(IvfScan, KeepsToTheAllowedRows) {
   Sample sample(Signs());
   const auto index = Build(sample, 40);
-  std::vector<uint64_t> allowed((kRows + 63) / 64);
-  for (uint32_t row = 0; row < kRows; row += 3) allowed[row / 64] |= uint64_t{1} << (row % 64);
+  const std::vector<uint64_t> allowed = test::EveryThird(kRows);
   const Params all = {{"nprobe", 40}};
   const std::vector<float> query = sample.QueryNear(5, 9);
   for (const uint32_t bits : {0u, 1u}) {
@@ -174,13 +144,7 @@ TEST_F(IvfScan, KeepsToTheAllowedRows) {
 }
 
 TEST_F(IvfScan, CutsEqualScoresByRow) {
-  // Ten distinct vectors, each 60 times: every score ties.
-  Sample sample({.rows = 600, .codes = {{48, 1}}, .edit = [](std::vector<float>& vectors) {
-                   for (size_t row = 10; row < 600; ++row) {
-                     std::copy_n(vectors.begin() + static_cast<ptrdiff_t>(row % 10 * 48), 48,
-                                 vectors.begin() + static_cast<ptrdiff_t>(row * 48));
-                   }
-                 }});
+  Sample sample(test::TiedRows());
   const auto index = Build(sample, 5);
   const Params all = {{"nprobe", 5}};
   const std::vector<float> query = sample.QueryNear(4, 2);
@@ -194,8 +158,8 @@ TEST_F(IvfScan, MakesTheSameFileOnAnyNumberOfThreads) {
   Sample sample(Signs(3000));
   Build(sample, 20, 16, {48, 1}, 1);
   Build(sample, 20, 16, {48, 1}, 3);
-  const auto one = ReadFile(FileSystem::Posix(), sample.PathOf("ivf-0.idx"), kFileMax);
-  const auto three = ReadFile(FileSystem::Posix(), sample.PathOf("ivf-1.idx"), kFileMax);
+  const auto one = ReadFile(FileSystem::Posix(), PathOf(sample, 0), test::kIndexFileMax);
+  const auto three = ReadFile(FileSystem::Posix(), PathOf(sample, 1), test::kIndexFileMax);
   ASSERT_TRUE(one.ok() && three.ok());
   // The header's own uuid differs; everything behind the first page does not.
   ASSERT_EQ(one->size(), three->size());
@@ -294,26 +258,8 @@ TEST_F(IvfScan, SpecsAreCheckedAgainstTheSchema) {
 TEST_F(IvfScan, FilesWithAChangedByteAreRefused) {
   Sample sample(Signs(700));
   Build(sample, 7);
-  FileSystem& files = FileSystem::Posix();
-  const std::string bytes = *ReadFile(files, sample.PathOf("ivf-0.idx"), kFileMax);
-  int refused = 0;
-  for (size_t at = 0; at < bytes.size(); at += 4096) {  // sections begin at multiples of 4096
-    std::string damaged = bytes;
-    damaged[at] = static_cast<char>(damaged[at] ^ 0x10);
-    const std::string path = sample.PathOf(absl::StrCat("damaged-", at));
-    auto file = files.Create(path);
-    ASSERT_TRUE(file.ok());
-    ASSERT_TRUE(
-        (*file)
-            ->WriteAt(0, {reinterpret_cast<const std::byte*>(damaged.data()), damaged.size()})
-            .ok());
-    ASSERT_TRUE((*file)->Close().ok());
-    const auto opened = OpenIndex(files, path, "ivf_scan", sample.segment, sample.account);
-    if (opened.ok()) continue;  // a byte between sections
-    ++refused;
-    EXPECT_EQ(opened.status().code(), absl::StatusCode::kDataLoss) << opened.status();
-  }
-  EXPECT_GE(refused, 7);  // header and six sections
+  EXPECT_GE(RefusalsOfChangedBytes(sample, PathOf(sample, 0), "ivf_scan"),
+            7);  // header and six sections
 }
 
 }  // namespace
