@@ -36,9 +36,7 @@ std::vector<float> ReadExample(const std::string& name, uint64_t rows) {
   return vectors;
 }
 
-using Setting = std::tuple<Metric, StorageType>;
-
-class ScanOfRealData : public ::testing::TestWithParam<Setting> {
+class ScanOfRealData : public ::testing::TestWithParam<test::MetricAndType> {
  protected:
   ScanOfRealData()
       : sample_({.rows = kRows,
@@ -139,15 +137,7 @@ TEST(StoredPrecisionOfRealData, KeepsNearlyAllNeighbours) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    RealData, ScanOfRealData,
-    ::testing::Combine(::testing::Values(Metric::kCosine, Metric::kInnerProduct, Metric::kL2),
-                       ::testing::Values(StorageType::kF32, StorageType::kF16, StorageType::kBf16,
-                                         StorageType::kInt8)),
-    [](const auto& setting) {
-      return std::string(ToString(std::get<0>(setting.param))) + "_" +
-             std::string(ToString(std::get<1>(setting.param)));
-    });
+INSTANTIATE_TEST_SUITE_P(RealData, ScanOfRealData, test::EveryMetricAndType(), test::NameOfPair);
 
 }  // namespace
 }  // namespace mrl::coarse

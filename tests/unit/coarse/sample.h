@@ -5,9 +5,11 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "base/memory_account.h"
+#include "gtest/gtest.h"
 #include "index/coarse/coarse.h"
 #include "index/store/segment.h"
 
@@ -56,6 +58,18 @@ class Sample {
 
   std::string folder_;
 };
+
+// A metric with a storage type: every pair, and its name in the name of a test.
+using MetricAndType = std::tuple<Metric, StorageType>;
+inline auto EveryMetricAndType() {
+  return ::testing::Combine(::testing::Values(Metric::kCosine, Metric::kInnerProduct, Metric::kL2),
+                            ::testing::Values(StorageType::kF32, StorageType::kF16,
+                                              StorageType::kBf16, StorageType::kInt8));
+}
+inline std::string NameOfPair(const ::testing::TestParamInfo<MetricAndType>& info) {
+  return std::string(ToString(std::get<0>(info.param))) + "_" +
+         std::string(ToString(std::get<1>(info.param)));
+}
 
 // What `index` finds, best first, equal scores by row; a refusal fails the test.
 std::vector<coarse::Candidate> Find(const Sample& sample, const coarse::CoarseIndex& index,

@@ -17,9 +17,7 @@ using test::Sample;
 
 constexpr uint32_t kRows = 200;
 
-using Setting = std::tuple<Metric, StorageType>;
-
-class StoredPrecision : public ::testing::TestWithParam<Setting> {
+class StoredPrecision : public ::testing::TestWithParam<test::MetricAndType> {
  protected:
   StoredPrecision()
       : sample_({.rows = kRows,
@@ -130,15 +128,7 @@ TEST_P(StoredPrecision, PutsARowAtNoDistanceFromItself) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Types, StoredPrecision,
-    ::testing::Combine(::testing::Values(Metric::kCosine, Metric::kInnerProduct, Metric::kL2),
-                       ::testing::Values(StorageType::kF32, StorageType::kF16, StorageType::kBf16,
-                                         StorageType::kInt8)),
-    [](const auto& setting) {
-      return std::string(ToString(std::get<0>(setting.param))) + "_" +
-             std::string(ToString(std::get<1>(setting.param)));
-    });
+INSTANTIATE_TEST_SUITE_P(Types, StoredPrecision, test::EveryMetricAndType(), test::NameOfPair);
 
 }  // namespace
 }  // namespace mrl::coarse

@@ -3,36 +3,16 @@
 
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 #include <limits>
-#include <random>
 #include <vector>
 
 #include "tests/unit/kernels/set_test.h"
+#include "tests/unit/kernels/short_float.h"
 
 namespace mrl::kernels {
 namespace {
 
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-
-uint32_t BitsOf(float value) {
-  uint32_t bits;
-  std::memcpy(&bits, &value, sizeof(bits));
-  return bits;
-}
-
-// The value of a bfloat16 that is not NaN: 8 bits of exponent, 7 of mantissa.
-float ValueOf(uint16_t bits) {
-  const int exponent = bits >> 7 & 0xFF;
-  const int mantissa = bits & 0x7F;
-  const float magnitude = exponent == 0xFF ? kInfinity
-                          : exponent == 0
-                              ? std::ldexp(static_cast<float>(mantissa), -133)
-                              : std::ldexp(128.0f + static_cast<float>(mantissa), exponent - 134);
-  return (bits & 0x8000) != 0 ? -magnitude : magnitude;
-}
-
-bool IsNan(uint16_t bits) { return (bits & 0x7FFF) > 0x7F80; }
+using Format = ShortFloat<8>;
 
 class Bfloat : public SetTest {
  protected:
@@ -54,10 +34,10 @@ TEST_P(Bfloat, WidensEveryValueExactly) {
   const std::vector<float> floats = WidenAll();
   for (size_t i = 0; i < floats.size(); ++i) {
     const auto bits = static_cast<uint16_t>(i);
-    if (IsNan(bits)) {
+    if (Format::IsNan(bits)) {
       ASSERT_TRUE(std::isnan(floats[i])) << i;
     } else {
-      ASSERT_EQ(BitsOf(floats[i]), BitsOf(ValueOf(bits))) << i;
+      ASSERT_EQ(BitsOf(floats[i]), BitsOf(Format::ValueOf(bits))) << i;
     }
   }
 }
@@ -68,21 +48,12 @@ TEST_P(Bfloat, RoundTripsEveryValue) {
   table().f32_to_bf16(floats.data(), floats.size(), back.data());
   for (size_t i = 0; i < back.size(); ++i) {
     const auto bits = static_cast<uint16_t>(i);
-    ASSERT_EQ(static_cast<uint16_t>(back[i]), IsNan(bits) ? bits | 0x0040 : bits) << i;
+    ASSERT_EQ(static_cast<uint16_t>(back[i]), Format::IsNan(bits) ? bits | 0x0040 : bits) << i;
   }
 }
 
 TEST_P(Bfloat, RoundsTiesToEvenAndTheRestToTheNearest) {
-  for (uint16_t bits = 0; bits < 0x7F7F; ++bits) {  // neighbours bits and bits + 1, both finite
-    const float low = ValueOf(bits);
-    const float high = ValueOf(static_cast<uint16_t>(bits + 1));
-    const float middle = low + (high - low) / 2;  // exact in float
-    const uint16_t even = (bits & 1) == 0 ? bits : static_cast<uint16_t>(bits + 1);
-    ASSERT_EQ(ToBits(middle), even) << bits;
-    ASSERT_EQ(ToBits(-middle), even | 0x8000) << bits;
-    ASSERT_EQ(ToBits(std::nextafter(middle, 0.0f)), bits) << bits;
-    ASSERT_EQ(ToBits(std::nextafter(middle, kInfinity)), bits + 1) << bits;
-  }
+  Format::ExpectTiesToEvenAndTheRestToTheNearest([this](float value) { return ToBits(value); });
 }
 
 TEST_P(Bfloat, TurnsWhatIsBeyondItsRangeIntoInfinity) {
@@ -95,12 +66,7 @@ TEST_P(Bfloat, TurnsWhatIsBeyondItsRangeIntoInfinity) {
 }
 
 TEST_P(Bfloat, NarrowsAnyFloatAsTheReferenceDoes) {
-  std::mt19937 random(2);
-  std::vector<float> floats(100'003);
-  for (float& value : floats) {
-    const uint32_t bits = static_cast<uint32_t>(random());
-    std::memcpy(&value, &bits, sizeof(value));
-  }
+  const std::vector<float> floats = AnyFloats();
   std::vector<Bf16> expected(floats.size());
   std::vector<Bf16> bfloats(floats.size());
   ForSet(InstructionSet::kScalar).f32_to_bf16(floats.data(), floats.size(), expected.data());

@@ -3,36 +3,16 @@
 
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 #include <limits>
-#include <random>
 #include <vector>
 
 #include "tests/unit/kernels/set_test.h"
+#include "tests/unit/kernels/short_float.h"
 
 namespace mrl::kernels {
 namespace {
 
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-
-uint32_t BitsOf(float value) {
-  uint32_t bits;
-  std::memcpy(&bits, &value, sizeof(bits));
-  return bits;
-}
-
-// The value of a half that is not NaN.
-float ValueOf(uint16_t half) {
-  const int exponent = half >> 10 & 0x1F;
-  const int mantissa = half & 0x3FF;
-  const float magnitude = exponent == 0x1F ? kInfinity
-                          : exponent == 0
-                              ? std::ldexp(static_cast<float>(mantissa), -24)
-                              : std::ldexp(1024.0f + static_cast<float>(mantissa), exponent - 25);
-  return (half & 0x8000) != 0 ? -magnitude : magnitude;
-}
-
-bool IsNan(uint16_t half) { return (half & 0x7FFF) > 0x7C00; }
+using Format = ShortFloat<5>;
 
 class Half : public SetTest {
  protected:
@@ -53,11 +33,11 @@ TEST_P(Half, WidensEveryHalfExactly) {
   std::vector<float> floats(halves.size());
   table().f16_to_f32(halves.data(), halves.size(), floats.data());
   for (const uint16_t half : halves) {
-    if (IsNan(half)) {
+    if (Format::IsNan(half)) {
       ASSERT_TRUE(std::isnan(floats[half])) << half;
       ASSERT_EQ(std::signbit(floats[half]), half >= 0x8000) << half;
     } else {
-      ASSERT_EQ(BitsOf(floats[half]), BitsOf(ValueOf(half))) << half;
+      ASSERT_EQ(BitsOf(floats[half]), BitsOf(Format::ValueOf(half))) << half;
     }
   }
 }
@@ -69,21 +49,12 @@ TEST_P(Half, RoundTripsEveryHalf) {
   table().f16_to_f32(halves.data(), halves.size(), floats.data());
   table().f32_to_f16(floats.data(), floats.size(), back.data());
   for (const uint16_t half : halves) {
-    ASSERT_EQ(back[half], IsNan(half) ? half | 0x0200 : half) << half;
+    ASSERT_EQ(back[half], Format::IsNan(half) ? half | 0x0200 : half) << half;
   }
 }
 
 TEST_P(Half, RoundsTiesToEvenAndTheRestToTheNearest) {
-  for (uint16_t half = 0; half < 0x7BFF; ++half) {  // neighbours half and half + 1, both finite
-    const float low = ValueOf(half);
-    const float high = ValueOf(static_cast<uint16_t>(half + 1));
-    const float middle = low + (high - low) / 2;  // exact in float
-    const uint16_t even = (half & 1) == 0 ? half : static_cast<uint16_t>(half + 1);
-    ASSERT_EQ(ToHalf(middle), even) << half;
-    ASSERT_EQ(ToHalf(-middle), even | 0x8000) << half;
-    ASSERT_EQ(ToHalf(std::nextafter(middle, 0.0f)), half) << half;
-    ASSERT_EQ(ToHalf(std::nextafter(middle, kInfinity)), half + 1) << half;
-  }
+  Format::ExpectTiesToEvenAndTheRestToTheNearest([this](float value) { return ToHalf(value); });
 }
 
 TEST_P(Half, TurnsWhatIsBeyondItsRangeIntoInfinity) {
@@ -104,12 +75,7 @@ TEST_P(Half, TurnsWhatIsBelowItsRangeIntoSignedZero) {
 }
 
 TEST_P(Half, NarrowsAnyFloatAsTheReferenceDoes) {
-  std::mt19937 random(2);
-  std::vector<float> floats(100'003);
-  for (float& value : floats) {
-    const uint32_t bits = static_cast<uint32_t>(random());
-    std::memcpy(&value, &bits, sizeof(value));
-  }
+  const std::vector<float> floats = AnyFloats();
   std::vector<uint16_t> expected(floats.size());
   std::vector<uint16_t> halves(floats.size());
   ForSet(InstructionSet::kScalar).f32_to_f16(floats.data(), floats.size(), expected.data());
