@@ -153,6 +153,17 @@ __m256i ToBf16(__m512 x) {
   return _mm512_maskz_cvtepi32_epi16(kAllLanes, out);
 }
 
+template <__m256i (*kNarrow)(__m512), typename Element>
+void Narrow(const float* x, size_t n, Element* out) {
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i), kNarrow(Load(x + i)));
+  }
+  if (i == n) return;
+  const __mmask16 mask = TailMask(n - i);
+  _mm256_mask_storeu_epi16(out + i, mask, kNarrow(LoadTail(x + i, mask)));
+}
+
 float LargestMagnitude(const float* x, size_t n) {
   __m512 most = _mm512_setzero_ps();
   for (size_t i = 0; i < n; i += kLanes) {
@@ -252,27 +263,11 @@ float L2Int8(const float* q, const int8_t* x, float scale, size_t n) {
   return Sum(q, x, n, ScaledL2{_mm512_set1_ps(scale)});
 }
 
-void F32ToF16(const float* x, size_t n, uint16_t* out) {
-  size_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i), ToHalves(Load(x + i)));
-  }
-  if (i == n) return;
-  const __mmask16 mask = TailMask(n - i);
-  _mm256_mask_storeu_epi16(out + i, mask, ToHalves(LoadTail(x + i, mask)));
-}
+void F32ToF16(const float* x, size_t n, uint16_t* out) { Narrow<ToHalves>(x, n, out); }
 
 void F16ToF32(const uint16_t* x, size_t n, float* out) { ToF32(x, n, out); }
 
-void F32ToBf16(const float* x, size_t n, Bf16* out) {
-  size_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i), ToBf16(Load(x + i)));
-  }
-  if (i == n) return;
-  const __mmask16 mask = TailMask(n - i);
-  _mm256_mask_storeu_epi16(out + i, mask, ToBf16(LoadTail(x + i, mask)));
-}
+void F32ToBf16(const float* x, size_t n, Bf16* out) { Narrow<ToBf16>(x, n, out); }
 
 void Bf16ToF32(const Bf16* x, size_t n, float* out) { ToF32(x, n, out); }
 

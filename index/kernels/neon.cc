@@ -9,6 +9,7 @@
 #include "index/kernels/int8_scale.h"
 #include "index/kernels/nibble_tables.h"
 #include "index/kernels/scan_block.h"
+#include "index/kernels/sums.h"
 #include "index/kernels/tables.h"
 
 namespace mrl::kernels {
@@ -54,6 +55,7 @@ struct L2 {
 };
 
 struct ScaledL2 {
+  explicit ScaledL2(float of_x) : scale(vdupq_n_f32(of_x)) {}
   float32x4_t scale;
   float32x4_t Add(float32x4_t q, float32x4_t x, float32x4_t sum) const {
     const float32x4_t difference = vfmsq_f32(q, scale, x);
@@ -61,55 +63,26 @@ struct ScaledL2 {
   }
 };
 
-template <typename Term, typename Element>
-float Sum(const float* q, const Element* x, size_t n, Term term) {
-  float32x4_t sums[kSums];
-  for (size_t j = 0; j < kSums; ++j) sums[j] = vdupq_n_f32(0);
-  size_t i = 0;
-  for (; i + kSums * kLanes <= n; i += kSums * kLanes) {
-    for (size_t j = 0; j < kSums; ++j) {
-      sums[j] = term.Add(Load(q + i + j * kLanes), Load(x + i + j * kLanes), sums[j]);
+struct Row {
+  template <typename Term, typename Element>
+  static float Sum(const float* q, const Element* x, size_t n, Term term) {
+    float32x4_t sums[kSums];
+    for (size_t j = 0; j < kSums; ++j) sums[j] = vdupq_n_f32(0);
+    size_t i = 0;
+    for (; i + kSums * kLanes <= n; i += kSums * kLanes) {
+      for (size_t j = 0; j < kSums; ++j) {
+        sums[j] = term.Add(Load(q + i + j * kLanes), Load(x + i + j * kLanes), sums[j]);
+      }
     }
+    for (; i + kLanes <= n; i += kLanes) sums[0] = term.Add(Load(q + i), Load(x + i), sums[0]);
+    if (i < n) sums[1] = term.Add(LoadTail(q + i, n - i), LoadTail(x + i, n - i), sums[1]);
+    return vaddvq_f32(vaddq_f32(vaddq_f32(sums[0], sums[2]), vaddq_f32(sums[1], sums[3])));
   }
-  for (; i + kLanes <= n; i += kLanes) sums[0] = term.Add(Load(q + i), Load(x + i), sums[0]);
-  if (i < n) sums[1] = term.Add(LoadTail(q + i, n - i), LoadTail(x + i, n - i), sums[1]);
-  return vaddvq_f32(vaddq_f32(vaddq_f32(sums[0], sums[2]), vaddq_f32(sums[1], sums[3])));
-}
+};
 
-template <typename Term, typename Element>
-float SumOf(const float* q, const Element* x, size_t n) {
-  return Sum(q, x, n, Term());
-}
-
-float DotInt8(const float* q, const int8_t* x, float scale, size_t n) {
-  return scale * Sum(q, x, n, Dot());
-}
-
-float L2Int8(const float* q, const int8_t* x, float scale, size_t n) {
-  return Sum(q, x, n, ScaledL2{vdupq_n_f32(scale)});
-}
-
-template <typename Element>
-void Dots(const float* const* queries, size_t query_count, const Element* x, size_t n,
-          float* sums) {
-  for (size_t q = 0; q < query_count; ++q) sums[q] = Sum(queries[q], x, n, Dot());
-}
-
-void DotsInt8(const float* const* queries, size_t query_count, const int8_t* x, float scale,
-              size_t n, float* sums) {
-  for (size_t q = 0; q < query_count; ++q) sums[q] = DotInt8(queries[q], x, scale, n);
-}
+using RowSums = Sums<Row, Dot, ScaledL2>;
 
 uint16x4_t ToHalves(float32x4_t x) { return vreinterpret_u16_f16(vcvt_f16_f32(x)); }
-
-void F32ToF16(const float* x, size_t n, uint16_t* out) {
-  size_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) vst1_u16(out + i, ToHalves(Load(x + i)));
-  if (i == n) return;
-  uint16_t padded[kLanes];
-  vst1_u16(padded, ToHalves(LoadTail(x + i, n - i)));
-  std::memcpy(out + i, padded, (n - i) * sizeof(uint16_t));
-}
 
 template <typename Element>
 void ToF32(const Element* x, size_t n, float* out) {
@@ -130,15 +103,16 @@ uint16x4_t ToBf16(float32x4_t x) {
   return vshrn_n_u32(vbslq_u32(vceqq_f32(x, x), rounded, quiet), 16);
 }
 
-void F32ToBf16(const float* x, size_t n, Bf16* out) {
+template <uint16x4_t (*kNarrow)(float32x4_t), typename Element>
+void Narrow(const float* x, size_t n, Element* out) {
   size_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
-    vst1_u16(reinterpret_cast<uint16_t*>(out + i), ToBf16(Load(x + i)));
+    vst1_u16(reinterpret_cast<uint16_t*>(out + i), kNarrow(Load(x + i)));
   }
   if (i == n) return;
   uint16_t padded[kLanes];
-  vst1_u16(padded, ToBf16(LoadTail(x + i, n - i)));
-  std::memcpy(out + i, padded, (n - i) * sizeof(Bf16));
+  vst1_u16(padded, kNarrow(LoadTail(x + i, n - i)));
+  std::memcpy(out + i, padded, (n - i) * sizeof(Element));
 }
 
 float LargestMagnitude(const float* x, size_t n) {
@@ -337,21 +311,21 @@ void ScoreBitRows(const BitRows& bits, const uint32_t* rows, size_t count, uint1
 constinit const Table kNeonTable = {
     .set = InstructionSet::kNeon,
     .name = "neon",
-    .dot_f32 = SumOf<Dot, float>,
-    .dot_f16 = SumOf<Dot, uint16_t>,
-    .dot_bf16 = SumOf<Dot, Bf16>,
-    .dot_int8 = DotInt8,
-    .l2_f32 = SumOf<L2, float>,
-    .l2_f16 = SumOf<L2, uint16_t>,
-    .l2_bf16 = SumOf<L2, Bf16>,
-    .l2_int8 = L2Int8,
-    .dots_f32 = Dots<float>,
-    .dots_f16 = Dots<uint16_t>,
-    .dots_bf16 = Dots<Bf16>,
-    .dots_int8 = DotsInt8,
-    .f32_to_f16 = F32ToF16,
+    .dot_f32 = RowSums::Of<Dot, float>,
+    .dot_f16 = RowSums::Of<Dot, uint16_t>,
+    .dot_bf16 = RowSums::Of<Dot, Bf16>,
+    .dot_int8 = RowSums::DotInt8,
+    .l2_f32 = RowSums::Of<L2, float>,
+    .l2_f16 = RowSums::Of<L2, uint16_t>,
+    .l2_bf16 = RowSums::Of<L2, Bf16>,
+    .l2_int8 = RowSums::L2Int8,
+    .dots_f32 = RowSums::Dots<float>,
+    .dots_f16 = RowSums::Dots<uint16_t>,
+    .dots_bf16 = RowSums::Dots<Bf16>,
+    .dots_int8 = RowSums::DotsInt8,
+    .f32_to_f16 = Narrow<ToHalves, uint16_t>,
     .f16_to_f32 = ToF32<uint16_t>,
-    .f32_to_bf16 = F32ToBf16,
+    .f32_to_bf16 = Narrow<ToBf16, Bf16>,
     .bf16_to_f32 = ToF32<Bf16>,
     .f32_to_int8 = F32ToInt8,
     .int8_to_f32 = Int8ToF32,

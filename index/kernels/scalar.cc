@@ -3,6 +3,7 @@
 
 #include "index/kernels/int8_scale.h"
 #include "index/kernels/scan_block.h"
+#include "index/kernels/sums.h"
 #include "index/kernels/tables.h"
 
 namespace mrl::kernels {
@@ -87,40 +88,21 @@ struct ScaledL2 {
   float operator()(float q, float x) const { return L2()(q, scale * x); }
 };
 
-template <typename Term, typename Element>
-float Sum(const float* q, const Element* x, size_t n, Term term) {
-  float sums[kSums] = {};
-  size_t i = 0;
-  for (; i + kSums <= n; i += kSums) {
-    for (size_t j = 0; j < kSums; ++j) sums[j] += term(q[i + j], ToFloat(x[i + j]));
+struct Row {
+  template <typename Term, typename Element>
+  static float Sum(const float* q, const Element* x, size_t n, Term term) {
+    float sums[kSums] = {};
+    size_t i = 0;
+    for (; i + kSums <= n; i += kSums) {
+      for (size_t j = 0; j < kSums; ++j) sums[j] += term(q[i + j], ToFloat(x[i + j]));
+    }
+    for (size_t j = 0; i < n; ++i, ++j) sums[j] += term(q[i], ToFloat(x[i]));
+    return ((sums[0] + sums[4]) + (sums[2] + sums[6])) +
+           ((sums[1] + sums[5]) + (sums[3] + sums[7]));
   }
-  for (size_t j = 0; i < n; ++i, ++j) sums[j] += term(q[i], ToFloat(x[i]));
-  return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
-}
+};
 
-template <typename Term, typename Element>
-float SumOf(const float* q, const Element* x, size_t n) {
-  return Sum(q, x, n, Term());
-}
-
-float DotInt8(const float* q, const int8_t* x, float scale, size_t n) {
-  return scale * Sum(q, x, n, Dot());
-}
-
-float L2Int8(const float* q, const int8_t* x, float scale, size_t n) {
-  return Sum(q, x, n, ScaledL2{scale});
-}
-
-template <typename Element>
-void Dots(const float* const* queries, size_t query_count, const Element* x, size_t n,
-          float* sums) {
-  for (size_t q = 0; q < query_count; ++q) sums[q] = Sum(queries[q], x, n, Dot());
-}
-
-void DotsInt8(const float* const* queries, size_t query_count, const int8_t* x, float scale,
-              size_t n, float* sums) {
-  for (size_t q = 0; q < query_count; ++q) sums[q] = DotInt8(queries[q], x, scale, n);
-}
+using RowSums = Sums<Row, Dot, ScaledL2>;
 
 void F32ToF16(const float* x, size_t n, uint16_t* out) {
   for (size_t i = 0; i < n; ++i) out[i] = ToHalf(x[i]);
@@ -265,18 +247,18 @@ void ScoreBitRows(const BitRows& bits, const uint32_t* rows, size_t count, uint1
 constinit const Table kScalarTable = {
     .set = InstructionSet::kScalar,
     .name = "scalar",
-    .dot_f32 = SumOf<Dot, float>,
-    .dot_f16 = SumOf<Dot, uint16_t>,
-    .dot_bf16 = SumOf<Dot, Bf16>,
-    .dot_int8 = DotInt8,
-    .l2_f32 = SumOf<L2, float>,
-    .l2_f16 = SumOf<L2, uint16_t>,
-    .l2_bf16 = SumOf<L2, Bf16>,
-    .l2_int8 = L2Int8,
-    .dots_f32 = Dots<float>,
-    .dots_f16 = Dots<uint16_t>,
-    .dots_bf16 = Dots<Bf16>,
-    .dots_int8 = DotsInt8,
+    .dot_f32 = RowSums::Of<Dot, float>,
+    .dot_f16 = RowSums::Of<Dot, uint16_t>,
+    .dot_bf16 = RowSums::Of<Dot, Bf16>,
+    .dot_int8 = RowSums::DotInt8,
+    .l2_f32 = RowSums::Of<L2, float>,
+    .l2_f16 = RowSums::Of<L2, uint16_t>,
+    .l2_bf16 = RowSums::Of<L2, Bf16>,
+    .l2_int8 = RowSums::L2Int8,
+    .dots_f32 = RowSums::Dots<float>,
+    .dots_f16 = RowSums::Dots<uint16_t>,
+    .dots_bf16 = RowSums::Dots<Bf16>,
+    .dots_int8 = RowSums::DotsInt8,
     .f32_to_f16 = F32ToF16,
     .f16_to_f32 = ToF32<uint16_t>,
     .f32_to_bf16 = F32ToBf16,
