@@ -125,7 +125,8 @@ absl::StatusOr<std::unique_ptr<CoarseIndex>> OpenGraph(
   MRL_ASSIGN_OR_RETURN(const auto reader,
                        OpenSideFile(files, path, format::FileKind::kGraph, *segment));
   MRL_ASSIGN_OR_RETURN(const About about, LoadAbout(*reader, path, *segment));
-  MRL_ASSIGN_OR_RETURN(auto memory, account.Reserve(GraphMemoryBytes(about.spec(), about.rows), path));
+  MRL_ASSIGN_OR_RETURN(auto memory,
+                       account.Reserve(GraphMemoryBytes(about.spec(), about.rows), path));
   MRL_ASSIGN_OR_RETURN(GraphLinks links, LoadLinks(*reader, path, about));
   MRL_ASSIGN_OR_RETURN(CodedBits bits,
                        LoadBits(*reader, path, segment->schema(), about.code(), about.rows));

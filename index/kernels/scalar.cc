@@ -84,6 +84,7 @@ struct L2 {
 };
 
 struct ScaledL2 {
+  explicit ScaledL2(float of_x) : scale(of_x) {}
   float scale;
   float operator()(float q, float x) const { return L2()(q, scale * x); }
 };
