@@ -3,6 +3,8 @@
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/impl/server_builder_option.h>
+#include <pthread.h>
+#include <sched.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -79,6 +81,30 @@ void SetLimits(const Config& config, grpc::ServerBuilder* builder) {
   for (const auto& [name, value] : arguments) builder->AddChannelArgument(name, value);
 }
 
+// Threads that are started while this lives do not push a thread that runs off its core when they
+// are woken: they wait for a core that idles, or for their turn. So calls that come while all cores
+// search are taken in several at a time, and those that are refused cost the others less
+// (docs/adr/0027).
+class PatientThreads final {
+ public:
+  PatientThreads() {
+    const bool known = pthread_getschedparam(pthread_self(), &policy_, &parameters_) == 0;
+    // Whoever chose another policy for the process knows better.
+    if (!known || policy_ != SCHED_OTHER) return;
+    changed_ = pthread_setschedparam(pthread_self(), SCHED_BATCH, &parameters_) == 0;
+  }
+  ~PatientThreads() {
+    if (changed_) pthread_setschedparam(pthread_self(), policy_, &parameters_);
+  }
+  PatientThreads(const PatientThreads&) = delete;
+  PatientThreads& operator=(const PatientThreads&) = delete;
+
+ private:
+  int policy_ = SCHED_OTHER;
+  sched_param parameters_ = {};
+  bool changed_ = false;
+};
+
 }  // namespace
 
 size_t CallbackThreads() {
@@ -98,7 +124,11 @@ absl::StatusOr<GrpcPort> OpenGrpcPort(FileSystem& files, const Config& config,
   int port = 0;
   const std::string wanted = JoinAddress(config.bind, config.grpc_port);
   builder.AddListeningPort(wanted, credentials, &port);
-  GrpcPort opened{builder.BuildAndStart(), ""};
+  GrpcPort opened;
+  {
+    const PatientThreads patient;
+    opened.server = builder.BuildAndStart();
+  }
   if (opened.server == nullptr || port == 0) {
     return absl::UnavailableError(absl::StrCat("cannot listen on ", wanted));
   }

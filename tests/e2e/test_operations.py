@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import subprocess
+from pathlib import Path
 
 import grpc
 import mrl
@@ -110,6 +112,17 @@ def test_work_survives_a_kill(server, client):
         refused(
             lambda: again.restore_snapshot("words", "s", "again"), grpc.StatusCode.ALREADY_EXISTS, "is taken"
         )
+
+
+def test_threads_of_grpc_push_no_search_off_its_core(server, client):
+    assert client.get_collection("words").rows == ROWS - 50  # a call was brought in
+    threads = {}
+    for thread in Path(f"/proc/{server.process.pid}/task").iterdir():
+        name = (thread / "comm").read_text().strip()
+        threads.setdefault(name, set()).add(os.sched_getscheduler(int(thread.name)))
+    bringing = {policy for name, policies in threads.items() if name.startswith("nexting") for policy in policies}
+    assert bringing == {os.SCHED_BATCH}, threads
+    assert os.sched_getscheduler(server.process.pid) == os.SCHED_OTHER
 
 
 def test_asyncio(server, client):
