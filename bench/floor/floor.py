@@ -4,9 +4,12 @@
     floor.py --bin build/release/bin --index DIR --queries FILE [--funnel F] [--rate 300] [--rounds 5]
     floor.py ... --callgrind        instructions instead of time: the same on a loaded machine
 
-Rounds go mrl-floor with an empty reply, mrl-floor with a reply of ten hits, mrl-server, and again; medians
-are printed. `above` is the server's CPU less the floor's (empty reply) and less what the stages of the funnel
-took; the aim is 8 us. With --callgrind (needs valgrind) each program answers two counts of calls under it, and
+Rounds go mrl-floor with an empty reply, with a reply of ten hits, with that and --touch-bytes read before it,
+mrl-server, and again; medians are printed. `above` is the server's CPU less the floor's (empty reply) and less
+what the stages of the funnel took; the aim is 8 us. `above_in_handler` is the part of it between a call's arrival and its reply, by the clock;
+`above_reading` holds the server against the floor that reads
+memory, less its reading: an engine that goes through megabytes leaves gRPC and the kernel cold caches, whatever
+the server around it does. With --callgrind (needs valgrind) each program answers two counts of calls under it, and
 the difference counts; `engine` is what mrl::funnel::Run took with all that it calls.
 """
 import argparse
@@ -29,7 +32,8 @@ def commands(args):
     floor = [f"{args.bin}/mrl-floor", "--hits"]
     server = [f"{args.bin}/mrl-server", "--index", f"x={args.index}", "--grpc-port", 0, "--http-port", 0,
               "--log-level", "error", "--warm-up-queries", 0]
-    return {"floor": floor + [0], "floor, 10 hits": floor + [10], "server": server}
+    return {"floor": floor + [0], "floor, 10 hits": floor + [10],
+            "floor, reading": floor + [10, "--touch-bytes", args.touch_bytes], "server": server}
 
 
 def flags(args, address):
@@ -51,11 +55,14 @@ def timed(args):
                 line = load(f"{args.bin}/mrl-load", *flags(args, at["grpc"]), "--rates", args.rate,
                             "--seconds", args.seconds, "--pid", process.pid)[0]
             check(name, line)
-            spent.setdefault(name, []).append((line["server_cpu_us_per_call"], line["engine_us_per_search"]))
-    medians = {name: statistics.median(cpu for cpu, _ in rounds) for name, rounds in spent.items()}
-    engine = statistics.median(engine for _, engine in spent["server"])
-    return {"unit": "us of CPU a call", **medians, "engine": engine,
-            "above": medians["server"] - medians["floor"] - engine, "rounds": spent}
+            spent.setdefault(name, []).append(
+                [line[what] for what in ("server_cpu_us_per_call", "engine_us_per_search", "handler_us_per_search")])
+    medians = {name: statistics.median(cpu for cpu, _, _ in rounds) for name, rounds in spent.items()}
+    engine, handler = (statistics.median(one[i] for one in spent["server"]) for i in (1, 2))
+    reading = statistics.median(engine for _, engine, _ in spent["floor, reading"])
+    return {"unit": "us of CPU a call", **medians, "engine": engine, "handler": handler, "reading": reading,
+            "above": medians["server"] - medians["floor"] - engine, "above_in_handler": handler - engine,
+            "above_reading": medians["server"] - engine - (medians["floor, reading"] - reading), "rounds": spent}
 
 
 def instructions(args, command, calls):
@@ -92,6 +99,8 @@ def main():
     parser.add_argument("--index", required=True)
     parser.add_argument("--queries", required=True)
     parser.add_argument("--funnel", default="")
+    parser.add_argument("--touch-bytes", type=int, default=3_000_000,
+                        help="that the reading floor reads: what the funnel of the server touches")
     parser.add_argument("--rate", type=float, default=300)
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--rounds", type=int, default=5)

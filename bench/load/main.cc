@@ -149,6 +149,7 @@ nlohmann::json ToJson(const Flags& flags, double rate, const OpenLoopResult& res
   line["server_cpu_us_per_call"] =
       cpu_s < 0 || result.due == 0 ? -1 : cpu_s * 1e6 / static_cast<double>(result.due);
   line["engine_us_per_search"] = searches == 0 ? 0 : result.engine_micros / searches;
+  line["handler_us_per_search"] = searches == 0 ? 0 : result.handler_micros / searches;
   if (flags.loop.writes > 0) line["writes"] = ToJson(result.writes);
   return line;
 }

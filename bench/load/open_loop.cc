@@ -1,14 +1,13 @@
 #include "bench/load/open_loop.h"
 
 #include <grpcpp/grpcpp.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <random>
-#include <sstream>
 #include <thread>
 
 #include "absl/status/status.h"
@@ -71,6 +70,7 @@ void Search(v1::SearchService::Stub* stub, const v1::SearchRequest& request,
                           for (const auto& stage : call->response.stats().stages()) {
                             tally->result.engine_micros += stage.micros();
                           }
+                          tally->result.handler_micros += call->response.stats().total_micros();
                           --tally->outstanding;
                         });
 }
@@ -135,17 +135,16 @@ OpenLoopResult RunOpenLoop(const std::vector<Stubs>& connections, const Requests
 }
 
 double CpuSecondsOf(int pid) {
-  std::ifstream file(absl::StrCat("/proc/", pid, "/stat"));
-  std::string text;
-  if (!std::getline(file, text)) return -1;
-  // The name may hold spaces; it ends with the last parenthesis. utime and stime are 12 and 13
-  // fields on.
-  std::istringstream fields(text.substr(text.rfind(')') + 1));
-  std::string skipped;
-  for (int i = 0; i < 11; ++i) fields >> skipped;
-  double user = 0, system = 0;
-  fields >> user >> system;
-  return (user + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
+  // Of each thread, in nanoseconds: the ticks of /proc/PID/stat are 10 ms.
+  std::error_code failed;
+  double nanos = 0;
+  for (const auto& thread :
+       std::filesystem::directory_iterator(absl::StrCat("/proc/", pid, "/task"), failed)) {
+    std::ifstream file(thread.path() / "schedstat");
+    double ran = 0;
+    if (file >> ran) nanos += ran;
+  }
+  return failed ? -1 : nanos * 1e-9;
 }
 
 }  // namespace mrl::load

@@ -49,8 +49,9 @@ struct OpenLoopResult {
   Answers searches, writes;
   Histogram late_ns;  // how late calls went out: the generator's own error
   uint64_t due = 0, unsent = 0;
-  double engine_micros = 0;  // sum over answered searches of what their stages took
-  double seconds = 0;        // from the first call to the end of the last
+  double engine_micros = 0;   // sum over answered searches of what their stages took
+  double handler_micros = 0;  // and of the time from their arrival at the handler to the reply
+  double seconds = 0;         // from the first call to the end of the last
 
   uint64_t answered() const { return searches.latency_ns.count() + writes.latency_ns.count(); }
 };
