@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "index/cli/choose_kind.h"
 #include "index/cli/command.h"
 #include "index/cli/open_index.h"
 #include "index/cli/progress.h"
@@ -21,9 +22,9 @@ namespace {
 struct BuildArgs {
   std::vector<std::string> inputs, fields;
   std::string output, dims, codes, metric = "cosine", storage, transform = "none", rotate;
-  std::string ids, id_field, payloads, coarse = "scan", faiss_factory, gpu = "off";
+  std::string ids, id_field, payloads, coarse = "auto", faiss_factory, gpu = "off";
   uint32_t coarse_dims = 0;
-  uint64_t limit = 0;
+  uint64_t limit = 0, choose_above = kChooseAbove;
   uint32_t chunk_rows = 0;
   bool skip_invalid = false, replace = false, force_rotate = false;
 };
@@ -77,7 +78,7 @@ collection::BuildOptions MakeOptions(const BuildArgs& args, const Schema& schema
   options.replace = args.replace;
   options.skip_invalid = args.skip_invalid;
   options.rows_expected = rows;
-  if (args.coarse != "scan") {
+  if (args.coarse != "scan" && args.coarse != "auto") {
     options.index = coarse::WithDefaults(
         {.kind = args.coarse, .dims = args.coarse_dims, .factory = args.faiss_factory}, schema);
     options.threads = std::max(1u, std::thread::hardware_concurrency());
@@ -117,8 +118,8 @@ absl::Status Load(const BuildArgs& args, const Readers& readers, uint64_t rows,
   return args.limit == 0 ? side.CheckEnd(done) : absl::OkStatus();
 }
 
-absl::Status Build(const BuildArgs& args) {
-  CatchInterrupts();
+// Returns the rows that were written.
+absl::StatusOr<uint64_t> Write(const BuildArgs& args) {
   MRL_ASSIGN_OR_RETURN(const Readers readers, OpenInputs(args));
   MRL_ASSIGN_OR_RETURN(Schema schema, MakeSchema(args, readers));
   uint64_t rows = 0;
@@ -142,7 +143,14 @@ absl::Status Build(const BuildArgs& args) {
               FormatLadder(schema.ladder).c_str(), std::string(ToString(schema.metric)).c_str(),
               std::string(ToString(schema.storage)).c_str(),
               args.rotate.empty() ? "" : ", rotated");
-  return absl::OkStatus();
+  return report.rows;
+}
+
+absl::Status Build(const BuildArgs& args) {
+  CatchInterrupts();
+  MRL_ASSIGN_OR_RETURN(const uint64_t rows, Write(args));
+  if (args.coarse != "auto") return absl::OkStatus();
+  return ChooseKind(args.output, rows, args.choose_above);
 }
 
 constexpr char kExamples[] = R"(Examples:
@@ -198,8 +206,17 @@ void AddSideOptions(CLI::App& build, BuildArgs& args) {
 }
 
 void AddCoarseOptions(CLI::App& build, BuildArgs& args) {
-  build.add_option("--coarse", args.coarse, "Active coarse index: scan, ivf_scan, graph or faiss")
-      ->check(CLI::IsMember({"scan", "ivf_scan", "graph", "faiss"}))
+  build
+      .add_option(
+          "--coarse", args.coarse,
+          "Active coarse index: scan, ivf_scan, graph or faiss; auto: scan, unless there are "
+          "more rows than --choose-above and ivf_scan is measured to be a tenth cheaper")
+      ->check(CLI::IsMember({"auto", "scan", "ivf_scan", "graph", "faiss"}))
+      ->capture_default_str();
+  build
+      .add_option("--choose-above", args.choose_above,
+                  "With --coarse auto: ivf_scan is tried above so many rows")
+      ->check(CLI::Range(uint64_t{1}, uint64_t{1} << 62))
       ->capture_default_str();
   build.add_option("--faiss-factory", args.faiss_factory, "FAISS factory string: HNSW32");
   build.add_option(
@@ -213,7 +230,7 @@ void CheckCoarse(const BuildArgs& args) {
   const bool has_factory = !args.faiss_factory.empty();
   const bool has_dims = args.coarse_dims != 0;
   if (args.coarse == "faiss" ? has_factory && has_dims : !has_factory) {
-    if (args.coarse != "scan" || !has_dims) return;
+    if ((args.coarse != "scan" && args.coarse != "auto") || !has_dims) return;
   }
   throw CLI::ValidationError(
       "--coarse faiss, --faiss-factory and --coarse-dims go together; --coarse ivf_scan and graph "
@@ -239,8 +256,11 @@ void AddBuild(CLI::App& app, Verb* verb) {
   build->add_flag("--skip-invalid", args->skip_invalid,
                   "Drop rows with NaN, zero norm or out of range, and count them");
   build->add_flag("--replace", args->replace, "Exchange an existing collection at --output");
-  build->callback([args, verb] {
+  build->callback([args, build, verb] {
     CheckCoarse(*args);
+    if (args->coarse != "auto" && build->count("--choose-above") > 0) {
+      throw CLI::ValidationError("--choose-above is of --coarse auto");
+    }
     *verb = [args] { return Build(*args); };
   });
 }

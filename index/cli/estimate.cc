@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <random>
 
@@ -13,7 +14,10 @@
 #include "index/cli/command.h"
 #include "index/cli/open_index.h"
 #include "index/cli/output.h"
+#include "index/cli/rotate.h"
 #include "index/cli/size_model.h"
+#include "index/transform/rotation.h"
+#include "index/transform/transform.h"
 
 namespace mrl::cli {
 namespace {
@@ -24,6 +28,8 @@ struct EstimateArgs {
   uint64_t rows = 0;
   uint32_t dim = 0;
   std::string dims, codes, metric = "cosine", storage = "f32", transform = "none", funnel;
+  std::string rotate, coarse = "scan";
+  uint32_t coarse_dims = 0;
   double id_bytes = 0, payload_bytes = 0;
   uint32_t k = 10;
   bool bytes_only = false, json = false;
@@ -48,7 +54,19 @@ absl::StatusOr<Schema> SchemaOf(const EstimateArgs& args) {
     MRL_ASSIGN_OR_RETURN(schema.codes, ParseCodes(args.codes));
   }
   MRL_RETURN_IF_ERROR(schema.Validate());
+  if (!args.rotate.empty()) {
+    MRL_RETURN_IF_ERROR(transform::CheckLearnable(args.rows, args.dim));
+    schema.transform = Transform::kRotation;  // its matrix is learned where times are measured
+  }
   return schema;
+}
+
+absl::StatusOr<SizeInput> InputOf(const EstimateArgs& args, const Schema& schema) {
+  SizeInput input = {schema, args.rows, args.id_bytes, args.payload_bytes};
+  if (args.coarse == "scan") return input;
+  input.graph = coarse::WithDefaults({.kind = args.coarse, .dims = args.coarse_dims}, schema);
+  MRL_RETURN_IF_ERROR(input.graph->Validate(schema));
+  return input;
 }
 
 // What this machine does with a small collection of the same schema, scaled to all rows.
@@ -59,6 +77,9 @@ struct Timing {
   double query_ms = 0;
   double scan_ms = 0;  // of query_ms, the first stage
   double bandwidth_gb_s = 0;
+  double learn_s = 0;    // a rotation
+  double rotate_ms = 0;  // of query_ms
+  double graph_s = 0;
 };
 
 // A folder that goes with this object.
@@ -76,7 +97,7 @@ class Scratch {
   ~Scratch() {
     if (!path_.empty()) FileSystem::Posix().RemoveTree(path_).IgnoreError();
   }
-  std::string index() const { return JoinPath(path_, "index"); }
+  std::string operator/(const std::string& name) const { return JoinPath(path_, name); }
 
  private:
   explicit Scratch(std::string path) : path_(std::move(path)) {}
@@ -180,19 +201,74 @@ absl::Status MeasureQueries(const EstimateArgs& args, const collection::Collecti
   return absl::OkStatus();
 }
 
-absl::StatusOr<Timing> Measure(const EstimateArgs& args, const Schema& schema) {
+// Learns a rotation from as many rows as a build does: the time is the build's, not scaled.
+absl::Status MeasureRotation(const EstimateArgs& args, Schema* schema, Timing* timing) {
+  const std::vector<float> rows =
+      RandomRows(RotationSampleRows(args.rows, args.dim), args.dim, /*seed=*/5);
+  const auto start = Clock::now();
+  MRL_ASSIGN_OR_RETURN(schema->rotation,
+                       transform::LearnRotation(rows, args.dim, schema->metric == Metric::kCosine));
+  timing->learn_s = SecondsSince(start);
+  return absl::OkStatus();
+}
+
+double RotateMillis(const Schema& schema) {
+  constexpr size_t kQueries = 21;
+  std::vector<float> queries = RandomRows(kQueries, schema.dim, 78);
+  std::vector<double> millis;
+  for (size_t i = 0; i < kQueries; ++i) {
+    float* query = queries.data() + i * schema.dim;
+    const auto start = Clock::now();
+    transform::Apply(schema, query, schema.dim, query);
+    millis.push_back(1000 * SecondsSince(start));
+  }
+  std::nth_element(millis.begin(), millis.begin() + kQueries / 2, millis.end());
+  return millis[kQueries / 2];
+}
+
+// Links rows of a small collection by one core. A row costs the more the more rows there are,
+// mostly because links and signs leave the caches: kGrowth is that of 18 and 73 thousand real rows
+// (docs/adr/0026).
+absl::StatusOr<double> GraphSeconds(const EstimateArgs& args, const Schema& schema,
+                                    const coarse::IndexSpec& spec, const Scratch& scratch) {
+  constexpr uint64_t kRowsMax = 20'000;
+  constexpr double kGrowth = 1.2;
+  const uint64_t rows = std::min(args.rows, kRowsMax);
+  const std::string path = scratch / "linked";
+  MRL_RETURN_IF_ERROR(BuildSeconds(args, schema, rows, path).status());
+  MRL_ASSIGN_OR_RETURN(const OpenedIndex opened, OpenIndex(path));
+  const auto start = Clock::now();
+  MRL_RETURN_IF_ERROR(coarse::BuildIndex(FileSystem::Posix(), scratch / "graph",
+                                         *opened.collection->view().parts.front().segment, spec,
+                                         {.threads = 1, .stopped = Interrupted}));
+  const double growth = static_cast<double>(args.rows) / static_cast<double>(rows);
+  return SecondsSince(start) * std::pow(growth, kGrowth);
+}
+
+absl::StatusOr<Timing> Measure(const EstimateArgs& args, const SizeInput& input) {
   constexpr uint64_t kBytes = 64 << 20;  // of vectors in the small collection, as floats
   constexpr uint64_t kRowsMin = 2000;
   Timing timing;
+  Schema schema = input.schema;
+  if (!args.rotate.empty()) MRL_RETURN_IF_ERROR(MeasureRotation(args, &schema, &timing));
   timing.rows_measured =
       std::min(args.rows, std::max(kRowsMin, kBytes / (schema.dim * sizeof(float))));
   MRL_ASSIGN_OR_RETURN(const Scratch scratch, Scratch::Make());
   MRL_ASSIGN_OR_RETURN(const double seconds,
-                       BuildSeconds(args, schema, timing.rows_measured, scratch.index()));
+                       BuildSeconds(args, schema, timing.rows_measured, scratch / "index"));
   timing.build_s =
       seconds * static_cast<double>(args.rows) / static_cast<double>(timing.rows_measured);
-  MRL_ASSIGN_OR_RETURN(const OpenedIndex opened, OpenIndex(scratch.index()));
-  MRL_RETURN_IF_ERROR(MeasureQueries(args, *opened.collection, &timing));
+  {
+    MRL_ASSIGN_OR_RETURN(const OpenedIndex opened, OpenIndex(scratch / "index"));
+    MRL_RETURN_IF_ERROR(MeasureQueries(args, *opened.collection, &timing));
+  }
+  if (!args.rotate.empty()) {
+    timing.rotate_ms = RotateMillis(schema);
+    timing.query_ms += timing.rotate_ms;
+  }
+  if (input.graph.has_value()) {
+    MRL_ASSIGN_OR_RETURN(timing.graph_s, GraphSeconds(args, schema, *input.graph, scratch));
+  }
   return timing;
 }
 
@@ -211,8 +287,20 @@ nlohmann::json EstimateJson(const EstimateArgs& args, const Schema& schema, cons
                          {"payloads_bytes", sizes.payloads},
                          {"id_map_bytes", sizes.id_map},
                          {"disk_bytes", sizes.disk()},
-                         {"memory_bytes", sizes.memory()}};
+                         {"memory_bytes", sizes.memory()},
+                         {"hot_bytes", sizes.hot()}};
+  if (sizes.graph_links > 0) {
+    json["graph"] = {{"links_bytes", sizes.graph_links}, {"codes_bytes", sizes.graph_codes}};
+  }
+  if (sizes.rotation > 0) {
+    json["rotation"] = {{"bytes", sizes.rotation},
+                        {"query_multiply_adds", uint64_t{schema.dim} * schema.dim}};
+  }
   if (args.bytes_only) return json;
+  if (sizes.graph_links > 0) json["graph"]["build_s"] = timing.graph_s;
+  if (sizes.rotation > 0) {
+    json["rotation"].update({{"learn_s", timing.learn_s}, {"query_ms", timing.rotate_ms}});
+  }
   json.update({{"build_s", timing.build_s},
                {"funnel", timing.funnel},
                {"query_ms", timing.query_ms},
@@ -235,26 +323,51 @@ void PrintText(const EstimateArgs& args, const Schema& schema, const Sizes& size
   }
   table.push_back({"norms", HumanBytes(sizes.norms), HumanBytes(sizes.norms)});
   table.push_back({"codes", HumanBytes(sizes.codes_in_memory), HumanBytes(sizes.codes_on_disk)});
+  if (sizes.graph_links > 0) {
+    const std::string links = HumanBytes(sizes.graph_links), codes = HumanBytes(sizes.graph_codes);
+    table.push_back({"graph: links", links, links});
+    table.push_back({"graph: codes", codes, codes});
+  }
+  if (sizes.rotation > 0) {
+    table.push_back({"rotation", HumanBytes(sizes.rotation), HumanBytes(sizes.rotation)});
+  }
   table.push_back({"ids", HumanBytes(sizes.ids), HumanBytes(sizes.ids + sizes.id_map)});
   table.push_back({"payloads", HumanBytes(sizes.payload_offsets),
                    HumanBytes(sizes.payload_offsets + sizes.payloads)});
   table.push_back({"all", HumanBytes(sizes.memory()), HumanBytes(sizes.disk())});
+  table.push_back({"all but the levels", HumanBytes(sizes.hot()),
+                   HumanBytes(sizes.disk() - sizes.levels_total())});
   PrintTable(table);
+  if (sizes.rotation > 0) {
+    std::printf("\nrotating a query: %llu multiply-adds\n",
+                static_cast<unsigned long long>(uint64_t{schema.dim} * schema.dim));
+  }
   if (args.bytes_only) return;
   std::printf(
       "\nfrom %llu rows built and asked here, one core: build %.1f s, reading the input apart; a "
       "query by %s %.3f ms, of which the scan %.3f ms\n",
       static_cast<unsigned long long>(timing.rows_measured), timing.build_s, timing.funnel.c_str(),
       timing.query_ms, timing.scan_ms);
+  if (sizes.rotation > 0) {
+    std::printf("learning the rotation %.1f s, all cores, from %llu rows; of a query %.3f ms\n",
+                timing.learn_s,
+                static_cast<unsigned long long>(RotationSampleRows(args.rows, schema.dim)),
+                timing.rotate_ms);
+  }
+  if (sizes.graph_links > 0) {
+    std::printf("linking the graph %.0f s, one core; what a walk takes depends on the vectors\n",
+                timing.graph_s);
+  }
 }
 
 absl::Status Estimate(const EstimateArgs& args) {
   CatchInterrupts();
   MRL_ASSIGN_OR_RETURN(const Schema schema, SchemaOf(args));
-  const Sizes sizes = SizesOf({schema, args.rows, args.id_bytes, args.payload_bytes});
+  MRL_ASSIGN_OR_RETURN(const SizeInput input, InputOf(args, schema));
+  const Sizes sizes = SizesOf(input);
   Timing timing;
   if (!args.bytes_only) {
-    MRL_ASSIGN_OR_RETURN(timing, Measure(args, schema));
+    MRL_ASSIGN_OR_RETURN(timing, Measure(args, input));
   }
   if (args.json) {
     PrintJson(EstimateJson(args, schema, sizes, timing));
@@ -267,6 +380,7 @@ absl::Status Estimate(const EstimateArgs& args) {
 constexpr char kExamples[] = R"(Examples:
   mrl-index estimate --rows 10000000 --dim 1024 --dims 16,64,256,1024 --storage f16
   mrl-index estimate --rows 1000000 --dim 768 --codes 512b1 --payload-bytes 300 --json
+  mrl-index estimate --rows 1000000 --dim 768 --coarse graph --rotate pca
 Times come from a small collection that is built in $TMPDIR, asked and removed.)";
 
 void AddSchemaOptions(CLI::App& estimate, EstimateArgs& args) {
@@ -278,9 +392,19 @@ void AddSchemaOptions(CLI::App& estimate, EstimateArgs& args) {
   estimate.add_option("--storage", args.storage, "f32, f16, bf16 or int8")
       ->check(CLI::IsMember({"f32", "f16", "bf16", "int8"}))
       ->capture_default_str();
-  estimate.add_option("--transform", args.transform, "none or layer_norm")
-      ->check(CLI::IsMember({"none", "layer_norm"}))
+  CLI::Option* transform = estimate.add_option("--transform", args.transform, "none or layer_norm")
+                               ->check(CLI::IsMember({"none", "layer_norm"}))
+                               ->capture_default_str();
+  estimate.add_option("--rotate", args.rotate, "pca: as in build")
+      ->check(CLI::IsMember({"pca"}))
+      ->excludes(transform);
+}
+
+void AddCoarseOptions(CLI::App& estimate, EstimateArgs& args) {
+  estimate.add_option("--coarse", args.coarse, "scan, or graph: with a graph beside the codes")
+      ->check(CLI::IsMember({"scan", "graph"}))
       ->capture_default_str();
+  estimate.add_option("--coarse-dims", args.coarse_dims, "With --coarse graph, as in build");
 }
 
 }  // namespace
@@ -296,6 +420,7 @@ void AddEstimate(CLI::App& app, Verb* verb) {
       ->check(CLI::Range(uint64_t{1}, kRowsMax));
   estimate->add_option("--dim", args->dim, "Dimensions of a vector")->required();
   AddSchemaOptions(*estimate, *args);
+  AddCoarseOptions(*estimate, *args);
   estimate->add_option("--id-bytes", args->id_bytes, "Mean length of string ids; 0 = numbers")
       ->check(CLI::Range(0.0, 256.0));
   estimate->add_option("--payload-bytes", args->payload_bytes, "Mean length of payloads")
@@ -304,7 +429,12 @@ void AddEstimate(CLI::App& app, Verb* verb) {
   estimate->add_option("-k", args->k, "Points wanted, 1 to 10000")->capture_default_str();
   estimate->add_flag("--bytes-only", args->bytes_only, "Measure nothing");
   estimate->add_flag("--json", args->json, "Print JSON");
-  estimate->callback([args, verb] { *verb = [args] { return Estimate(*args); }; });
+  estimate->callback([args, verb] {
+    if (args->coarse == "scan" && args->coarse_dims != 0) {
+      throw CLI::ValidationError("--coarse-dims is of --coarse graph");
+    }
+    *verb = [args] { return Estimate(*args); };
+  });
 }
 
 }  // namespace mrl::cli

@@ -21,8 +21,7 @@ constexpr uint64_t kSampleBytes = 128 << 20;
 constexpr uint64_t kSeed = 1;
 
 absl::StatusOr<Sample> ReadSample(const Readers& readers, uint64_t rows, uint32_t dim) {
-  const uint64_t count = std::max<uint64_t>(dim, kSampleBytes / (dim * sizeof(float)));
-  const std::vector<uint64_t> chosen = SpreadRows(rows, count, kSeed);
+  const std::vector<uint64_t> chosen = SpreadRows(rows, RotationSampleRows(rows, dim), kSeed);
   Progress progress("learning a rotation", "rows", chosen.size());
   Sample sample;
   sample.dim = dim;
@@ -63,6 +62,10 @@ absl::StatusOr<tune::DimensionReport> Analyse(const Sample& sample, const Schema
 }
 
 }  // namespace
+
+uint64_t RotationSampleRows(uint64_t rows, uint32_t dim) {
+  return std::min(rows, std::max<uint64_t>(dim, kSampleBytes / (dim * sizeof(float))));
+}
 
 absl::Status Rotate(const Readers& readers, uint64_t rows, bool force, Schema* schema) {
   MRL_ASSIGN_OR_RETURN(const Sample sample, ReadSample(readers, rows, schema->dim));

@@ -40,11 +40,12 @@ uint64_t Sizes::levels_total() const {
 
 uint64_t Sizes::disk() const {
   return levels_total() + norms + ids + codes_on_disk + payloads + payload_offsets + id_map +
-         kFixedBytes;
+         graph_links + graph_codes + rotation + kFixedBytes;
 }
 
 uint64_t Sizes::memory() const {
-  return levels_total() + norms + ids + codes_in_memory + payload_offsets;
+  return levels_total() + norms + ids + codes_in_memory + payload_offsets + graph_links +
+         graph_codes + rotation;
 }
 
 Sizes SizesOf(const SizeInput& input) {
@@ -61,6 +62,14 @@ Sizes SizesOf(const SizeInput& input) {
   sizes.ids = input.rows * (sizeof(uint64_t) + sizeof(uint32_t));
   if (input.id_bytes > 0) sizes.ids += Scaled(input.rows, sizeof(uint16_t) + input.id_bytes);
   AddCodes(input, &sizes);
+  if (input.graph.has_value()) {
+    sizes.graph_codes = input.rows * coarse::BitWords(input.graph->code) * sizeof(uint64_t);
+    sizes.graph_links =
+        coarse::ExpectedMemoryBytes(schema, *input.graph, input.rows) - sizes.graph_codes;
+  }
+  if (schema.transform == Transform::kRotation) {
+    sizes.rotation = uint64_t{schema.dim} * schema.dim * sizeof(float);
+  }
   sizes.payload_offsets = (input.rows + 1) * sizeof(uint64_t);
   sizes.payloads = Scaled(input.rows, input.payload_bytes);
   sizes.id_map = Scaled(

@@ -1,6 +1,7 @@
 #include "index/cli/try_kinds.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -18,41 +19,49 @@ struct Wanted {
   std::vector<coarse::IndexSpec> specs;
 };
 
-absl::StatusOr<Wanted> FindMissing(const std::string& index) {
+bool HasSigns(const Schema& schema) {
+  return std::any_of(schema.codes.begin(), schema.codes.end(),
+                     [](const Code& code) { return code.bits == 1; });
+}
+
+// What `kind` would be built from, if the schema has what it needs.
+std::optional<coarse::IndexSpec> SpecOf(const std::string& kind, const Schema& schema) {
+  if (kind == "ivf_scan" && schema.codes.empty()) return std::nullopt;
+  if (kind == "graph" && !HasSigns(schema)) return std::nullopt;
+  if (kind != "faiss") return coarse::IndexSpec{.kind = kind};
+  uint32_t dims = schema.ladder.front();
+  for (const uint32_t step : schema.ladder) {
+    if (step <= kGraphDims) dims = step;
+  }
+  return coarse::IndexSpec{.kind = kind, .dims = dims, .factory = "HNSW32"};
+}
+
+absl::StatusOr<Wanted> FindMissing(const std::string& index, const TryOptions& options) {
   MemoryAccount account(MemoryAccount::DefaultLimitBytes());
   MRL_ASSIGN_OR_RETURN(const auto collection,
                        collection::Collection::Open(FileSystem::Posix(), index, account));
   const std::vector<std::string> kinds = collection->kinds();
-  const auto lacks = [&](const char* kind) {
-    return std::find(kinds.begin(), kinds.end(), kind) == kinds.end();
-  };
-  const Schema& schema = collection->schema();
   Wanted wanted{.active = kinds.front(), .specs = {}};
-  if (lacks("ivf_scan") && !schema.codes.empty()) wanted.specs.push_back({.kind = "ivf_scan"});
-  const bool has_signs = std::any_of(schema.codes.begin(), schema.codes.end(),
-                                     [](const Code& code) { return code.bits == 1; });
-  if (lacks("graph") && has_signs) wanted.specs.push_back({.kind = "graph"});
-  if (lacks("faiss")) {
-    uint32_t dims = schema.ladder.front();
-    for (const uint32_t step : schema.ladder) {
-      if (step <= kGraphDims) dims = step;
-    }
-    wanted.specs.push_back({.kind = "faiss", .dims = dims, .factory = "HNSW32"});
+  for (const std::string& kind : options.kinds) {
+    if (std::find(kinds.begin(), kinds.end(), kind) != kinds.end()) continue;
+    const auto spec = SpecOf(kind, collection->schema());
+    if (spec.has_value()) wanted.specs.push_back(*spec);
   }
   return wanted;
 }
 
 // Builds a kind, lets it be looked at, and drops what is not the best: it, or `*best` of before.
-absl::Status TryOne(const std::string& index, const coarse::IndexSpec& spec, uint32_t threads,
-                    const std::string& active, const IsBetterFn& is_better, std::string* best) {
+absl::Status TryOne(const std::string& index, const coarse::IndexSpec& spec,
+                    const TryOptions& options, const std::string& active,
+                    const IsBetterFn& is_better, std::string* best) {
   MRL_RETURN_IF_ERROR(ChangeIndex(index, [&](collection::LiveCollection& live) {
-    return BuildKind(live, spec, /*activate=*/true, threads);
+    return BuildKind(live, spec, options.activate, options.threads);
   }));
   const absl::StatusOr<bool> better = is_better(spec.kind);
   std::string worse = spec.kind;
   if (better.ok() && *better) std::swap(worse, *best);
   const auto clear = [&](collection::LiveCollection& live) -> absl::Status {
-    MRL_RETURN_IF_ERROR(live.UseIndex(active));
+    if (options.activate) MRL_RETURN_IF_ERROR(live.UseIndex(active));
     return worse.empty() ? absl::OkStatus() : live.DropIndex(worse);
   };
   MRL_RETURN_IF_ERROR(ChangeIndex(index, clear));
@@ -61,12 +70,13 @@ absl::Status TryOne(const std::string& index, const coarse::IndexSpec& spec, uin
 
 }  // namespace
 
-absl::Status TryKinds(const std::string& index, uint32_t threads, const IsBetterFn& is_better) {
-  MRL_ASSIGN_OR_RETURN(const Wanted wanted, FindMissing(index));
+absl::Status TryKinds(const std::string& index, const TryOptions& options,
+                      const IsBetterFn& is_better) {
+  MRL_ASSIGN_OR_RETURN(const Wanted wanted, FindMissing(index, options));
   std::string best;  // of those built here
   absl::Status tried;
   for (const coarse::IndexSpec& spec : wanted.specs) {
-    tried = TryOne(index, spec, threads, wanted.active, is_better, &best);
+    tried = TryOne(index, spec, options, wanted.active, is_better, &best);
     if (!tried.ok()) break;
   }
   if (!tried.ok() && !best.empty()) {

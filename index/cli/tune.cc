@@ -155,10 +155,9 @@ absl::StatusOr<Outcome> TuneOnce(const TuneArgs& args) {
 }
 
 // Within a budget the higher recall is better, otherwise the shorter time; what reaches the target
-// is better than what does not. An index that has to be built is worth it from kWorthBuilding on.
+// is better than what does not.
 bool IsWorthBuilding(const TuneArgs& args, const tune::TuneResult& built,
                      const tune::TuneResult& best) {
-  constexpr double kWorthBuilding = 0.9;  // of the time, or of what is missing from full recall
   if (built.reached != best.reached) return built.reached;
   if (args.options.has_budget() || !best.reached) {
     return 1 - built.tuning.recall < kWorthBuilding * (1 - best.tuning.recall);
@@ -180,7 +179,8 @@ absl::StatusOr<Outcome> TuneBuilding(const TuneArgs& args) {
     if (is_worth_it) best = std::move(built);
     return is_worth_it;
   };
-  MRL_RETURN_IF_ERROR(TryKinds(args.index, static_cast<uint32_t>(args.options.threads), is_better));
+  MRL_RETURN_IF_ERROR(
+      TryKinds(args.index, {.threads = static_cast<uint32_t>(args.options.threads)}, is_better));
   best.result.tried = tried;
   return best;
 }

@@ -188,8 +188,7 @@ absl::StatusOr<Result> ScanIndex::ScanStored(const Request& request, size_t leve
                                              .stopped = &request.stopped}));
   Result result;
   result.rows_scanned = CountAllowed(request.allowed, segment_->rows());
-  result.bytes_touched =
-      result.rows_scanned * request.dims * ElementBytes(segment_->schema().storage);
+  result.bytes_touched = result.rows_scanned * segment_->schema().prefix_bytes(level);
   CutByKeyThenRow(best, request.keep);
   result.candidates = ToCandidates(segment_->schema().metric, best);
   return result;

@@ -32,8 +32,7 @@ class StandIn final : public CoarseIndex {
     CutByKeyThenRow(best, request.keep);
     Result result;
     result.rows_scanned = CountAllowed(request.allowed, segment_->rows());
-    result.bytes_touched =
-        result.rows_scanned * request.dims * ElementBytes(segment_->schema().storage);
+    result.bytes_touched = result.rows_scanned * segment_->schema().prefix_bytes(level);
     for (const KeyedRow& row : best) {
       result.candidates.push_back({ScoreOfKey(segment_->schema().metric, row.key), row.row});
     }

@@ -72,7 +72,8 @@ funnel::PlanInput Collection::plan_input() const {
 }
 
 uint64_t Collection::hot_bytes() const {
-  uint64_t bytes = 0;
+  const Rotation& rotation = view().schema.rotation;
+  uint64_t bytes = rotation.matrix == nullptr ? 0 : rotation.matrix->size() * sizeof(float);
   for (const funnel::View::Part& part : view().parts) {
     const store::Segment::Memory memory = part.segment->memory();
     bytes += memory.norms + memory.ids + memory.other;

@@ -92,13 +92,15 @@ struct Schema {
   // First dimension and number of dimensions of level `level` (0-based).
   uint32_t level_begin(size_t level) const { return level == 0 ? 0 : ladder[level - 1]; }
   uint32_t level_width(size_t level) const { return ladder[level] - level_begin(level); }
-  // Bytes in storage of one row: of level `level`, and of all levels. Scales are counted.
+  // Bytes in storage of one row: of level `level`, of the levels up to it, and of all levels.
+  // Scales are counted.
   uint64_t level_bytes(size_t level) const {
     return level_width(level) * ElementBytes(storage) + ScaleBytes(storage);
   }
-  uint64_t vector_bytes() const {
-    return dim * ElementBytes(storage) + levels() * ScaleBytes(storage);
+  uint64_t prefix_bytes(size_t level) const {
+    return ladder[level] * ElementBytes(storage) + (level + 1) * ScaleBytes(storage);
   }
+  uint64_t vector_bytes() const { return prefix_bytes(levels() - 1); }
   // The level whose prefix has `dims` dimensions, or -1 when `dims` is not on the ladder.
   int LevelOf(uint32_t dims) const;
   // Whether a stored code serves (dims, bits).

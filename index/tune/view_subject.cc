@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <limits>
 #include <random>
 #include <string>
@@ -193,21 +194,31 @@ absl::StatusOr<std::vector<double>> TimePrefixes(const funnel::View& view,
   return millis;
 }
 
-std::vector<coarse::Params> ParamsToTry(const funnel::View& view) {
-  constexpr double kValues[] = {8, 16, 32, 64, 128, 256, 512};
+std::vector<coarse::Params> ParamsToTry(const funnel::View& view, absl::string_view kind) {
+  constexpr double kFirst = 8;
+  constexpr double kLast = 512;
+  constexpr double kListsShare = 0.25;  // what looks at more of the lists is no cheaper than a scan
   coarse::Effort effort;
   for (const funnel::View::Part& part : view.parts) {
-    if (part.indexes.empty()) continue;
-    const coarse::Effort of_part = part.indexes.front()->effort();
+    const auto index =
+        std::find_if(part.indexes.begin(), part.indexes.end(),
+                     [kind](const auto& built) { return kind.empty() || built->kind() == kind; });
+    if (index == part.indexes.end()) continue;
+    const coarse::Effort of_part = (*index)->effort();
     if (effort.param.empty()) effort.param = of_part.param;
     // The least that any part allows is the most that can be asked of all.
     effort.most = std::min(effort.most, of_part.most);
   }
-  std::vector<coarse::Params> params;
-  for (const double value : kValues) {
-    if (!effort.param.empty() && value <= effort.most) params.push_back({{effort.param, value}});
+  if (effort.param.empty() || effort.most < kFirst) return {{}};
+  double last = std::min(kLast, effort.most);
+  // Of very many lists a share; a library may not say how many there are.
+  if (effort.param == "nprobe" && std::isfinite(effort.most)) {
+    last = std::max(last, kListsShare * effort.most);
   }
-  if (params.empty()) return {{}};
+  std::vector<coarse::Params> params;
+  for (double value = kFirst; value <= last; value *= 2) {
+    params.push_back({{effort.param, value}});
+  }
   return params;
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "index/funnel/run.h"
 #include "index/tune/subject.h"
@@ -64,8 +65,8 @@ absl::StatusOr<std::vector<double>> TimePrefixes(const funnel::View& view,
                                                  const ViewQueries& queries, uint32_t k,
                                                  const StoppedFn& stopped);
 
-// Values worth trying of the active coarse kind's one parameter (efSearch, nprobe); {{}} where it
-// has none.
-std::vector<coarse::Params> ParamsToTry(const funnel::View& view);
+// Values worth trying of the one parameter (efSearch, nprobe) of a coarse kind, "" = the active
+// one, increasing; {{}} where it has none.
+std::vector<coarse::Params> ParamsToTry(const funnel::View& view, absl::string_view kind = "");
 
 }  // namespace mrl::tune

@@ -10,12 +10,12 @@ from test_quality import run_json
 POINTS = EXAMPLE / "points.jsonl"
 
 
-def held_against_a_build(tmp_path, rows, options, payloads=()):
-    """Builds `rows`, estimates the same, and compares every figure of bytes."""
+def held_against_a_build(tmp_path, rows, options, payloads=(), of_build=()):
+    """Builds `rows`, estimates the same, and compares every figure of bytes. Gives both back."""
     np.save(tmp_path / "rows.npy", rows)
     index = tmp_path / "index"
     built = run_index(
-        "build", "--input", tmp_path / "rows.npy", *options, *payloads, "--output", index
+        "build", "--input", tmp_path / "rows.npy", *options, *payloads, *of_build, "--output", index
     )
     assert built.returncode == 0, built.stderr
     real = run_json("inspect", "--index", index)
@@ -32,7 +32,8 @@ def held_against_a_build(tmp_path, rows, options, payloads=()):
     disk = sum(file["bytes"] for file in real["files"])
     assert estimate["disk_bytes"] == pytest.approx(disk, rel=0.15)
     beside = estimate["memory_bytes"] - sum(level["bytes"] for level in estimate["levels"])
-    assert beside == pytest.approx(real["hot_bytes"], rel=0.15)
+    assert beside == estimate["hot_bytes"] == pytest.approx(real["hot_bytes"], rel=0.15)
+    return estimate, real
 
 
 def test_bytes_of_the_example(tmp_path):
@@ -60,6 +61,35 @@ def test_bytes_of_other_schemas(tmp_path, options):
     held_against_a_build(tmp_path, rows, options)
 
 
+@pytest.mark.parametrize("dims", [128, 64])
+def test_bytes_of_a_graph(tmp_path, dims):
+    rows = np.random.default_rng(3).normal(size=(8000, 128)).astype(np.float32)
+    options = ["--codes", "128b1", "--coarse", "graph", "--coarse-dims", dims]
+    estimate, real = held_against_a_build(tmp_path, rows, options)
+    assert estimate["graph"] == {"links_bytes": 8000 * 32 * 4, "codes_bytes": 8000 * dims // 8}
+    file = next(file["bytes"] for file in real["files"] if "graph" in file["name"])
+    assert sum(estimate["graph"].values()) == pytest.approx(file, rel=0.02)
+
+
+def test_bytes_of_a_rotation(tmp_path):
+    rows = np.random.default_rng(3).normal(size=(3000, 512)).astype(np.float32)
+    options = ["--rotate", "pca", "--storage", "f16"]
+    rotated, _ = held_against_a_build(tmp_path, rows, options, of_build=["--force-rotate"])
+    assert rotated["rotation"] == {"bytes": 512 * 512 * 4, "query_multiply_adds": 512 * 512}
+
+
+def test_times_of_a_graph_and_a_rotation(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    args = ["estimate", "--dim", 64, "--codes", "64b1", "--coarse", "graph", "--rotate", "pca"]
+    small, large = (run_json(*args, "--rows", rows) for rows in (2000, 40_000))
+    for estimate in (small, large):
+        assert estimate["rotation"]["learn_s"] > 0
+        assert estimate["query_ms"] > estimate["rotation"]["query_ms"] > 0
+    # Twenty times the rows cost more than twenty times as much; half of that leaves room.
+    assert large["graph"]["build_s"] > 10 * small["graph"]["build_s"] > 0
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_times_come_from_a_small_collection(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     args = ["estimate", "--dim", 64, "--storage", "f16"]
@@ -80,6 +110,9 @@ def test_times_come_from_a_small_collection(tmp_path, monkeypatch):
         (["--rows", 10, "--dim", 64, "--dims", "16,32"], 65, "must be dim 64"),
         (["--rows", 10, "--dim", 64, "--codes", "16b3"], 65, "16b3"),
         (["--rows", 10, "--dim", 64, "--funnel", "17:10"], 65, "17"),
+        (["--rows", 10, "--dim", 64, "--rotate", "pca"], 65, "10"),
+        (["--rows", 10, "--dim", 64, "--coarse", "graph"], 65, "walked by stored signs"),
+        (["--rows", 10, "--dim", 64, "--coarse-dims", 16], 2, "--coarse-dims is of --coarse graph"),
     ],
 )
 def test_estimate_refuses(args, code, message):

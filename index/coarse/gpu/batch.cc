@@ -54,6 +54,12 @@ SamplePlan PlanSample(uint32_t rows, uint32_t keep) {
   return plan;
 }
 
+// What a stage after the scan reads of a row.
+uint64_t RowBytes(const Schema& schema, const LaterStage& stage) {
+  if (stage.bits != 0) return uint64_t{stage.dims} * stage.bits / 8;
+  return schema.prefix_bytes(static_cast<size_t>(schema.LevelOf(stage.dims)));
+}
+
 uint32_t DeviceKeep(const DeviceSegment& segment, uint32_t keep) {
   return std::min(keep, segment.rows());
 }
@@ -363,8 +369,8 @@ std::optional<Result> BatchRun::Answer(uint32_t q) const {
                                                   : codes.row_words);
   if (bounds()) {
     result.rescored = At<uint32_t>(out, counts_at_[2])[q];
-    result.bytes_touched += result.rescored * plan_.stages.front().dims *
-                            ElementBytes(segment_.segment().schema().storage);
+    result.bytes_touched +=
+        result.rescored * RowBytes(segment_.segment().schema(), plan_.stages.front());
   }
   const uint32_t capacity = keep(last_select());
   const uint32_t count = At<uint32_t>(out, counts_at_[kOutput])[q];
@@ -387,8 +393,7 @@ void BatchRun::AnswerLater(uint32_t q, Result& result) const {
   uint64_t in = result.kept;
   for (size_t stage = 1; stage < plan_.stages.size(); ++stage) {
     const LaterStage& asked = plan_.stages[stage];
-    const uint64_t bits = asked.bits != 0 ? asked.bits : 8 * ElementBytes(schema.storage);
-    Result::Ran ran = {.candidates_in = in, .bytes = in * asked.dims * bits / 8};
+    Result::Ran ran = {.candidates_in = in, .bytes = in * RowBytes(schema, asked)};
     ran.candidates_out = stage > last_select() ? in : std::min<uint64_t>(keep(stage), in);
     if (stage <= last_select()) ran.score_cut = cut_of(stage);
     in = ran.candidates_out;

@@ -98,6 +98,15 @@ std::vector<KeyedRow> RunStages(const Sample& sample, const float* query,
   return rows;
 }
 
+uint64_t RowBytes(const Schema& schema, const LaterStage& stage) {
+  if (stage.bits != 0) return uint64_t{stage.dims} * stage.bits / 8;
+  uint64_t bytes = 0;
+  for (size_t level = 0; level < schema.levels() && schema.ladder[level] <= stage.dims; ++level) {
+    bytes += schema.level_bytes(level);
+  }
+  return bytes;
+}
+
 }  // namespace
 
 void ExpectFunnel(const Sample& sample, const CoarseIndex& index,
@@ -129,6 +138,7 @@ void ExpectFunnel(const Sample& sample, const CoarseIndex& index,
   EXPECT_EQ(result->kept, in);
   for (size_t i = 0; i < result->later.size(); ++i) {
     EXPECT_EQ(result->later[i].candidates_in, in);
+    EXPECT_EQ(result->later[i].bytes, in * RowBytes(sample.schema, stages[i + 1]));
     in = result->later[i].candidates_out;
   }
   EXPECT_EQ(in, result->candidates.size());

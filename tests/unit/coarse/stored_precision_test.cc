@@ -8,6 +8,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "index/coarse/level_scorer.h"
+#include "index/coarse/stand_in.h"
 #include "tests/unit/coarse/sample.h"
 
 namespace mrl::coarse {
@@ -125,6 +126,24 @@ TEST_P(StoredPrecision, PutsARowAtNoDistanceFromItself) {
   for (uint32_t row = 0; row < kRows; ++row) {
     sample_.segment->Vector(row, vector.data());
     EXPECT_EQ(LevelScorer(*sample_.segment, vector.data(), 3).Key(row, 3), 0) << row;
+  }
+}
+
+TEST_P(StoredPrecision, CountsWhatAnExactScanReadsOfARow) {
+  const Schema& schema = sample_.schema;
+  const std::vector<float> query = sample_.QueryNear(17, 1);
+  const auto stand_in = MakeStandIn("faiss", sample_.segment);
+  for (size_t level = 0; level < schema.levels(); ++level) {
+    const uint64_t scales = schema.storage == StorageType::kInt8 ? (level + 1) * 4 : 0;
+    const uint64_t row_bytes = schema.ladder[level] * ElementBytes(schema.storage) + scales;
+    EXPECT_EQ(LevelScorer(*sample_.segment, query.data(), level).RowBytes(0, level), row_bytes);
+    const Request request = {.query = query.data(), .dims = schema.ladder[level], .keep = 5};
+    for (const CoarseIndex* index : {sample_.scan.get(), stand_in.get()}) {
+      const absl::StatusOr<Result> found = index->Search(request);
+      ASSERT_TRUE(found.ok()) << found.status();
+      EXPECT_EQ(found->bytes_touched, kRows * row_bytes)
+          << index->Describe() << ", level " << level;
+    }
   }
 }
 

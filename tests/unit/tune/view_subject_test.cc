@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <memory>
 #include <set>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -129,6 +131,51 @@ TEST_F(ViewSubject, VotesClimbTheLadderAndLeaveTheirOwnPointOut) {
   const LabelFn nothing = [](const funnel::Location&) { return std::string(); };
   EXPECT_EQ(JudgeVotes(view_, plan, queries, nothing, 1, {}).status().code(),
             absl::StatusCode::kInvalidArgument);
+}
+
+// An index of which only the kind and the effort are asked.
+class Lists final : public coarse::CoarseIndex {
+ public:
+  Lists(std::string kind, coarse::Effort effort)
+      : kind_(std::move(kind)), effort_(std::move(effort)) {}
+  absl::string_view kind() const override { return kind_; }
+  std::string Describe() const override { return kind_; }
+  uint32_t dims() const override { return 0; }
+  uint64_t memory_bytes() const override { return 0; }
+  coarse::Effort effort() const override { return effort_; }
+  absl::StatusOr<coarse::Result> Search(const coarse::Request&) const override {
+    return absl::UnimplementedError("Search");
+  }
+  absl::Status Estimate(const float*, Code, absl::Span<const uint32_t>, float*) const override {
+    return absl::UnimplementedError("Estimate");
+  }
+
+ private:
+  const std::string kind_;
+  const coarse::Effort effort_;
+};
+
+TEST_F(ViewSubject, TriesEffortsUpToAShareOfTheLists) {
+  const auto efforts = [&](const coarse::Effort& effort) {
+    view_.parts[0].indexes.push_back(std::make_shared<Lists>("lists", effort));
+    std::vector<double> values;
+    for (const coarse::Params& params : ParamsToTry(view_, "lists")) {
+      for (const auto& [name, value] : params) values.push_back(value);
+    }
+    view_.parts[0].indexes.pop_back();
+    return values;
+  };
+  const std::vector<double> few = {8, 16, 32, 64, 128, 256, 512};
+  EXPECT_EQ(efforts({"nprobe", 7}), std::vector<double>());
+  EXPECT_EQ(efforts({"nprobe", 40}), std::vector<double>({8, 16, 32}));
+  EXPECT_EQ(efforts({"nprobe", 1500}), few);
+  EXPECT_EQ(efforts({"nprobe", 9000}),
+            std::vector<double>({8, 16, 32, 64, 128, 256, 512, 1024, 2048}));
+  // Where nobody says how many there are, and for a walk, whatever the most is.
+  EXPECT_EQ(efforts({"nprobe"}), few);
+  EXPECT_EQ(efforts({"efSearch", 100'000}), few);
+  // The active kind here is a scan, which has none.
+  EXPECT_EQ(ParamsToTry(view_), std::vector<coarse::Params>({{}}));
 }
 
 }  // namespace
