@@ -1,124 +1,153 @@
 """Vector databases that run inside a Python process, as engines.Rival: their own index at their own defaults but
-for the effort of a search, which is the setting. A database whose package is missing raises ImportError."""
+for the effort of a search, which is the setting. A database whose package is missing raises ImportError.
+
+    databases.py WORK NAME    loads the rows of serving.py's WORK, which its run does where that is not done
+"""
+import importlib.metadata
 import os
+import pickle
+import shutil
+import subprocess
+import sys
+import time
 
 import numpy as np
 from engines import Rival
-from rows import K
+from rows import BLOCK, K
 
 
-class QdrantLocal(Rival):
-    """qdrant-client's local mode: exact search in numpy, which is all it has."""
-    settings = ["exact"]
+class Database(Rival):
+    """What was loaded stays in the folder, under the version that wrote it. A subclass has `package` and fill()."""
+
+    def path(self, suffix=""):
+        version = importlib.metadata.version(self.package)
+        return super().path(f"-{version}-{len(self.base)}x{self.dims}{suffix}")
 
     def build(self):
-        import qdrant_client  # noqa: F401
+        """In a process of its own, whose end closes every file and gives the memory back."""
+        if not os.path.exists(self.path()):
+            subprocess.run([sys.executable, __file__, self.folder, type(self).__name__], check=True)
 
-    def start(self):
-        from qdrant_client import QdrantClient, models
-        self.client = QdrantClient(":memory:")
-        self.client.create_collection("x", vectors_config=models.VectorParams(size=self.dims, distance="Cosine"))
+    def load(self):
+        part = self.path(".part")
+        shutil.rmtree(part, ignore_errors=True)
+        os.mkdir(part)
+        self.fill(part)
+        os.rename(part, self.path())
+
+    def parts(self, size):
+        """(number of the first row, at most `size` rows)"""
         first = 0
         for block in self.singles():
-            self.client.upload_collection("x", vectors=block, ids=range(first, first + len(block)))
+            for start in range(0, len(block), size):
+                yield first + start, block[start:start + size]
             first += len(block)
+
+
+class QdrantLocal(Database):
+    """qdrant-client's local mode: exact search in numpy, which is all it has. Kept is what it holds in memory: its
+    own files are read back as f64, which would be slower."""
+    settings = ["exact"]
+    package = "qdrant-client"
+
+    def fill(self, folder):
+        from qdrant_client import QdrantClient, models
+        client = QdrantClient(":memory:")
+        client.create_collection("x", vectors_config=models.VectorParams(size=self.dims, distance="Cosine"))
+        for first, part in self.parts(BLOCK):
+            client.upload_collection("x", vectors=part, ids=range(first, first + len(part)))
+        with open(f"{folder}/collection", "wb") as file:
+            pickle.dump(client._client.collections["x"], file)
+
+    def start(self):
+        from qdrant_client import QdrantClient
+        self.client = QdrantClient(":memory:")
+        with open(f"{self.path()}/collection", "rb") as file:
+            self.client._client.collections["x"] = pickle.load(file)
 
     def ask(self, setting):
         return lambda queries: [[hit.id for hit in self.client.query_points("x", query=one, limit=K).points]
                                 for one in queries]
 
 
-class MilvusLite(Rival):
-    """milvus-lite. It makes an IVF_FLAT or FLAT index only; a setting is nprobe."""
-    settings = [8, 16, 32, 64, 128]
+class MilvusLite(Database):
+    """milvus-lite: HNSW, 32 links; a setting is ef."""
+    settings = [16, 32, 64, 128, 256, 512]
+    package = "milvus-lite"
 
-    def build(self):
+    def fill(self, folder):
         from pymilvus import MilvusClient
-        self.uri = self.path(".db")
-        if os.path.exists(self.uri):
-            return
-        client = MilvusClient(self.path(".part.db"))
+        client = MilvusClient(f"{folder}/rows.db")
         client.create_collection("x", dimension=self.dims, metric_type="COSINE", auto_id=False)
-        first = 0
-        for block in self.singles():
-            for start in range(0, len(block), 1000):
-                client.insert("x", [{"id": first + start + i, "vector": row}
-                                    for i, row in enumerate(block[start:start + 1000])])
-            first += len(block)
+        for first, part in self.parts(1000):
+            client.insert("x", [{"id": first + i, "vector": row} for i, row in enumerate(part)])
+        client.flush("x")  # What is in memory has no index.
         client.release_collection("x")
         client.drop_index("x", "vector")
         parameters = client.prepare_index_params()
-        parameters.add_index("vector", index_type="IVF_FLAT", metric_type="COSINE",
-                             params={"nlist": 1 << int(np.log2(4 * np.sqrt(len(self.base))))})
+        parameters.add_index("vector", index_type="HNSW", metric_type="COSINE",
+                             params={"M": 32, "efConstruction": 100})
         client.create_index("x", parameters)
         client.close()
-        os.rename(self.path(".part.db"), self.uri)
 
     def start(self):
         from pymilvus import MilvusClient
-        self.client = MilvusClient(self.uri)
+        self.client = MilvusClient(f"{self.path()}/rows.db")
         self.client.load_collection("x")
 
     def ask(self, setting):
         def search(queries):
             found = self.client.search("x", data=list(queries), limit=K,
-                                       search_params={"metric_type": "COSINE", "params": {"nprobe": setting}})
+                                       search_params={"metric_type": "COSINE", "params": {"ef": setting}})
             return [[hit["id"] for hit in hits] for hits in found]
         return search
 
 
-class Chroma(Rival):
+class Chroma(Database):
     """chromadb: HNSW, 16 links, by hnswlib; a setting is ef."""
     settings = [16, 32, 64, 128, 256, 512]
+    package = "chromadb"
 
-    def build(self):
+    def fill(self, folder):
         import chromadb
-        if os.path.exists(self.path()):
-            return
-        client = chromadb.PersistentClient(self.path(".part"))
-        collection = client.create_collection("x", metadata={"hnsw:space": "cosine", "hnsw:construction_ef": 100,
+        client = chromadb.PersistentClient(folder)
+        collection = client.create_collection("rows", metadata={"hnsw:space": "cosine", "hnsw:construction_ef": 100,
                                                              "hnsw:batch_size": 5000, "hnsw:sync_threshold": 50_000})
-        first = 0
-        for block in self.singles():
-            for start in range(0, len(block), 5000):
-                part = block[start:start + 5000]
-                collection.add(ids=[str(first + start + i) for i in range(len(part))], embeddings=part)
-            first += len(block)
-        os.rename(self.path(".part"), self.path())
+        for first, part in self.parts(5000):
+            collection.add(ids=[str(first + i) for i in range(len(part))], embeddings=part)
 
     def start(self):
         import chromadb
-        self.collection = chromadb.PersistentClient(self.path()).get_collection("x")
+        self.collection = chromadb.PersistentClient(self.path()).get_collection("rows")
 
     def ask(self, setting):
+        from chromadb.api.shared_system_client import SharedSystemClient
         self.collection.modify(configuration={"hnsw": {"ef_search": setting}})
+        SharedSystemClient.clear_system_cache()  # A graph that is open keeps the effort it was opened with.
+        self.start()
         return lambda queries: [[int(one) for one in ids] for ids in
                                 self.collection.query(query_embeddings=queries, n_results=K, include=[])["ids"]]
 
 
-class LanceDb(Rival):
+class LanceDb(Database):
     """lancedb: IVF_HNSW_SQ; a setting is (nprobes, refine_factor)."""
     settings = [(4, 4), (8, 4), (16, 8), (32, 8), (64, 16)]
+    package = "lancedb"
 
-    def build(self):
+    def fill(self, folder):
         import lancedb
-        if os.path.exists(self.path()):
-            return
         import pyarrow as pa
         kind = pa.list_(pa.float32(), self.dims)
 
         def batches():
-            first = 0
-            for block in self.singles():
-                values = pa.FixedSizeListArray.from_arrays(pa.array(block.ravel()), self.dims)
-                ids = pa.array(np.arange(first, first + len(block)))
+            for first, part in self.parts(BLOCK):
+                values = pa.FixedSizeListArray.from_arrays(pa.array(part.ravel()), self.dims)
+                ids = pa.array(np.arange(first, first + len(part)))
                 yield pa.RecordBatch.from_arrays([ids, values], ["id", "vector"])
-                first += len(block)
-        table = lancedb.connect(self.path(".part")).create_table(
+        table = lancedb.connect(folder).create_table(
             "x", batches(), schema=pa.schema([("id", pa.int64()), ("vector", kind)]))
         table.create_index(metric="cosine", index_type="IVF_HNSW_SQ",
                            num_partitions=max(1, len(self.base) // 100_000))
-        os.rename(self.path(".part"), self.path())
 
     def start(self):
         import lancedb
@@ -129,8 +158,14 @@ class LanceDb(Rival):
 
         def search(queries):
             return [self.table.search(one).metric("cosine").nprobes(probes).refine_factor(refine).limit(K)
-                    .select(["id"]).to_arrow()["id"].to_pylist() for one in queries]
+                    .select(["id", "_distance"]).to_arrow()["id"].to_pylist() for one in queries]
         return search
 
 
 DATABASES = {one.__name__: one for one in (QdrantLocal, MilvusLite, Chroma, LanceDb)}
+
+
+if __name__ == "__main__":
+    began = time.monotonic()
+    DATABASES[sys.argv[2]](sys.argv[1]).load()
+    print(f"{sys.argv[2]}: loaded in {time.monotonic() - began:.0f} s", file=sys.stderr)

@@ -9,7 +9,9 @@ from conftest import BUILD, DEPLOY, SOURCE, checked, need, run
 from server_process import any_port, served
 
 DOCKERFILE = (DEPLOY / "docker" / "Dockerfile").read_text()
+GPU = (DEPLOY / "docker" / "Dockerfile.gpu").read_text()
 UNAVAILABLE = 69
+both = pytest.mark.parametrize("dockerfile", [DOCKERFILE, GPU], ids=["cpu", "gpu"])
 
 
 def test_base_is_pinned_by_digest():
@@ -19,15 +21,26 @@ def test_base_is_pinned_by_digest():
     assert set(re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)) <= stages | {"${BASE}"}
 
 
-def test_user_is_a_number_and_not_root():
-    users = re.findall(r"^USER (.+)$", DOCKERFILE, re.MULTILINE)
+@both
+def test_user_is_a_number_and_not_root(dockerfile):
+    users = re.findall(r"^USER (.+)$", dockerfile, re.MULTILINE)
     assert users == ["10001:10001"]
 
 
-def test_label_has_the_version_of_the_programs():
+@both
+def test_label_has_the_version_of_the_programs(dockerfile):
     project = (SOURCE / "CMakeLists.txt").read_text()
     version = re.search(r"project\(mrl VERSION (\S+)", project)[1]
-    assert re.search(r"^ARG VERSION=(\S+)$", DOCKERFILE, re.MULTILINE)[1] == version
+    assert re.search(r"^ARG VERSION=(\S+)$", dockerfile, re.MULTILINE)[1] == version
+
+
+@both
+def test_image_has_labels_and_papers_and_drains(dockerfile):
+    labels = set(re.findall(r"org\.opencontainers\.image\.(\S+)=", dockerfile))
+    assert labels == {"title", "description", "licenses", "version", "revision", "base.name"}
+    assert "COPY --from=papers /sbom.spdx.json /usr/share/doc/mrl-server/" in dockerfile
+    assert "STOPSIGNAL SIGTERM" in dockerfile
+    assert dockerfile.count('CMD ["mrl", "--timeout", "4", "status", "--health"]') == 1
 
 
 def health_check(server):

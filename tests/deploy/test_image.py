@@ -24,10 +24,14 @@ def free_port():
 
 
 @pytest.fixture(scope="session")
-def image(bare_image):
-    need("buildah", "podman", "runc")
+def image(request):
+    need("podman", "runc")
+    if given := os.environ.get("MRL_DEPLOY_IMAGE"):
+        return given
+    need("buildah")
+    base = request.getfixturevalue("bare_image")
     command = ["buildah", "bud", "--isolation", "chroot", "--layers", "--format", "docker",
-               "--target", "example", "--build-arg", f"BASE={bare_image}", "-t", IMAGE,
+               "--target", "example", "--build-arg", f"BASE={base}", "-t", IMAGE,
                "-f", "deploy/docker/Dockerfile"]  # fmt: skip
     if authority := os.environ.get("SSL_CERT_FILE"):
         command += ["--secret", f"id=ca,src={authority}"]

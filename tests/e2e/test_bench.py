@@ -1,13 +1,16 @@
 """The benchmarks run; what they measure is no test's business."""
 
 import gzip
+import importlib
 import json
 import os
+import pathlib
 import shutil
 import subprocess
 import sys
 
 import numpy as np
+import pytest
 from conftest import BIN
 
 BENCH = BIN.parents[2] / "bench"
@@ -53,6 +56,33 @@ def test_serving_bench_runs_on_made_up_rows(tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
     assert [line["share"] for line in lines if line["bench"] == "serving"] == [0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.2]
     assert {line["engine"] for line in lines if line["bench"] == "databases"} == {"mrl"}
+
+
+def test_a_database_is_loaded_once_per_version(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCH))
+    databases = importlib.import_module("databases")
+    version = "1.0"
+    monkeypatch.setattr(databases.importlib.metadata, "version", lambda package: f"{package}-{version}")
+    np.save(tmp_path / "base.npy", np.eye(70, 8, dtype=np.float16))
+
+    class Kept(databases.Database):
+        package = "kept"
+
+        def fill(self, folder):
+            starts = [(first, len(part)) for first, part in self.parts(32)]
+            pathlib.Path(folder, "parts").write_text(json.dumps(starts), encoding="utf-8")
+
+    left = tmp_path / "Kept-kept-1.0-70x8.part"
+    left.mkdir()
+    (left / "half").touch()  # Of a load that was ended.
+    one = Kept(str(tmp_path))
+    one.load()
+    assert [file.name for file in pathlib.Path(one.path()).iterdir()] == ["parts"]
+    assert json.loads(pathlib.Path(one.path(), "parts").read_text()) == [[0, 32], [32, 32], [64, 6]]
+    one.build()  # Knows no loader by this name, and needs none.
+    version = "1.1"
+    with pytest.raises(subprocess.CalledProcessError):
+        one.build()
 
 
 def test_ingest_bench_runs_on_made_up_rows(tmp_path):

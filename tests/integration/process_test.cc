@@ -1,9 +1,11 @@
 // The programs themselves, as processes.
 #include <gmock/gmock.h>
+#include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 
 #include <cstdlib>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <utility>
@@ -11,6 +13,8 @@
 
 #include "absl/time/clock.h"
 #include "client/cpp/client.h"
+#include "mrl/v1/search.grpc.pb.h"
+#include "server/security/key_hash.h"
 #include "tests/integration/child.h"
 #include "tests/integration/sample.h"
 
@@ -26,11 +30,17 @@ class Process : public ::testing::Test {
   static std::string ClientBinary() { return std::getenv("MRL_CLIENT_BINARY"); }
 
   // Starts a server on the sample and returns it once it says that it serves.
-  std::unique_ptr<Child> Serve() {
+  std::unique_ptr<Child> Serve(const std::vector<std::string>& more = {"--drain-timeout-ms", "2000",
+                                                                       "--log-level", "warn"}) {
     BuildSample(folder_ / "sample", 1);
-    auto child = std::make_unique<Child>(std::vector<std::string>{
-        ServerBinary(), "--index", "sample=" + (folder_ / "sample"), "--grpc-port", "0",
-        "--http-port", "0", "--workers", "2", "--drain-timeout-ms", "2000", "--log-level", "warn"});
+    std::vector<std::string> arguments = {ServerBinary(), "--index",
+                                          "sample=" + (folder_ / "sample"), "--workers", "2"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return Start(std::move(arguments), /*with_stderr=*/false);
+  }
+  std::unique_ptr<Child> Start(std::vector<std::string> arguments, bool with_stderr) {
+    arguments.insert(arguments.end(), {"--grpc-port", "0", "--http-port", "0"});
+    auto child = std::make_unique<Child>(std::move(arguments), with_stderr);
     const std::string line = child->ReadLine();
     const std::string prefix = "serving grpc=";
     EXPECT_THAT(line, StartsWith(prefix));
@@ -63,6 +73,73 @@ TEST_F(Process, InterruptDrainsToo) {
   const auto server = Serve();
   server->Signal(SIGINT);
   EXPECT_EQ(server->Wait(), 0);
+}
+
+TEST_F(Process, ASecondSignalEndsItAtOnce) {
+  const auto server = Serve({"--drain-timeout-ms", "600000", "--read-stall-timeout-ms", "600000"});
+  // A stream of more than any window takes, of which one chunk is read: its call goes on.
+  v1::BatchSearchRequest request;
+  request.set_collection("sample");
+  request.set_rows(4000);
+  std::string bytes;
+  for (uint32_t row = 0; row < request.rows(); ++row) {
+    const std::vector<float> vector = SampleVector(7, row);
+    bytes.append(reinterpret_cast<const char*>(vector.data()), vector.size() * sizeof(float));
+  }
+  request.mutable_queries()->set_dtype(v1::DTYPE_F32);
+  request.mutable_queries()->set_data(bytes);
+  request.mutable_options()->set_k(500);
+  const auto stub =
+      v1::SearchService::NewStub(grpc::CreateChannel(address_, grpc::InsecureChannelCredentials()));
+  grpc::ClientContext context;
+  const auto reader = stub->BatchSearch(&context, request);
+  v1::BatchSearchResponse chunk;
+  ASSERT_TRUE(reader->Read(&chunk));
+  client::Client probe(address_);
+  server->Signal(SIGTERM);
+  while (probe.CheckHealth().value_or(false)) {
+  }
+  server->Signal(SIGTERM);
+  EXPECT_EQ(server->Wait(), 128 + SIGTERM);
+  context.TryCancel();
+  reader->Finish();
+}
+
+TEST_F(Process, HangupTakesLevelKeysAndIndexesOfTheFiles) {
+  BuildSample(folder_ / "sample", 1);
+  BuildSample(folder_ / "other", 2);
+  const auto secret = [](const std::string& id) { return id + std::string(32, 'x'); };
+  const auto write = [&](const std::string& level, const std::string& index,
+                         const std::string& key) {
+    std::ofstream(folder_ / "keys.yaml") << "keys: [{id: " << key << ", role: read, hash: '"
+                                         << server::HashKey(secret(key)).value() << "'}]\n";
+    std::ofstream(folder_ / "server.yaml")
+        << "log-level: " << level << "\napi-keys: " << folder_ / "keys.yaml"
+        << "\nindex:\n  " << index << ": " << folder_ / index << "\n";
+  };
+  write("error", "sample", "first");
+  const auto server =
+      Start({ServerBinary(), "--config", folder_ / "server.yaml", "--drain-timeout-ms", "2000"},
+            /*with_stderr=*/true);
+  const auto search = [&](const std::string& index, const std::string& key) {
+    client::ConnectionOptions options;
+    options.api_key = secret(key);
+    return client::Client(address_, options).Search(index, SampleVector(7, 0)).status();
+  };
+  EXPECT_TRUE(search("sample", "first").ok());
+  write("debug", "other", "second");
+  server->Signal(SIGHUP);
+  const absl::Time deadline = absl::Now() + absl::Seconds(60);
+  while (!search("other", "second").ok() && absl::Now() < deadline) {
+  }
+  EXPECT_TRUE(search("other", "second").ok());
+  EXPECT_TRUE(absl::IsUnauthenticated(search("other", "first")));
+  EXPECT_TRUE(absl::IsNotFound(search("sample", "second")));
+  server->Signal(SIGTERM);
+  const std::string log = server->ReadAll();
+  EXPECT_EQ(server->Wait(), 0);
+  EXPECT_THAT(log, HasSubstr("key=second"));
+  EXPECT_THAT(log, ::testing::Not(HasSubstr("key=first"))) << "the level was error";
 }
 
 TEST_F(Process, HangupReloadsEveryCollection) {

@@ -46,6 +46,19 @@ bool RawPeer::Write(const std::string& bytes) {
          static_cast<ssize_t>(bytes.size());
 }
 
+bool RawPeer::Answers() {
+  const std::string ping = "answer!?";
+  if (!Write(Frame(6, 0, 0, ping))) return false;
+  std::string read;
+  char buffer[4096];
+  while (read.find(ping) == std::string::npos) {
+    const ssize_t bytes = recv(socket_, buffer, sizeof buffer, 0);
+    if (bytes <= 0) return false;
+    read.append(buffer, static_cast<size_t>(bytes));
+  }
+  return true;
+}
+
 bool RawPeer::ReadToEnd() {
   char buffer[65536];
   ssize_t bytes = 1;

@@ -19,6 +19,8 @@ class RawPeer {
   void Greet();
   // False once the server has closed, or takes nothing for 10 s.
   bool Write(const std::string& bytes);
+  // Whether a ping comes back.
+  bool Answers();
   // Reads until the server closes; false when it does not within 10 s of silence.
   bool ReadToEnd();
 

@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "absl/time/clock.h"
-#include "tests/integration/served.h"
+#include "tests/integration/operated.h"
 #include "tests/support/certificates.h"
 
 namespace mrl {
@@ -15,7 +15,7 @@ namespace {
 
 using absl::StatusCode;
 
-class Tls : public Served {
+class Tls : public Operated {
  protected:
   // The pair lies in a folder that a link names, and the link is exchanged: both change at once.
   void Install(long serial) {
@@ -82,6 +82,14 @@ TEST_F(Tls, ServesANewCertificateAndKeepsOpenConnections) {
   EXPECT_GT(asked.load(), 0);
 }
 
+TEST_F(Tls, MetricsSayWhenTheCertificateEnds) {
+  const std::string name = "mrl_tls_certificate_expiry_timestamp_seconds{file=\"tls-cert\"}";
+  const double in_an_hour = static_cast<double>(absl::ToUnixSeconds(absl::Now())) + 3600;
+  EXPECT_NEAR(Metric(name), in_an_hour, 600);
+  std::ofstream(folder_ / "current/tls.crt") << "none";
+  EXPECT_EQ(Metric(name), 0);
+}
+
 TEST_F(Tls, WrongFilesStopTheStartAndAreNamed) {
   const CertificateAndKey other = authority_.Issue(7), old = authority_.Issue(8, -10);
   std::ofstream(folder_ / "other.key") << other.key;
@@ -122,6 +130,18 @@ class MutualTls : public Tls {
 
 TEST_F(MutualTls, AnswersClientsOfTheRightAuthority) {
   EXPECT_TRUE(Connect(As(clients_.Issue(5))).GetServerInfo().ok());
+}
+
+TEST_F(MutualTls, ANewAuthorityTakesThePlaceOfTheOld) {
+  const Authority fresh;
+  std::ofstream(folder_ / "next.pem") << fresh.root();
+  ASSERT_EQ(rename((folder_ / "next.pem").c_str(), (folder_ / "clients.pem").c_str()), 0);
+  const absl::Time deadline = absl::Now() + absl::Seconds(30);
+  while (!Connect(As(fresh.Issue(8))).GetServerInfo().ok() && absl::Now() < deadline) {
+  }
+  EXPECT_TRUE(Connect(As(fresh.Issue(8))).GetServerInfo().ok());
+  EXPECT_EQ(Connect(As(clients_.Issue(9))).GetServerInfo().status().code(),
+            StatusCode::kUnavailable);
 }
 
 TEST_F(MutualTls, RefusesAllOthers) {
