@@ -3,9 +3,9 @@
 
     overload.py --bin build/release/bin --index DIR --queries FILE [--seconds 20] [--check]
 
-1. mrl-load finds the knee of the funnel and the peak of answers, at the knee or at half as much again; 2. twice
-that knee; 3. half of it: recovery. 4. An engine slowed by exact search (choose INDEX so that it does about 200 a
-second, say 100,000 rows x 512 on a core); ten times that rate; 5. half of it again. For each: goodput as a share of the peak, p99 of
+1. mrl-load finds the knee of the funnel and the peak of answers, at the knee or beyond it; 2. twice that peak;
+3. half of the knee: recovery. 4. An engine slowed by exact search (choose INDEX so that it does about 200 a second,
+say 100,000 rows x 512 on a core); ten times its peak; 5. half of its knee. For each: goodput as a share of the peak, p99 of
 what was answered, p99 of refusals, codes, the server's resident memory. The server and the generator have a core
 each where there are two. --check ends with 1 where goodput is below 90 % of the peak, a code is not
 RESOURCE_EXHAUSTED, or p99 does not come back to twice of what it was.
@@ -33,10 +33,10 @@ class Overload:
         lines = self.run(at, funnel, "--rates", start, "--sweep", "--knee-p99-ms", self.args.knee_p99_ms,
                          seconds=max(3, self.args.seconds / 4))
         calm = [one for one in lines[:-1] if one["p99_us"] <= self.args.knee_p99_ms * 1000]
-        knee = lines[-1]["knee_per_s"]
-        # Tiles fill beyond the knee: what is answered at half as much again may be more than at it.
-        beyond = self.run(at, funnel, "--rates", 1.5 * knee)[0]["answered_per_s"]
-        return knee, max(beyond, lines[-1]["peak_answered_per_s"]), min(one["p99_us"] for one in calm)
+        knee, peak = lines[-1]["knee_per_s"], lines[-1]["peak_answered_per_s"]
+        # Tiles fill beyond the knee: what is answered with half as much again may be more.
+        beyond = self.run(at, funnel, "--rates", 1.5 * max(knee, peak))[0]["answered_per_s"]
+        return knee, max(peak, beyond), min(one["p99_us"] for one in calm)
 
     def show(self, name, line, peak, memory):
         shown = {"run": name, "offered_per_s": line["rate"], "answered_per_s": line["answered_per_s"],
@@ -55,8 +55,8 @@ class Overload:
         with served(command, cpus=self.server_cpus) as (process, at):
             knee, peak, calm_us = self.knee(at, funnel, start)
             print(json.dumps({"run": f"{name}: knee", "knee_per_s": knee, "peak_per_s": peak}), flush=True)
-            (line,) = self.run(at, funnel, "--rates", factor * knee)
-            shown = self.show(f"{name}: {factor} x knee", line, peak, resident_bytes(process.pid))
+            (line,) = self.run(at, funnel, "--rates", factor * peak)
+            shown = self.show(f"{name}: {factor} x peak", line, peak, resident_bytes(process.pid))
             self.check(shown["goodput_of_peak"] >= 0.9, f"{name}: goodput {shown['goodput_of_peak']:.2f} of peak")
             self.check(set(line["ended"]) <= {"OK", "RESOURCE_EXHAUSTED"}, f"{name}: codes {line['ended']}")
             (line,) = self.run(at, funnel, "--rates", 0.5 * knee)
