@@ -16,19 +16,36 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
+
+// A hundred rows again and again, each under a number of its own.
+Rows MakeRowsOverAndOver(const Schema& schema, uint32_t rows) {
+  constexpr uint32_t kRows = 100;
+  const Rows some = MakeRows(schema, kRows);
+  Rows made;
+  for (uint32_t row = 0; row < rows; ++row) {
+    const uint32_t from = row % kRows;
+    const float* vector = some.vectors.data() + size_t{from} * schema.dim;
+    made.vectors.insert(made.vectors.end(), vector, vector + schema.dim);
+    made.ids.emplace_back(uint64_t{row});
+    if (schema.transform != Transform::kLayerNorm) continue;
+    const float* moments = some.mean_deviation.data() + 2 * from;
+    made.mean_deviation.insert(made.mean_deviation.end(), moments, moments + 2);
+  }
+  return made;
+}
 
 // A file in a folder of its own, opened as often as one likes.
 class Written {
  public:
   Written(const Schema& schema, uint32_t rows) : schema_(schema) {
-    Rows made = MakeRows(schema, rows);
-    made.payloads.assign(rows, "");
+    const Rows made = MakeRowsOverAndOver(schema, rows);
     SegmentWriter::Options options;
     options.rows_max = rows;
     options.layer_norm = schema.transform == Transform::kLayerNorm;
     auto writer = SegmentWriter::Create(files_, path_, schema, options);
-    EXPECT_TRUE(
-        (*writer)->Append(absl::MakeSpan(made.vectors), made.ids, {}, made.mean_deviation).ok());
+    std::vector<float> vectors = made.vectors;
+    EXPECT_TRUE((*writer)->Append(absl::MakeSpan(vectors), made.ids, {}, made.mean_deviation).ok());
     info_ = *(*writer)->Finish();
   }
 
@@ -122,7 +139,7 @@ TEST(ColdLevels, TakeNoMemory) {
 }
 
 TEST(ColdLevels, NameTheDamagedPageToThoseWhoReadIt) {
-  constexpr uint32_t kRows = 40'000;  // more than two pages of level 2
+  constexpr uint32_t kRows = 40'000;  // of many pages
   Written written(SmallSchema(), kRows);
   const size_t row_bytes = 14 * sizeof(float);
   const size_t begin = written.PlaceOf(*written.Open(0), 2);
