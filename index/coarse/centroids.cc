@@ -121,7 +121,7 @@ absl::StatusOr<std::vector<uint32_t>> AssignAll(const Centroids& centroids, uint
   absl::Status failed;
   const auto read_all = [&](uint32_t first, uint32_t count, float* out) {
     for (uint32_t i = 0; i < count; ++i) {
-      absl::Status status = read(first + i, out + i * centroids.dims());
+      absl::Status status = read(first + i, out + size_t{i} * centroids.dims());
       if (status.ok()) continue;
       absl::MutexLock lock(&mutex);
       failed.Update(status);

@@ -110,16 +110,17 @@ class LiveCold : public ::testing::Test {
       }
     }
   }
-  // Changes a byte of the level that a segment of the cold one does not hold.
-  void Damage() {
+  // Where the cold one's file has the level that it does not hold.
+  std::pair<std::string, size_t> PlaceOfColdLevel() {
     const funnel::View& view = hot_.live().Read()->view();
     const auto* level = static_cast<const char*>(view.parts.front().segment->Level(2));
     for (const auto& file : std::filesystem::directory_iterator(cold_.path() + "/segments")) {
       const std::string path = file.path().string();
       const size_t at = test::ReadBytes(path).find(std::string(level, 64), 4096);
-      if (at != std::string::npos) return test::FlipByte(path, at);
+      if (at != std::string::npos) return {path, at};
     }
-    FAIL() << "no file has the level";
+    ADD_FAILURE() << "no file has the level";
+    return {};
   }
 
   test::TestFolder folder_;
@@ -191,7 +192,8 @@ TEST_F(LiveCold, SaysDataLossWhereALevelIsDamaged) {
     EXPECT_TRUE(twin.live().Seal().ok());
   });
   cold_.Open();  // nothing is read yet
-  Damage();
+  const auto [path, at] = PlaceOfColdLevel();
+  test::FlipByte(path, at);
   const auto version = cold_.live().Read();
   for (const char* plan : {"4b8:60,8:7", "8b1:80,8:7", "8:7", "exact"}) {
     const absl::Status lost = cold_.Run(*version, plan, 3).status();
@@ -208,7 +210,7 @@ TEST_F(LiveCold, SaysDataLossWhereALevelIsDamaged) {
   cold_.Put(1000, 1010);
   EXPECT_EQ(cold_.live().Compact().status().code(), absl::StatusCode::kDataLoss);
   EXPECT_EQ(cold_.live().Read()->rows(), 310u);
-  Damage();  // undone
+  test::FlipByte(path, at);  // as it was
   EXPECT_TRUE(cold_.live().Compact().ok());
   hot_.Put(1000, 1010);
   EXPECT_TRUE(hot_.live().Compact().ok());
