@@ -170,7 +170,7 @@ TEST(ColdLevels, OutliveAFileThatIsCutShort) {
   float last = 1;
   std::memcpy(&last, static_cast<const float*>(segment->Level(2)) + 2999 * 14, sizeof(last));
   EXPECT_EQ(last, 0);
-  EXPECT_THAT(segment->CheckRead(2).message(), HasSubstr("000001.seg: level.2: a page could not"));
+  EXPECT_THAT(segment->CheckRead(2).message(), HasSubstr("000001.seg: level.1: a page could not"));
   for (const uint32_t row : {0, 2999}) {
     const absl::Status cut = Read(*segment, row, 2);
     EXPECT_EQ(cut.code(), absl::StatusCode::kDataLoss);
