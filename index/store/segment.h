@@ -126,8 +126,7 @@ class Segment {
     const float* inverse_norms = nullptr;   // [rows][levels], COSINE only
     const float* mean_deviation = nullptr;  // [rows][2], layer_norm only
   };
-  Segment(const SegmentInfo& info, const Schema& schema)
-      : Segment(info, schema, schema.levels()) {}
+  Segment(const SegmentInfo& info, const Schema& schema) : Segment(info, schema, schema.levels()) {}
   Segment(const SegmentInfo& info, const Schema& schema, size_t hot_levels)
       : info_(info), schema_(schema), hot_levels_(hot_levels) {}
   void SetArrays(Arrays arrays) { arrays_ = std::move(arrays); }
