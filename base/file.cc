@@ -44,6 +44,18 @@ class PosixReadableFile final : public ReadableFile {
     return absl::OkStatus();
   }
 
+  void WillNeed(uint64_t offset, uint64_t bytes) const override {
+    posix_fadvise(descriptor_, static_cast<off_t>(offset), static_cast<off_t>(bytes),
+                  POSIX_FADV_WILLNEED);
+  }
+
+  absl::StatusOr<std::unique_ptr<MappedBytes>> Map(uint64_t offset, uint64_t bytes) const override {
+    absl::StatusOr<std::unique_ptr<MappedBytes>> mapped =
+        MappedBytes::Map(descriptor_, offset, bytes);
+    if (!mapped.ok()) return Annotate(mapped.status(), path_);
+    return mapped;
+  }
+
  private:
   const int descriptor_;
   const uint64_t size_;
@@ -161,6 +173,15 @@ class PosixFileSystem final : public FileSystem {
 };
 
 }  // namespace
+
+void ReadableFile::WillNeed(uint64_t /*offset*/, uint64_t /*bytes*/) const {}
+
+absl::StatusOr<std::unique_ptr<MappedBytes>> ReadableFile::Map(uint64_t offset,
+                                                               uint64_t bytes) const {
+  MRL_ASSIGN_OR_RETURN(Buffer copy, Buffer::Allocate(bytes));
+  MRL_RETURN_IF_ERROR(ReadAt(offset, absl::MakeSpan(copy.data(), copy.size())));
+  return MappedBytes::Hold(std::move(copy));
+}
 
 FileSystem& FileSystem::Posix() {
   static PosixFileSystem files;

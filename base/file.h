@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "base/mapped_bytes.h"
 
 namespace mrl {
 
@@ -22,6 +23,11 @@ class ReadableFile {
   virtual uint64_t size() const = 0;
   // Fills `out` from `offset`. OUT_OF_RANGE when the file ends before that.
   virtual absl::Status ReadAt(uint64_t offset, absl::Span<std::byte> out) const = 0;
+  // Says that these bytes are read soon: the device may begin. A wish.
+  virtual void WillNeed(uint64_t offset, uint64_t bytes) const;
+  // Bytes [offset, offset + bytes) as memory; here a copy, which counts for nobody. OUT_OF_RANGE
+  // when the file ends before that.
+  virtual absl::StatusOr<std::unique_ptr<MappedBytes>> Map(uint64_t offset, uint64_t bytes) const;
 };
 
 // Not thread-safe. A file that is destroyed without Close is closed and its errors are lost.

@@ -102,6 +102,10 @@ std::vector<Entry> RunningEntries() {
        Number{&Config::drain_timeout_ms, 0, kHourMs}},
       {"memory-limit-bytes", "Memory for collections; 0 = 80 % of what there is (default 0)",
        Number{&Config::memory_limit_bytes, 0, kBytesMax}},
+      {"hot-dims",
+       "Hold vectors in memory up to so many dimensions, read the rest of them from disk; 0 = hold "
+       "all (default 0)",
+       Number{&Config::hot_dims, 0, Schema::kDimMax}},
       {"disk-reserve-bytes",
        "Refuse to write points while the data folder's disk has less left; 0 = no limit (default "
        "268435456)",

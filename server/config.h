@@ -42,6 +42,7 @@ struct Config {
   bool gpu_float16 = false;           // FAISS keeps flat vectors in half precision
   int64_t gpu_replicas = 1;           // devices that get a copy of each segment
   int64_t memory_limit_bytes = 0;     // 0 = 80 % of the cgroup's or the machine's memory
+  int64_t hot_dims = 0;               // levels that end above stay on disk; 0 = none
   int64_t disk_reserve_bytes = int64_t{256} << 20;  // points are not written while less is left
   std::string log_level = "info";                   // debug, info, warn, error
   std::string log_format = "text";                  // text, json

@@ -99,7 +99,7 @@ absl::StatusOr<std::shared_ptr<collection::LiveCollection>> DataFolder::OpenColl
   options.seal_rows = options_.seal_rows;
   options.disk.bytes = options_.disk_reserve_bytes;
   options.disk.on_full = [this] { ballast_.Release(); };
-  options.gpu = options_.gpu;
+  options.open = options_.open;
   options.on_work = [this] {
     absl::MutexLock lock(&mutex_);
     has_work_ = true;

@@ -35,9 +35,9 @@ class DataFolder {
   };
 
   struct Options {
-    uint32_t seal_rows = 0;                 // LiveOptions::seal_rows
-    uint64_t disk_reserve_bytes = 0;        // 0 = none; a quarter of it again is the ballast
-    coarse::gpu::DeviceSet* gpu = nullptr;  // see collection::Collection::Open
+    uint32_t seal_rows = 0;           // LiveOptions::seal_rows
+    uint64_t disk_reserve_bytes = 0;  // 0 = none; a quarter of it again is the ballast
+    collection::OpenOptions open = {};
     // Collections that stay open; lowered to what the process may have of descriptors. What is in
     // use is not closed, so that there may be more for a while.
     size_t open_max = 100;

@@ -53,7 +53,7 @@ void Registry::SetObserver(Observer observer) {
 }
 
 absl::Status Registry::OpenDataFolder(const std::string& folder, DataFolder::Options options) {
-  options.gpu = gpu_;
+  options.open = open_options_;
   MRL_ASSIGN_OR_RETURN(data_, DataFolder::Open(files_, account_, folder, options));
   absl::MutexLock lock(&mutex_);
   for (const auto& [name, entry] : entries_) {
@@ -225,7 +225,8 @@ absl::Status Registry::Reload(const std::string& name) {
     if (entry.collection != nullptr) {
       MRL_RETURN_IF_ERROR(collection::CheckPages(files_, entry.path.directory));
     }
-    auto fresh = collection::Collection::Open(files_, entry.path.directory, account_, gpu_);
+    auto fresh =
+        collection::Collection::Open(files_, entry.path.directory, account_, open_options_);
     if (fresh.ok() && prepare_) prepare_(name, **fresh);
     return fresh;
   };

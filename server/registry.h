@@ -48,11 +48,10 @@ class Registry {
   void SetObserver(Observer observer);
   // Once, before the first Reload.
   void SetPreparer(Preparer prepare) { prepare_ = std::move(prepare); }
-  // Devices for the GPU kinds of every collection that is opened from now on; they outlive the
-  // registry. Once, before anything is opened.
-  void UseGpu(coarse::gpu::DeviceSet* gpu) { gpu_ = gpu; }
-  // Null before UseGpu.
-  const coarse::gpu::DeviceSet* gpu() const { return gpu_; }
+  // Of every collection that is opened from now on. Once, before anything is opened.
+  void SetOpenOptions(const collection::OpenOptions& options) { open_options_ = options; }
+  // Null before SetOpenOptions.
+  const coarse::gpu::DeviceSet* gpu() const { return open_options_.gpu; }
   // Takes over a data folder and opens its collections. Once, before calls come. ALREADY_EXISTS
   // when one has the name of an --index.
   absl::Status OpenDataFolder(const std::string& folder, DataFolder::Options options);
@@ -108,7 +107,7 @@ class Registry {
 
   FileSystem& files_;
   MemoryAccount& account_;
-  coarse::gpu::DeviceSet* gpu_ = nullptr;
+  collection::OpenOptions open_options_;
   absl::Mutex reload_mutex_;  // held through a whole reload; taken before mutex_
   mutable absl::Mutex mutex_;
   std::map<std::string, Entry> entries_ ABSL_GUARDED_BY(mutex_);

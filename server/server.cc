@@ -126,7 +126,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(FileSystem& files, const C
 absl::Status Server::OpenGpu() {
   MRL_ASSIGN_OR_RETURN(const coarse::gpu::GpuOptions options, GpuOptionsOf(config_));
   MRL_ASSIGN_OR_RETURN(gpu_, coarse::gpu::DeviceSet::Open(options));
-  registry_.UseGpu(gpu_.get());
+  registry_.SetOpenOptions(
+      {.gpu = gpu_.get(), .hot_dims = static_cast<uint32_t>(config_.hot_dims)});
   spdlog::info("gpu: {}", gpu_->report());
   return absl::OkStatus();
 }

@@ -21,7 +21,7 @@ absl::Status SearchFor(const collection::Collection& collection, const funnel::V
   input.query_dims = collection.schema().dim;
   MRL_ASSIGN_OR_RETURN(const funnel::Plan plan, funnel::MakePlan(input));
   std::vector<float> query(input.query_dims);
-  part.segment->Vector(row, query.data());
+  MRL_RETURN_IF_ERROR(part.segment->Vector(row, query.data()));
   funnel::RunOptions options;
   options.stopped = [end] { return absl::Now() >= end; };
   return funnel::Run(collection.view(), plan, query, options).status();

@@ -7,6 +7,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/check.h"
 #include "base/status.h"
 #include "index/coarse/bit_codes.h"
 #include "index/coarse/scan_codes.h"
@@ -58,7 +59,7 @@ absl::StatusOr<coarse::CodeArray> Int8Codes(const store::Segment& segment, Code 
     coarse::BlockEncoder encoder(segment.schema().metric, code.dims);
     std::vector<float> row(code.dims);
     for (uint32_t r = begin; r < end; ++r) {
-      segment.Prefix(r, level, row.data());
+      CHECK(segment.Prefix(r, level, row.data()).ok());
       encoder.Add(row.data());
       if (!encoder.full() && r + 1 < end) continue;
       encoder.Encode(array.codes.As<uint8_t>() + r / 64 * coarse::BlockBytes(code.dims),
@@ -79,7 +80,7 @@ absl::StatusOr<coarse::BitArray> BitCodes(const store::Segment& segment, Code co
     coarse::BitEncoder encoder(segment.schema(), code);
     std::vector<float> row(code.dims);
     for (uint32_t r = begin; r < end; ++r) {
-      segment.Prefix(r, level, row.data());
+      CHECK(segment.Prefix(r, level, row.data()).ok());
       encoder.Encode(row.data(), words.As<uint64_t>() + r * row_words);
     }
   });
@@ -87,7 +88,7 @@ absl::StatusOr<coarse::BitArray> BitCodes(const store::Segment& segment, Code co
   std::vector<float> row(code.dims);
   std::vector<uint64_t> ignored(row_words);
   for (uint32_t r = 0; r < std::min(segment.rows(), 10'000U); ++r) {
-    segment.Prefix(r, level, row.data());
+    CHECK(segment.Prefix(r, level, row.data()).ok());
     sample.Encode(row.data(), ignored.data());
   }
   return coarse::BitArray::Make(code, segment.rows(), std::move(words), sample.Calibration());

@@ -104,6 +104,7 @@ json ToJson(const client::SearchResult& result) {
                       {"out", stage.candidates_out},
                       {"rescored", stage.rescored},
                       {"bytes_touched", stage.bytes_touched},
+                      {"cold_bytes", stage.cold_bytes},
                       {"micros", stage.micros},
                       {"score_cut", stage.score_cut}});
   }

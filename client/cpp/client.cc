@@ -65,7 +65,7 @@ SearchStats FromProto(const v1::SearchStats& stats) {
   for (const v1::StageStats& stage : stats.stages()) {
     out.stages.push_back({stage.kind(), stage.dims(), stage.bits(), stage.candidates_in(),
                           stage.candidates_out(), stage.bytes_touched(), stage.rescored(),
-                          stage.micros(), stage.score_cut()});
+                          stage.micros(), stage.score_cut(), stage.cold_bytes()});
   }
   out.rows_scanned = stats.rows_scanned();
   out.plan = stats.plan();

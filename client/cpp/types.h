@@ -49,6 +49,7 @@ struct Stage {
   uint64_t rescored = 0;
   double micros = 0;
   float score_cut = 0;
+  uint64_t cold_bytes = 0;  // of bytes_touched, from disk
 };
 
 struct SearchStats {

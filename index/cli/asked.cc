@@ -120,8 +120,9 @@ std::vector<tune::Scored> ScoredRows(const funnel::View& view, const funnel::Out
   return rows;
 }
 
-std::vector<tune::Scored> ScoredInFull(const funnel::View& view, absl::Span<const float> query,
-                                       const std::vector<uint64_t>& rows) {
+absl::StatusOr<std::vector<tune::Scored>> ScoredInFull(const funnel::View& view,
+                                                       absl::Span<const float> query,
+                                                       const std::vector<uint64_t>& rows) {
   std::vector<float> prefix(query.size());
   transform::Apply(view.schema, query.data(), query.size(), prefix.data());
   const auto level = static_cast<size_t>(view.schema.LevelOf(static_cast<uint32_t>(query.size())));
@@ -130,7 +131,10 @@ std::vector<tune::Scored> ScoredInFull(const funnel::View& view, absl::Span<cons
   std::vector<tune::Scored> scored;
   for (const uint64_t row : rows) {
     const funnel::Location at = LocationOf(view, row);
+    const store::Segment& segment = *view.parts[at.part].segment;
+    MRL_RETURN_IF_ERROR(segment.Fetch(0, level, {&at.row, 1}));
     const float key = scorers[at.part].Key(at.row, level);
+    MRL_RETURN_IF_ERROR(segment.CheckRead(level));
     scored.push_back({row, coarse::ScoreOfKey(view.schema.metric, key)});
   }
   return scored;
@@ -202,7 +206,9 @@ absl::StatusOr<tune::Subject> MakeSubject(const collection::Collection& collecti
                        truth_path.empty() ? FoundTruth(collection, queries, k, threads)
                                           : GivenTruth(collection.view(), queries, truth_path, k));
   for (size_t i = 0; i < truth.size(); ++i) {
-    subject.truth.push_back(ScoredInFull(collection.view(), queries.row(i), truth[i]));
+    MRL_ASSIGN_OR_RETURN(std::vector<tune::Scored> scored,
+                         ScoredInFull(collection.view(), queries.row(i), truth[i]));
+    subject.truth.push_back(std::move(scored));
   }
   subject.search = [&collection, &queries](const funnel::Plan& plan,
                                            size_t query) -> absl::StatusOr<tune::Answer> {

@@ -31,8 +31,9 @@ absl::StatusOr<Measured> RunAll(const funnel::View& view, const funnel::Plan& pl
 std::vector<tune::Scored> ScoredRows(const funnel::View& view, const funnel::Output& output);
 // The rows with their scores at the whole query: a funnel that ends at a shorter prefix or at codes
 // gives scores that cannot be held against the truth's.
-std::vector<tune::Scored> ScoredInFull(const funnel::View& view, absl::Span<const float> query,
-                                       const std::vector<uint64_t>& rows);
+absl::StatusOr<std::vector<tune::Scored>> ScoredInFull(const funnel::View& view,
+                                                       absl::Span<const float> query,
+                                                       const std::vector<uint64_t>& rows);
 
 // True rows of the first `queries` queries from an npy file (i4, i8), best first, -1 for none.
 // INVALID_ARGUMENT for fewer rows, or fewer than `k` columns.

@@ -24,7 +24,7 @@ namespace {
 struct CertifyArgs {
   std::string index, queries;
   AskedPlan asked;
-  uint32_t k = 10, threads = 0;
+  uint32_t k = 10, threads = 0, hot_dims = 0;
   uint64_t sample = 200, limit = 0, seed = 1;
   double change_max = funnel::Certificate::kChangeMax;
   bool json = false;
@@ -33,7 +33,8 @@ struct CertifyArgs {
 absl::StatusOr<tune::ViewQueries> QueriesOf(const CertifyArgs& args,
                                             const collection::Collection& collection) {
   if (args.queries.empty()) {
-    tune::ViewQueries queries = tune::SampleQueries(collection.view(), args.sample, args.seed);
+    MRL_ASSIGN_OR_RETURN(tune::ViewQueries queries,
+                         tune::SampleQueries(collection.view(), args.sample, args.seed));
     if (queries.rows() > 0) return queries;
     return absl::FailedPreconditionError(
         absl::StrCat(args.index, " has no points to measure with"));
@@ -102,7 +103,8 @@ void Print(const funnel::Certificate& certificate, const funnel::ChosenPlan& cho
 
 absl::Status Certify(const CertifyArgs& args) {
   CatchInterrupts();
-  MRL_ASSIGN_OR_RETURN(const OpenedIndex opened, OpenIndex(args.index));
+  MRL_ASSIGN_OR_RETURN(const OpenedIndex opened,
+                       OpenIndex(args.index, {.hot_dims = args.hot_dims}));
   const collection::Collection& collection = *opened.collection;
   MRL_ASSIGN_OR_RETURN(const tune::ViewQueries queries, QueriesOf(args, collection));
   MRL_ASSIGN_OR_RETURN(const funnel::ChosenPlan chosen, PlanFor(collection, collection.profiles(),
@@ -136,6 +138,7 @@ void AddCertify(CLI::App& app, Verb* verb) {
       "certify", "Measure a funnel's recall with its interval; keep it with the profile");
   certify->footer(kExamples);
   certify->add_option("--index", args->index, "Collection directory")->required();
+  AddHotDimsFlag(*certify, &args->hot_dims);
   CLI::Option* profile =
       certify->add_option("--profile", args->asked.profile, "A profile; else the default one");
   certify->add_option("--funnel", args->asked.funnel, "Or this funnel")->excludes(profile);

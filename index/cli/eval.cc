@@ -29,7 +29,7 @@ struct EvalArgs {
   uint32_t threads = 1;
   uint32_t in_flight = 0;
   bool exact = false, json = false;
-  std::string gpu = "off";
+  OpenFlags open;
 };
 
 // Queries that a worker runs as one tile: its share of those in flight.
@@ -69,8 +69,10 @@ std::vector<uint64_t> RowsOf(const funnel::View& view, const funnel::Output& out
   return rows;
 }
 
-std::vector<double> Recalls(const EvalArgs& args, const collection::Collection& collection,
-                            const Queries& queries, const Measured& measured, const Truth& truth) {
+absl::StatusOr<std::vector<double>> Recalls(const EvalArgs& args,
+                                            const collection::Collection& collection,
+                                            const Queries& queries, const Measured& measured,
+                                            const Truth& truth) {
   const bool larger = LargerIsNearer(collection.schema().metric);
   std::vector<double> recalls;
   for (size_t i = 0; i < measured.outputs.size(); ++i) {
@@ -79,7 +81,7 @@ std::vector<double> Recalls(const EvalArgs& args, const collection::Collection& 
       recalls.push_back(tune::RecallAtK(rows, truth.rows[i], args.k));
       continue;
     }
-    const auto found = ScoredInFull(collection.view(), queries.row(i), rows);
+    MRL_ASSIGN_OR_RETURN(const auto found, ScoredInFull(collection.view(), queries.row(i), rows));
     recalls.push_back(tune::RecallAtK(found, truth.subject.truth[i], args.k, larger));
   }
   return recalls;
@@ -89,7 +91,8 @@ std::vector<double> Recalls(const EvalArgs& args, const collection::Collection& 
 absl::Status Certify(const EvalArgs& args, const collection::Collection& collection,
                      const Queries& queries, const funnel::Plan& plan, const Measured& measured,
                      const Truth& truth, nlohmann::json* one) {
-  const std::vector<double> recalls = Recalls(args, collection, queries, measured, truth);
+  MRL_ASSIGN_OR_RETURN(const std::vector<double> recalls,
+                       Recalls(args, collection, queries, measured, truth));
   const tune::Interval interval = tune::MeanInterval(recalls, {.unit = 1.0 / args.k});
   std::vector<size_t> all(queries.rows);
   std::iota(all.begin(), all.end(), size_t{0});
@@ -111,12 +114,14 @@ nlohmann::json Stages(const std::vector<funnel::Output>& outputs) {
     double in = 0;
     double out = 0;
     double bytes = 0;
+    double cold_bytes = 0;
     std::vector<double> millis;
     for (const funnel::Output& output : outputs) {
       const funnel::StageTrace& stage = output.trace.stages[number];
       in += static_cast<double>(stage.candidates_in);
       out += static_cast<double>(stage.candidates_out);
       bytes += static_cast<double>(stage.bytes);
+      cold_bytes += static_cast<double>(stage.cold_bytes);
       millis.push_back(stage.micros / 1000);
     }
     const funnel::StageTrace& first = outputs.front().trace.stages[number];
@@ -126,6 +131,7 @@ nlohmann::json Stages(const std::vector<funnel::Output>& outputs) {
                       {"in", in / count},
                       {"out", out / count},
                       {"bytes", bytes / count},
+                      {"cold_bytes", cold_bytes / count},
                       {"p50_micros", 1000 * tune::Summarise(millis).p50_ms}});
   }
   return stages;
@@ -144,20 +150,22 @@ absl::StatusOr<nlohmann::json> Summary(const EvalArgs& args,
     }
   }
   const auto count = static_cast<double>(measured.outputs.size());
+  const auto rows = static_cast<double>(collection.rows());
   const tune::Latencies times = tune::Summarise(measured.millis);
-  nlohmann::json one = {{"funnel", plan.ToText()},
-                        {"coarse", plan.exact ? "exact" : plan.kind},
-                        {"k", args.k},
-                        {"qps", count / measured.seconds},
-                        {"mean_ms", times.mean_ms},
-                        {"p50_ms", times.p50_ms},
-                        {"p95_ms", times.p95_ms},
-                        {"p99_ms", times.p99_ms},
-                        {"multiply_adds", multiply_adds / count},
-                        {"bytes_touched", bytes / count},
-                        {"stages", Stages(measured.outputs)},
-                        {"hot_bytes_per_row", static_cast<double>(collection.hot_bytes()) /
-                                                  static_cast<double>(collection.rows())}};
+  nlohmann::json one = {
+      {"funnel", plan.ToText()},
+      {"coarse", plan.exact ? "exact" : plan.kind},
+      {"k", args.k},
+      {"qps", count / measured.seconds},
+      {"mean_ms", times.mean_ms},
+      {"p50_ms", times.p50_ms},
+      {"p95_ms", times.p95_ms},
+      {"p99_ms", times.p99_ms},
+      {"multiply_adds", multiply_adds / count},
+      {"bytes_touched", bytes / count},
+      {"stages", Stages(measured.outputs)},
+      {"hot_bytes_per_row", static_cast<double>(collection.hot_bytes()) / rows},
+      {"memory_bytes_per_row", static_cast<double>(collection.memory_bytes()) / rows}};
   MRL_RETURN_IF_ERROR(Certify(args, collection, queries, plan, measured, truth, &one));
   return one;
 }
@@ -202,7 +210,7 @@ absl::StatusOr<std::vector<funnel::Plan>> Plans(const EvalArgs& args, const Open
 
 absl::Status Eval(const EvalArgs& args) {
   CatchInterrupts();
-  MRL_ASSIGN_OR_RETURN(const OpenedIndex opened, OpenIndex(args.index, args.gpu));
+  MRL_ASSIGN_OR_RETURN(const OpenedIndex opened, OpenIndex(args.index, args.open));
   const collection::Collection& collection = *opened.collection;
   MRL_ASSIGN_OR_RETURN(const Queries queries,
                        ReadQueries(args.queries, collection.schema(), 0, args.limit));
@@ -271,7 +279,8 @@ void AddEval(CLI::App& app, Verb* verb) {
   eval->add_option("-k", args->k, "Points wanted, 1 to 10000")->capture_default_str();
   eval->add_option("--funnel", args->funnels, "A funnel to measure; may be repeated");
   eval->add_option("--profile", args->profiles, "A profile of the index; may be repeated");
-  AddGpuFlag(*eval, &args->gpu);
+  AddGpuFlag(*eval, &args->open.gpu);
+  AddHotDimsFlag(*eval, &args->open.hot_dims);
   eval->add_flag("--exact", args->exact, "Measure exact search too");
   eval->add_option("--limit", args->limit, "Use at most so many queries");
   eval->add_option("--threads", args->threads, "Queries run at a time")
@@ -298,6 +307,7 @@ void AddEval(CLI::App& app, Verb* verb) {
                          .sample = args->sample,
                          .seed = 1,
                          .threads = args->threads,
+                         .hot_dims = args->open.hot_dims,
                          .json = args->json});
     };
   });

@@ -71,14 +71,16 @@ std::vector<nlohmann::json> Lines(const LabelsArgs& args, const tune::Judged& le
 
 absl::Status EvalLabels(const LabelsArgs& args) {
   CatchInterrupts();
-  MRL_ASSIGN_OR_RETURN(const OpenedIndex opened, OpenIndex(args.index));
+  MRL_ASSIGN_OR_RETURN(const OpenedIndex opened,
+                       OpenIndex(args.index, {.hot_dims = args.hot_dims}));
   const collection::Collection& collection = *opened.collection;
   const funnel::View& view = collection.view();
   funnel::PlanInput input = collection.plan_input();
   input.k = args.k;
   input.funnel = tune::ClimbingFunnel(collection.schema(), collection.schema().dim, args.k);
   MRL_ASSIGN_OR_RETURN(const funnel::Plan plan, funnel::MakePlan(input));
-  const tune::ViewQueries queries = tune::SampleQueries(view, args.sample, args.seed);
+  MRL_ASSIGN_OR_RETURN(const tune::ViewQueries queries,
+                       tune::SampleQueries(view, args.sample, args.seed));
   MRL_ASSIGN_OR_RETURN(
       const tune::Judged judged,
       tune::JudgeVotes(view, plan, queries, LabelsOf(view, args.field), args.threads, Interrupted));

@@ -15,6 +15,7 @@ struct LabelsArgs {
   uint64_t sample = 1000;  // points: one half learns thresholds, the other is classified
   uint64_t seed = 1;
   uint32_t threads = 1;
+  uint32_t hot_dims = 0;
   bool json = false;
 };
 

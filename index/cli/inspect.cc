@@ -19,7 +19,9 @@ nlohmann::json InspectJson(const collection::Collection& collection) {
   const Schema& schema = collection.schema();
   nlohmann::json levels = nlohmann::json::array();
   for (size_t level = 0; level < schema.levels(); ++level) {
-    levels.push_back({{"dims", schema.ladder[level]}, {"bytes", LevelBytes(collection, level)}});
+    levels.push_back({{"dims", schema.ladder[level]},
+                      {"bytes", LevelBytes(collection, level)},
+                      {"memory_bytes", collection.level_memory_bytes(level)}});
   }
   nlohmann::json files = nlohmann::json::array();
   for (const auto& file : collection.files()) {
@@ -58,11 +60,12 @@ void PrintText(const collection::Collection& collection) {
   if (!schema.fields.empty()) {
     std::printf("fields for filters: %s\n\n", FormatFields(schema.fields).c_str());
   }
-  std::vector<std::vector<std::string>> table = {{"level", "dims", "width", "bytes"}};
+  std::vector<std::vector<std::string>> table = {{"level", "dims", "width", "bytes", "in memory"}};
   for (size_t level = 0; level < schema.levels(); ++level) {
     table.push_back({absl::StrCat(level), absl::StrCat(schema.ladder[level]),
                      absl::StrCat(schema.level_width(level)),
-                     HumanBytes(LevelBytes(collection, level))});
+                     HumanBytes(LevelBytes(collection, level)),
+                     HumanBytes(collection.level_memory_bytes(level))});
   }
   PrintTable(table);
   std::puts("");
@@ -83,14 +86,16 @@ void PrintText(const collection::Collection& collection) {
 
 void AddInspect(CLI::App& app, Verb* verb) {
   auto index = std::make_shared<std::string>();
+  auto flags = std::make_shared<OpenFlags>();
   auto json = std::make_shared<bool>(false);
   CLI::App* inspect = app.add_subcommand("inspect", "Show schema, levels, codes, files and memory");
   inspect->footer("Example:\n  mrl-index inspect --index INDEX --json");
   inspect->add_option("--index", *index, "Collection directory")->required();
+  AddHotDimsFlag(*inspect, &flags->hot_dims);
   inspect->add_flag("--json", *json, "Print JSON");
-  inspect->callback([index, json, verb] {
-    *verb = [index, json]() -> absl::Status {
-      MRL_ASSIGN_OR_RETURN(const OpenedIndex opened, OpenIndex(*index));
+  inspect->callback([index, flags, json, verb] {
+    *verb = [index, flags, json]() -> absl::Status {
+      MRL_ASSIGN_OR_RETURN(const OpenedIndex opened, OpenIndex(*index, *flags));
       if (*json) {
         PrintJson(InspectJson(*opened.collection));
       } else {

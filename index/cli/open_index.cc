@@ -15,19 +15,27 @@ void AddGpuFlag(CLI::App& verb, std::string* gpu) {
       ->capture_default_str();
 }
 
+void AddHotDimsFlag(CLI::App& verb, uint32_t* hot_dims) {
+  verb.add_option("--hot-dims", *hot_dims,
+                  "Hold vectors in memory up to so many dimensions, read the rest of them from "
+                  "disk; 0 = hold all")
+      ->check(CLI::Range(uint32_t{0}, Schema::kDimMax))
+      ->capture_default_str();
+}
+
 absl::StatusOr<std::shared_ptr<coarse::gpu::DeviceSet>> OpenGpu(const std::string& gpu) {
   coarse::gpu::GpuOptions options;
   MRL_ASSIGN_OR_RETURN(options.mode, coarse::gpu::ParseGpuMode(gpu));
   return coarse::gpu::DeviceSet::Open(options);
 }
 
-absl::StatusOr<OpenedIndex> OpenIndex(const std::string& path, const std::string& gpu) {
+absl::StatusOr<OpenedIndex> OpenIndex(const std::string& path, const OpenFlags& flags) {
   OpenedIndex index;
-  MRL_ASSIGN_OR_RETURN(index.gpu, OpenGpu(gpu));
+  MRL_ASSIGN_OR_RETURN(index.gpu, OpenGpu(flags.gpu));
   index.account = std::make_unique<MemoryAccount>(MemoryAccount::DefaultLimitBytes());
-  MRL_ASSIGN_OR_RETURN(
-      index.collection,
-      collection::Collection::Open(FileSystem::Posix(), path, *index.account, index.gpu.get()));
+  MRL_ASSIGN_OR_RETURN(index.collection, collection::Collection::Open(
+                                             FileSystem::Posix(), path, *index.account,
+                                             {.gpu = index.gpu.get(), .hot_dims = flags.hot_dims}));
   return index;
 }
 

@@ -21,11 +21,16 @@ struct OpenedIndex {
   std::shared_ptr<coarse::gpu::DeviceSet> gpu;
   std::shared_ptr<const collection::Collection> collection;
 };
-// `gpu`: off, auto or require.
-absl::StatusOr<OpenedIndex> OpenIndex(const std::string& path, const std::string& gpu = "off");
+// How an index is held: what the flags of a verb say.
+struct OpenFlags {
+  std::string gpu = "off";  // off, auto or require
+  uint32_t hot_dims = 0;    // collection::OpenOptions
+};
+absl::StatusOr<OpenedIndex> OpenIndex(const std::string& path, const OpenFlags& flags = {});
 absl::StatusOr<std::shared_ptr<coarse::gpu::DeviceSet>> OpenGpu(const std::string& gpu);
-// The flag --gpu of a verb.
+// The flags --gpu and --hot-dims of a verb.
 void AddGpuFlag(CLI::App& verb, std::string* gpu);
+void AddHotDimsFlag(CLI::App& verb, uint32_t* hot_dims);
 
 // Rows of an embedding file whose length a query may have: dim, or a ladder step where the
 // collection has no transform.

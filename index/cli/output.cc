@@ -38,14 +38,14 @@ std::string HumanBytes(uint64_t bytes) {
 
 void PrintStages(const funnel::Trace& trace) {
   std::vector<std::vector<std::string>> table = {
-      {"stage", "kind", "dims", "bits", "in", "out", "bytes", "time (us)", "score cut"}};
+      {"stage", "kind", "dims", "bits", "in", "out", "bytes", "of disk", "time (us)", "score cut"}};
   for (size_t i = 0; i < trace.stages.size(); ++i) {
     const funnel::StageTrace& stage = trace.stages[i];
-    table.push_back({absl::StrCat(i), stage.kind, absl::StrCat(stage.dims),
-                     stage.bits == 0 ? "stored" : absl::StrCat(stage.bits),
-                     absl::StrCat(stage.candidates_in), absl::StrCat(stage.candidates_out),
-                     HumanBytes(stage.bytes), absl::StrFormat("%.1f", stage.micros),
-                     absl::StrFormat("%.4f", stage.score_cut)});
+    table.push_back(
+        {absl::StrCat(i), stage.kind, absl::StrCat(stage.dims),
+         stage.bits == 0 ? "stored" : absl::StrCat(stage.bits), absl::StrCat(stage.candidates_in),
+         absl::StrCat(stage.candidates_out), HumanBytes(stage.bytes), HumanBytes(stage.cold_bytes),
+         absl::StrFormat("%.1f", stage.micros), absl::StrFormat("%.4f", stage.score_cut)});
   }
   PrintTable(table);
   std::printf("multiply-adds %llu\n", static_cast<unsigned long long>(trace.multiply_adds));
@@ -64,6 +64,7 @@ nlohmann::json ToJson(const funnel::Trace& trace) {
                       {"in", stage.candidates_in},
                       {"out", stage.candidates_out},
                       {"bytes", stage.bytes},
+                      {"cold_bytes", stage.cold_bytes},
                       {"micros", stage.micros},
                       {"score_cut", stage.score_cut}});
   }

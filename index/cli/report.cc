@@ -28,7 +28,7 @@ struct ReportArgs {
   std::vector<uint32_t> keeps;
   uint32_t k = 10;
   uint64_t sample = 10'000, limit = 200, seed = 1;
-  uint32_t threads = 0;
+  uint32_t threads = 0, hot_dims = 0;
   bool json = false;
 };
 
@@ -86,7 +86,7 @@ absl::StatusOr<Compared> FromIndex(const ReportArgs& args,
   Compared compared;
   compared.metric = collection.schema().metric;
   compared.ladder = collection.schema().ladder;
-  compared.documents = SampleIndex(collection, args.sample, args.seed);
+  MRL_ASSIGN_OR_RETURN(compared.documents, SampleIndex(collection, args.sample, args.seed));
   MRL_RETURN_IF_ERROR(AddQueries(args, collection.schema(), &compared));
   return compared;
 }
@@ -225,7 +225,7 @@ absl::Status FillReport(const ReportArgs& args, ReportPage* page) {
   OpenedIndex opened;
   if (!args.index.empty()) {
     page->source = args.index;
-    MRL_ASSIGN_OR_RETURN(opened, OpenIndex(args.index));
+    MRL_ASSIGN_OR_RETURN(opened, OpenIndex(args.index, {.hot_dims = args.hot_dims}));
     MRL_ASSIGN_OR_RETURN(compared, FromIndex(args, *opened.collection));
   } else {
     page->source = args.input;
@@ -271,6 +271,7 @@ void AddSources(CLI::App& report, ReportArgs& args) {
   CLI::Option* input = report.add_option("--input", args.input, "Embedding file");
   CLI::Option* index =
       report.add_option("--index", args.index, "Collection directory")->excludes(input);
+  AddHotDimsFlag(report, &args.hot_dims);
   report.add_option("--grid", args.grid,
                     "Layers of a 2D Matryoshka model, shallowest first, each NAME:FILE[:QUERIES]; "
                     "the truth is the last one's");

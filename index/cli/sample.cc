@@ -52,7 +52,8 @@ absl::StatusOr<Sample> SampleFile(const std::string& path, uint64_t count, uint6
   return sample;
 }
 
-Sample SampleIndex(const collection::Collection& collection, uint64_t count, uint64_t seed) {
+absl::StatusOr<Sample> SampleIndex(const collection::Collection& collection, uint64_t count,
+                                   uint64_t seed) {
   const Schema& schema = collection.schema();
   Sample sample;
   sample.dim = schema.dim;
@@ -63,8 +64,8 @@ Sample SampleIndex(const collection::Collection& collection, uint64_t count, uin
   sample.rows = rows.size();
   sample.values.resize(rows.size() * sample.dim);
   for (size_t i = 0; i < rows.size(); ++i) {
-    view.parts[rows[i].part].segment->Prefix(rows[i].row, schema.levels() - 1,
-                                             sample.values.data() + i * sample.dim);
+    MRL_RETURN_IF_ERROR(view.parts[rows[i].part].segment->Prefix(
+        rows[i].row, schema.levels() - 1, sample.values.data() + i * sample.dim));
   }
   return sample;
 }

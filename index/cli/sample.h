@@ -30,7 +30,8 @@ std::vector<uint64_t> SpreadRows(uint64_t rows, uint64_t count, uint64_t seed);
 absl::StatusOr<Sample> SampleFile(const std::string& path, uint64_t count, uint64_t seed,
                                   const Schema& schema);
 // Rows of a collection as they are stored, transformed already.
-Sample SampleIndex(const collection::Collection& collection, uint64_t count, uint64_t seed);
+absl::StatusOr<Sample> SampleIndex(const collection::Collection& collection, uint64_t count,
+                                   uint64_t seed);
 // Rows `rows` of a sample.
 Sample PickRows(const Sample& from, const std::vector<uint64_t>& rows);
 

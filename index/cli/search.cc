@@ -20,7 +20,7 @@ struct SearchArgs {
   uint64_t row = 0;
   uint32_t k = 10;
   bool exact = false, explain = false, json = false, include_self = false;
-  std::string gpu = "off";
+  OpenFlags open;
 };
 
 // Ids are typed as text: a string id first, then a number.
@@ -52,7 +52,8 @@ absl::StatusOr<Asked> ReadQuery(const SearchArgs& args, const collection::Collec
         absl::StrCat("the id '", args.id, "' is not in ", args.index));
   }
   asked.vector.resize(collection.schema().dim);
-  collection.view().parts[at->part].segment->Vector(at->row, asked.vector.data());
+  MRL_RETURN_IF_ERROR(
+      collection.view().parts[at->part].segment->Vector(at->row, asked.vector.data()));
   if (!args.include_self) asked.self = at;
   return asked;
 }
@@ -151,7 +152,7 @@ absl::Status Print(const SearchArgs& args, const funnel::View& view,
 
 absl::Status Search(const SearchArgs& args) {
   CatchInterrupts();
-  MRL_ASSIGN_OR_RETURN(const OpenedIndex opened, OpenIndex(args.index, args.gpu));
+  MRL_ASSIGN_OR_RETURN(const OpenedIndex opened, OpenIndex(args.index, args.open));
   const collection::Collection& collection = *opened.collection;
   MRL_ASSIGN_OR_RETURN(const Asked asked, ReadQuery(args, collection));
   MRL_ASSIGN_OR_RETURN(
@@ -204,7 +205,8 @@ void AddSearch(CLI::App& app, Verb* verb) {
   CLI::Option* profile =
       search->add_option("--profile", args->profile, "A profile of the index; else its default")
           ->excludes(funnel);
-  AddGpuFlag(*search, &args->gpu);
+  AddGpuFlag(*search, &args->open.gpu);
+  AddHotDimsFlag(*search, &args->open.hot_dims);
   search->add_flag("--exact", args->exact, "Compare with every row at full dimension")
       ->excludes(funnel)
       ->excludes(profile);

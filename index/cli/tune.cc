@@ -27,7 +27,7 @@ struct TuneArgs {
   std::string index, queries, truth, save;
   tune::TuneOptions options;
   uint64_t limit = 0;
-  uint32_t threads = 0;
+  uint32_t threads = 0, hot_dims = 0;
   bool build = false, make_default = false, json = false;
 };
 
@@ -118,7 +118,8 @@ absl::Status SaveTuned(const TuneArgs& args, const tune::TuneResult& result,
                                                       result.held_out.plan.ToText()));
   }
   funnel::Certificate certificate = tune::ToCertificate(result.held_out, lost, args.options.seed);
-  MRL_ASSIGN_OR_RETURN(const OpenedIndex opened, OpenIndex(args.index));
+  MRL_ASSIGN_OR_RETURN(const OpenedIndex opened,
+                       OpenIndex(args.index, {.hot_dims = args.hot_dims}));
   Bind(*opened.collection, &certificate);
   MRL_ASSIGN_OR_RETURN(*saved, SaveProfile(args.index, result.held_out.plan,
                                            {.name = args.save,
@@ -135,7 +136,8 @@ struct Outcome {
 };
 
 absl::StatusOr<Outcome> TuneOnce(const TuneArgs& args) {
-  MRL_ASSIGN_OR_RETURN(const OpenedIndex opened, OpenIndex(args.index));
+  MRL_ASSIGN_OR_RETURN(const OpenedIndex opened,
+                       OpenIndex(args.index, {.hot_dims = args.hot_dims}));
   const collection::Collection& collection = *opened.collection;
   MRL_ASSIGN_OR_RETURN(const Queries queries,
                        ReadQueries(args.queries, collection.schema(), 0, args.limit));
@@ -219,6 +221,7 @@ void AddTune(CLI::App& app, Verb* verb) {
   CLI::App* tune = app.add_subcommand("tune", "Find the cheapest funnel that reaches a recall");
   tune->footer(kExamples);
   tune->add_option("--index", args->index, "Collection directory")->required();
+  AddHotDimsFlag(*tune, &args->hot_dims);
   tune->add_option("--queries", args->queries, "Embedding file of queries")->required();
   CLI::Option* recall =
       tune->add_option("--target-recall", args->options.target_recall, "Above 0, at most 1")

@@ -5,6 +5,7 @@
 #include <thread>
 #include <utility>
 
+#include "absl/synchronization/mutex.h"
 #include "base/check.h"
 #include "base/status.h"
 #include "index/coarse/scan_codes.h"
@@ -112,11 +113,21 @@ void Centroids::AssignTile(absl::Span<const float* const> vectors, uint32_t* nea
 }
 
 absl::StatusOr<std::vector<uint32_t>> AssignAll(const Centroids& centroids, uint32_t rows,
-                                                const BuildContext& context,
-                                                const std::function<void(uint32_t, float*)>& read) {
+                                                const BuildContext& context, const ReadRow& read) {
   std::vector<uint32_t> nearest(rows);
   std::atomic<uint32_t> next_tile = 0;
   std::atomic<bool> stopped = false;
+  absl::Mutex mutex;
+  absl::Status failed;
+  const auto read_all = [&](uint32_t first, uint32_t count, float* out) {
+    for (uint32_t i = 0; i < count; ++i) {
+      absl::Status status = read(first + i, out + size_t{i} * centroids.dims());
+      if (status.ok()) continue;
+      absl::MutexLock lock(&mutex);
+      failed.Update(status);
+      stopped = true;
+    }
+  };
   const auto tiles = static_cast<uint32_t>((rows + kernels::kTileMax - 1) / kernels::kTileMax);
   const auto work = [&] {
     const size_t dims = centroids.dims();
@@ -130,7 +141,7 @@ absl::StatusOr<std::vector<uint32_t>> AssignAll(const Centroids& centroids, uint
       }
       const auto first = static_cast<uint32_t>(tile * kernels::kTileMax);
       const auto count = std::min<uint32_t>(rows - first, kernels::kTileMax);
-      for (uint32_t i = 0; i < count; ++i) read(first + i, values.data() + i * dims);
+      read_all(first, count, values.data());
       centroids.AssignTile(absl::MakeConstSpan(vectors).first(count), nearest.data() + first);
     }
   };
@@ -138,6 +149,7 @@ absl::StatusOr<std::vector<uint32_t>> AssignAll(const Centroids& centroids, uint
   for (uint32_t i = 1; i < context.threads; ++i) others.emplace_back(work);
   work();
   for (std::thread& other : others) other.join();
+  MRL_RETURN_IF_ERROR(failed);
   if (stopped) return absl::CancelledError("ivf_scan: the build was stopped");
   return nearest;
 }

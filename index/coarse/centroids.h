@@ -50,11 +50,11 @@ inline Metric MetricOfLists(Metric metric) {
   return metric == Metric::kCosine ? Metric::kCosine : Metric::kL2;
 }
 
-// The nearest centre of rows [0, rows). `read(row, out)` writes the first dims() floats of a row
-// and is called from all threads. CANCELLED when it was stopped.
+// Writes the first dims() floats of a row; called from all threads.
+using ReadRow = std::function<absl::Status(uint32_t, float*)>;
+// The nearest centre of rows [0, rows). CANCELLED when it was stopped, or the error of `read`.
 absl::StatusOr<std::vector<uint32_t>> AssignAll(const Centroids& centroids, uint32_t rows,
-                                                const BuildContext& context,
-                                                const std::function<void(uint32_t, float*)>& read);
+                                                const BuildContext& context, const ReadRow& read);
 
 // k-means (Lloyd's algorithm as faiss::Clustering runs it; under COSINE spherical) on
 // `vectors`, count x dims floats, as they are stored. Returns lists x dims floats.

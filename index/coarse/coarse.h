@@ -51,7 +51,8 @@ struct Result {
   std::vector<Candidate> candidates;  // the best, at most `keep`, ties cut by row; in no order
   uint64_t rows_scanned = 0;
   uint64_t bytes_touched = 0;
-  uint64_t rescored = 0;  // rows whose stored prefix was read to replace an estimate
+  uint64_t cold_bytes = 0;  // of these, of levels that are not held in memory
+  uint64_t rescored = 0;    // rows whose stored prefix was read to replace an estimate
 
   // What the first stage kept, and the stages of the request's `later` that were run as well, from
   // the first on: candidates and their scores are those of the last. A stage cuts as the first

@@ -12,6 +12,7 @@ namespace {
 // rows stay in the first-level cache.
 constexpr uint32_t kTileRows = 256;
 constexpr uint32_t kTilesBetweenPolls = 16;
+constexpr uint32_t kRowsBetweenPolls = kTileRows * kTilesBetweenPolls;
 
 // The scan of one tile of queries.
 class ExactTile {
@@ -29,12 +30,17 @@ class ExactTile {
     for (uint32_t begin = 0; begin < segment_.rows() && !active_.empty(); begin += kTileRows) {
       if (begin / kTileRows % kTilesBetweenPolls == 0) {
         std::erase_if(active_, [this](size_t i) { return stopped(i); });
+        status_.Update(Fetch(begin, std::min(segment_.rows(), begin + kRowsBetweenPolls)));
+        if (!status_.ok()) break;
       }
       ScoreRows(begin, std::min(segment_.rows(), begin + kTileRows));
     }
+    status_.Update(segment_.CheckRead(level_));
     std::vector<absl::StatusOr<std::vector<KeyedRow>>> results;
     for (size_t i = 0; i < requests_.size(); ++i) {
-      if (std::find(active_.begin(), active_.end(), i) == active_.end() || stopped(i)) {
+      if (!status_.ok()) {
+        results.emplace_back(status_);
+      } else if (std::find(active_.begin(), active_.end(), i) == active_.end() || stopped(i)) {
         results.emplace_back(absl::CancelledError("the search was stopped while it scanned"));
       } else {
         results.emplace_back(best_[i].Take());
@@ -48,9 +54,8 @@ class ExactTile {
     return requests_[i].stopped != nullptr && IsStopped(*requests_[i].stopped);
   }
 
-  void ScoreRows(uint32_t begin, uint32_t end) {
-    std::array<uint32_t, kTileRows> rows;
-    size_t count = 0;
+  template <typename Visit>
+  void ForEachAllowed(uint32_t begin, uint32_t end, const Visit& visit) const {
     const uint64_t* allowed = requests_.front().allowed;
     for (uint32_t row = begin; row < end;) {
       // A filter may leave long stretches without a row.
@@ -58,9 +63,23 @@ class ExactTile {
         row += 64;
         continue;
       }
-      if (IsAllowed(allowed, row)) rows[count++] = row;
+      if (IsAllowed(allowed, row)) visit(row);
       ++row;
     }
+  }
+
+  absl::Status Fetch(uint32_t begin, uint32_t end) const {
+    if (level_ < segment_.hot_levels()) return absl::OkStatus();
+    if (requests_.front().allowed == nullptr) return segment_.FetchRange(0, level_, begin, end);
+    std::vector<uint32_t> rows;
+    ForEachAllowed(begin, end, [&rows](uint32_t row) { rows.push_back(row); });
+    return segment_.Fetch(0, level_, rows);
+  }
+
+  void ScoreRows(uint32_t begin, uint32_t end) {
+    std::array<uint32_t, kTileRows> rows;
+    size_t count = 0;
+    ForEachAllowed(begin, end, [&](uint32_t row) { rows[count++] = row; });
     if (count == 0) return;
     std::vector<const LevelScorer*> scorers;
     for (const size_t i : active_) scorers.push_back(&scorers_[i]);
@@ -87,6 +106,7 @@ class ExactTile {
   std::vector<LevelScorer> scorers_;
   std::vector<Shortlist> best_;
   std::vector<size_t> active_;  // requests that were not stopped
+  absl::Status status_;         // of reading
   std::vector<float> sums_;     // [rows of a tile][active requests]
 };
 

@@ -35,13 +35,17 @@ void Normalise(float* x, size_t n) {
 }
 
 // Reads rows `first`, `first` + `stride`, … as FAISS gets them.
-std::vector<float> Gather(const store::Segment& segment, size_t level, uint64_t first,
-                          uint64_t stride, uint64_t count) {
+absl::StatusOr<std::vector<float>> Gather(const store::Segment& segment, size_t level,
+                                          uint64_t first, uint64_t stride, uint64_t count) {
   const size_t dims = segment.schema().ladder[level];
   std::vector<float> vectors(count * dims);
+  if (stride == 1) {
+    MRL_RETURN_IF_ERROR(segment.FetchRange(0, level, static_cast<uint32_t>(first),
+                                           static_cast<uint32_t>(first + count)));
+  }
   for (uint64_t i = 0; i < count; ++i) {
     float* out = vectors.data() + i * dims;
-    segment.Prefix(static_cast<uint32_t>(first + i * stride), level, out);
+    MRL_RETURN_IF_ERROR(segment.Prefix(static_cast<uint32_t>(first + i * stride), level, out));
     if (segment.schema().metric == Metric::kCosine) Normalise(out, dims);
   }
   return vectors;
@@ -56,12 +60,15 @@ absl::Status TrainAndAdd(const store::Segment& segment, size_t level, bool needs
     const uint64_t row_bytes = segment.schema().ladder[level] * sizeof(float);
     const uint64_t wanted = std::min(rows, std::max<uint64_t>(1, kTrainBytesMax / row_bytes));
     const uint64_t stride = wanted == 0 ? 1 : rows / wanted;
-    MRL_RETURN_IF_ERROR(index.Train(Gather(segment, level, 0, stride, wanted)));
+    MRL_ASSIGN_OR_RETURN(const std::vector<float> vectors,
+                         Gather(segment, level, 0, stride, wanted));
+    MRL_RETURN_IF_ERROR(index.Train(vectors));
   }
   for (uint64_t first = 0; first < rows; first += kAddRows) {
     if (IsStopped(stopped)) return absl::CancelledError("faiss: the build was stopped");
     const uint64_t count = std::min<uint64_t>(kAddRows, rows - first);
-    MRL_RETURN_IF_ERROR(index.Add(Gather(segment, level, first, 1, count)));
+    MRL_ASSIGN_OR_RETURN(const std::vector<float> vectors, Gather(segment, level, first, 1, count));
+    MRL_RETURN_IF_ERROR(index.Add(vectors));
   }
   return absl::OkStatus();
 }

@@ -48,16 +48,16 @@ struct Encoded {
   std::vector<float> calibration;
 };
 
-Encoded EncodeRows(const store::Segment& segment, Code code) {
+absl::StatusOr<Encoded> EncodeRows(const store::Segment& segment, Code code) {
   const auto level = static_cast<size_t>(segment.schema().LevelOf(code.dims));
   BitEncoder encoder(segment.schema(), code);
   std::vector<uint64_t> words(segment.rows() * BitWords(code));
   std::vector<float> prefix(code.dims);
   for (uint32_t row = 0; row < segment.rows(); ++row) {
-    segment.Prefix(row, level, prefix.data());
+    MRL_RETURN_IF_ERROR(segment.Prefix(row, level, prefix.data()));
     encoder.Encode(prefix.data(), words.data() + row * BitWords(code));
   }
-  return {std::move(words), encoder.Calibration()};
+  return Encoded{std::move(words), encoder.Calibration()};
 }
 
 absl::StatusOr<About> LoadAbout(const format::SectionFileReader& reader, const std::string& path,
@@ -107,7 +107,7 @@ absl::Status BuildGraph(FileSystem& files, const std::string& path, const store:
                        .degree = spec.degree,
                        .code_dims = spec.code.dims,
                        .code_bits = spec.code.bits};
-  const Encoded encoded = EncodeRows(segment, spec.code);
+  MRL_ASSIGN_OR_RETURN(const Encoded encoded, EncodeRows(segment, spec.code));
   MRL_ASSIGN_OR_RETURN(const std::vector<uint32_t> links,
                        LinkRows(encoded.words, BitWords(spec.code), spec.degree, context));
   MRL_ASSIGN_OR_RETURN(const auto file,

@@ -47,13 +47,15 @@ uint32_t ListCount(const IndexSpec& spec, uint64_t rows) {
 }
 
 // Every n-th row of the segment: rows that came together are often alike.
-std::vector<float> TrainingRows(const store::Segment& segment, size_t level, uint32_t lists) {
+absl::StatusOr<std::vector<float>> TrainingRows(const store::Segment& segment, size_t level,
+                                                uint32_t lists) {
   const uint64_t rows = segment.rows();
   const uint64_t wanted = std::min<uint64_t>(rows, uint64_t{lists} * kTrainRowsPerList);
   const size_t dims = segment.schema().ladder[level];
   std::vector<float> vectors(wanted * dims);
   for (uint64_t i = 0; i < wanted; ++i) {
-    segment.Prefix(static_cast<uint32_t>(i * rows / wanted), level, vectors.data() + i * dims);
+    MRL_RETURN_IF_ERROR(
+        segment.Prefix(static_cast<uint32_t>(i * rows / wanted), level, vectors.data() + i * dims));
   }
   return vectors;
 }
@@ -89,7 +91,7 @@ absl::Status WriteCodes(const store::Segment& segment, Code code, const std::vec
   std::vector<float> prefix(code.dims);
   for (size_t place = 0; place < rows.size(); ++place) {
     if (rows[place] == IvfLists::kNoRow) continue;
-    segment.Prefix(rows[place], level, prefix.data());
+    MRL_RETURN_IF_ERROR(segment.Prefix(rows[place], level, prefix.data()));
     MRL_RETURN_IF_ERROR(writer->Append(prefix.data()));
     const bool is_last = place + 1 == rows.size() || rows[place + 1] == IvfLists::kNoRow;
     if (is_last) MRL_RETURN_IF_ERROR(writer->EndBlock());
@@ -235,12 +237,13 @@ absl::Status BuildIvfScan(FileSystem& files, const std::string& path, const stor
                  .code_dims = spec.code.dims,
                  .code_bits = spec.code.bits};
   const auto level = static_cast<size_t>(schema.LevelOf(spec.dims));
-  MRL_ASSIGN_OR_RETURN(const std::vector<float> centres,
-                       TrainCentroids(schema, spec.dims, about.lists, context,
-                                      TrainingRows(segment, level, about.lists)));
+  MRL_ASSIGN_OR_RETURN(std::vector<float> training, TrainingRows(segment, level, about.lists));
+  MRL_ASSIGN_OR_RETURN(
+      const std::vector<float> centres,
+      TrainCentroids(schema, spec.dims, about.lists, context, std::move(training)));
   MRL_ASSIGN_OR_RETURN(const Centroids centroids,
                        Centroids::Make(schema, MetricOfLists(schema.metric), spec.dims, centres));
-  const auto read = [&](uint32_t row, float* out) { segment.Prefix(row, level, out); };
+  const auto read = [&](uint32_t row, float* out) { return segment.Prefix(row, level, out); };
   MRL_ASSIGN_OR_RETURN(const std::vector<uint32_t> list_of_row,
                        AssignAll(centroids, segment.rows(), context, read));
   const Dealt dealt = Deal(list_of_row, about.lists);

@@ -179,6 +179,7 @@ absl::StatusOr<Result> IvfScanIndex::SearchStored(const Request& request, const 
   std::vector<uint32_t> rows;
   ForEachPlace(ranges, places, [&](uint32_t place) { rows.push_back(lists_.row_at(place)); });
   const LevelScorer scorer(*segment_, request.query, level);
+  MRL_RETURN_IF_ERROR(segment_->Fetch(0, level, rows));
   Shortlist shortlist(request.keep);
   for (size_t i = 0; i < rows.size(); ++i) {
     if (i + kPrefetchRows < rows.size()) scorer.Prefetch(rows[i + kPrefetchRows], 0, level);
@@ -187,10 +188,12 @@ absl::StatusOr<Result> IvfScanIndex::SearchStored(const Request& request, const 
       return absl::CancelledError("the search was stopped while it scanned");
     }
   }
+  MRL_RETURN_IF_ERROR(segment_->CheckRead(level));
   std::vector<KeyedRow> best = shortlist.Take();
   CutByKeyThenRow(best, request.keep);
   Result result;
   result.bytes_touched = rows.size() * scorer.RowBytes(0, level);
+  result.cold_bytes = rows.size() * segment_->ColdRowBytes(0, level);
   result.candidates.reserve(best.size());
   for (const KeyedRow& row : best) {
     result.candidates.push_back({ScoreOfKey(segment_->schema().metric, row.key), row.row});

@@ -43,6 +43,7 @@ class NearestCentroid final : public faiss::Index {
     CHECK(k == 1);
     const auto read = [&](uint32_t row, float* out) {
       std::copy_n(x + static_cast<size_t>(row) * d, d, out);
+      return absl::OkStatus();
     };
     const auto nearest = AssignAll(centroids_, static_cast<uint32_t>(n), context_, read);
     if (!nearest.ok()) throw Stopped();

@@ -155,11 +155,25 @@ Results ScanIndex::SearchCodes(absl::Span<const Request> requests, const CodeArr
   return results;
 }
 
+namespace {
+
+absl::Status FetchRows(const store::Segment& segment, size_t level,
+                       const std::vector<KeyedRow>& keyed) {
+  if (level < segment.hot_levels()) return absl::OkStatus();
+  std::vector<uint32_t> rows;
+  rows.reserve(keyed.size());
+  for (const KeyedRow& row : keyed) rows.push_back(row.row);
+  return segment.Fetch(0, level, rows);
+}
+
+}  // namespace
+
 absl::StatusOr<Result> ScanIndex::Rescore(const Request& request, size_t level,
                                           const CodeArray& array,
                                           absl::StatusOr<std::vector<KeyedRow>> survivors) const {
   if (!survivors.ok()) return survivors.status();
   const LevelScorer scorer(*segment_, request.query, level);
+  MRL_RETURN_IF_ERROR(FetchRows(*segment_, level, *survivors));
   for (size_t i = 0; i < survivors->size(); ++i) {
     if (i + kPrefetchRows < survivors->size()) {
       scorer.Prefetch((*survivors)[i + kPrefetchRows].row, 0, level);
@@ -170,10 +184,12 @@ absl::StatusOr<Result> ScanIndex::Rescore(const Request& request, size_t level,
       return absl::CancelledError("the search was stopped while it rescored");
     }
   }
+  MRL_RETURN_IF_ERROR(segment_->CheckRead(level));
   Result result;
   result.rows_scanned = CountAllowed(request.allowed, segment_->rows());
   result.rescored = survivors->size();
   result.bytes_touched = CodeBytes(array) + result.rescored * scorer.RowBytes(0, level);
+  result.cold_bytes = result.rescored * segment_->ColdRowBytes(0, level);
   CutByKeyThenRow(*survivors, request.keep);
   result.candidates = ToCandidates(segment_->schema().metric, *survivors);
   return result;
@@ -189,6 +205,7 @@ absl::StatusOr<Result> ScanIndex::ScanStored(const Request& request, size_t leve
   Result result;
   result.rows_scanned = CountAllowed(request.allowed, segment_->rows());
   result.bytes_touched = result.rows_scanned * segment_->schema().prefix_bytes(level);
+  result.cold_bytes = result.rows_scanned * segment_->ColdRowBytes(0, level);
   CutByKeyThenRow(best, request.keep);
   result.candidates = ToCandidates(segment_->schema().metric, best);
   return result;

@@ -33,6 +33,7 @@ class StandIn final : public CoarseIndex {
     Result result;
     result.rows_scanned = CountAllowed(request.allowed, segment_->rows());
     result.bytes_touched = result.rows_scanned * segment_->schema().prefix_bytes(level);
+    result.cold_bytes = result.rows_scanned * segment_->ColdRowBytes(0, level);
     for (const KeyedRow& row : best) {
       result.candidates.push_back({ScoreOfKey(segment_->schema().metric, row.key), row.row});
     }
@@ -43,10 +44,11 @@ class StandIn final : public CoarseIndex {
                         float* scores) const override {
     MRL_ASSIGN_OR_RETURN(const size_t level, LevelOf(code.dims));
     const LevelScorer scorer(*segment_, query, level);
+    MRL_RETURN_IF_ERROR(segment_->Fetch(0, level, rows));
     for (size_t i = 0; i < rows.size(); ++i) {
       scores[i] = ScoreOfKey(segment_->schema().metric, scorer.Key(rows[i], level));
     }
-    return absl::OkStatus();
+    return segment_->CheckRead(level);
   }
 
  private:

@@ -36,9 +36,9 @@ Collection::~Collection() = default;
 absl::StatusOr<std::shared_ptr<const Collection>> Collection::Open(FileSystem& files,
                                                                    const std::string& path,
                                                                    MemoryAccount& account,
-                                                                   coarse::gpu::DeviceSet* gpu) {
+                                                                   const OpenOptions& options) {
   MRL_RETURN_IF_ERROR(ExpectCollection(files, path));
-  MRL_ASSIGN_OR_RETURN(const Loaded loaded, LoadReadOnly(files, path, account, gpu));
+  MRL_ASSIGN_OR_RETURN(const Loaded loaded, LoadReadOnly(files, path, account, options));
   auto impl = std::make_unique<Impl>(files, path, std::make_shared<const Manifest>(loaded.manifest),
                                      loaded.parts.Publish(), loaded.sequence);
   return std::shared_ptr<const Collection>(new Collection(std::move(impl)));
@@ -86,6 +86,16 @@ uint64_t Collection::hot_bytes() const {
 uint64_t Collection::memory_bytes() const {
   uint64_t bytes = hot_bytes();
   for (const funnel::View::Part& part : view().parts) bytes += part.segment->memory().levels;
+  return bytes;
+}
+
+uint64_t Collection::level_memory_bytes(size_t level) const {
+  uint64_t bytes = 0;
+  for (const funnel::View::Part& part : view().parts) {
+    const bool hot = level < part.segment->hot_levels();
+    bytes +=
+        part.segment->rows() * (hot ? schema().level_bytes(level) : ScaleBytes(schema().storage));
+  }
   return bytes;
 }
 

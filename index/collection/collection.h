@@ -14,15 +14,12 @@
 #include "base/file.h"
 #include "base/memory_account.h"
 #include "index/coarse/index_spec.h"
+#include "index/collection/open_options.h"
 #include "index/collection/profiles.h"
 #include "index/funnel/profile.h"
 #include "index/funnel/run.h"
 #include "index/schema/schema.h"
 #include "index/store/segment.h"
-
-namespace mrl::coarse::gpu {
-class DeviceSet;
-}
 
 namespace mrl::collection {
 
@@ -77,11 +74,11 @@ class CollectionBuilder {
 class Collection {
  public:
   // Reads the manifest, deletions and unsealed rows, opens segments and side files. DATA_LOSS names
-  // the damaged part; NOT_FOUND when `path` is no collection. `gpu`: devices for the GPU kinds,
-  // which are there beside those that were built; null = none. It outlives the collection.
-  static absl::StatusOr<std::shared_ptr<const Collection>> Open(
-      FileSystem& files, const std::string& path, MemoryAccount& account,
-      coarse::gpu::DeviceSet* gpu = nullptr);
+  // the damaged part; NOT_FOUND when `path` is no collection.
+  static absl::StatusOr<std::shared_ptr<const Collection>> Open(FileSystem& files,
+                                                                const std::string& path,
+                                                                MemoryAccount& account,
+                                                                const OpenOptions& options = {});
   ~Collection();
 
   const std::string& uuid() const;
@@ -110,9 +107,12 @@ class Collection {
     uint64_t bytes = 0;
   };
   std::vector<File> files() const;
-  // What a vector costs in memory beside its levels: codes, norms, ids, id index, coarse data.
+  // What vectors cost in memory beside their levels: codes, norms, ids, id index, coarse data.
   uint64_t hot_bytes() const;
+  // With the levels that are held there.
   uint64_t memory_bytes() const;
+  // What is held in memory of one level.
+  uint64_t level_memory_bytes(size_t level) const;
 
  private:
   friend class LiveCollection;

@@ -306,15 +306,16 @@ absl::StatusOr<std::vector<PreparedPoint>> LiveCollection::Impl::RewritePayloads
           absl::StrCat("point '", payloads[i].id.ToString(), "' does not exist"));
     }
     PreparedPoint& point = points.emplace_back();
-    {
+    const std::shared_ptr<const store::Segment> segment = [&] {
       absl::MutexLock lock(&state_mutex_);
-      const store::Segment& segment = *place->part->segment();
-      point.row.vector.resize(schema_->dim);
-      segment.Prefix(place->row, schema_->levels() - 1, point.row.vector.data());
-      if (const float* moments = segment.MeanDeviation(place->row)) {
-        point.row.mean = moments[0];
-        point.row.deviation = moments[1];
-      }
+      return place->part->segment();
+    }();
+    point.row.vector.resize(schema_->dim);
+    MRL_RETURN_IF_ERROR(
+        segment->Prefix(place->row, schema_->levels() - 1, point.row.vector.data()));
+    if (const float* moments = segment->MeanDeviation(place->row)) {
+      point.row.mean = moments[0];
+      point.row.deviation = moments[1];
     }
     point.row.id = std::move(payloads[i].id);
     point.row.payload = std::move(payloads[i].payload);
@@ -424,7 +425,7 @@ absl::StatusOr<std::unique_ptr<LiveCollection>> LiveCollection::Open(FileSystem&
   MRL_RETURN_IF_ERROR(options.Validate());
   MRL_RETURN_IF_ERROR(ExpectCollection(files, path));
   MRL_ASSIGN_OR_RETURN(auto database, Database::OpenForWriting(DatabasePath(path), options.env));
-  MRL_ASSIGN_OR_RETURN(Loaded loaded, Load(files, path, *database, account, options.gpu));
+  MRL_ASSIGN_OR_RETURN(Loaded loaded, Load(files, path, *database, account, options.open));
   auto impl =
       std::make_unique<Impl>(files, path, account, options, std::move(database), std::move(loaded));
   MRL_RETURN_IF_ERROR(impl->RemoveUnnamedFiles());

@@ -66,8 +66,8 @@ struct LiveOptions {
   DiskReserve disk = {};
   // Called, from a writing thread and under no lock, when Maintain has something to do.
   std::function<void()> on_work = {};
-  rocksdb::Env* env = nullptr;            // null = the system's; for tests that make it fail
-  coarse::gpu::DeviceSet* gpu = nullptr;  // as Collection::Open takes it
+  rocksdb::Env* env = nullptr;  // null = the system's; for tests that make it fail
+  OpenOptions open = {};
 
   // INVALID_ARGUMENT names the value and the limit.
   absl::Status Validate() const;

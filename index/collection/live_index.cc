@@ -31,13 +31,13 @@ absl::StatusOr<LiveCollection::Impl::BuiltIndex> LiveCollection::Impl::BuildOne(
   const uint32_t number = segment->info().number;
   const std::string path = SideFilePath(path_, number, spec.kind);
   coarse::BuildContext here = context;
-  here.gpu = options_.gpu;
+  here.gpu = options_.open.gpu;
   MRL_RETURN_IF_ERROR(coarse::BuildIndex(files_, path, *segment, spec, here));
   const auto open = [&]() -> absl::StatusOr<BuiltIndex> {
     MRL_ASSIGN_OR_RETURN(const auto file, files_.Open(path));
     MRL_ASSIGN_OR_RETURN(std::shared_ptr<const coarse::CoarseIndex> index,
                          coarse::OpenIndex(files_, path, spec.kind, segment, account_));
-    MRL_ASSIGN_OR_RETURN(auto on_gpu, CopyToGpu(options_.gpu, index));
+    MRL_ASSIGN_OR_RETURN(auto on_gpu, CopyToGpu(options_.open.gpu, index));
     return BuiltIndex{{number, spec.kind, file->size()}, std::move(index), std::move(on_gpu)};
   };
   absl::StatusOr<BuiltIndex> opened = open();
@@ -79,7 +79,7 @@ absl::Status LiveCollection::Impl::CommitIndexes(const std::function<absl::Statu
   const absl::Status committed = database_->Commit(batch, /*sync=*/true);
   if (!committed.ok()) return Fail(committed);
   absl::MutexLock state_lock(&state_mutex_);
-  parts_.SetKinds(KindsOf(next, options_.gpu));
+  parts_.SetKinds(KindsOf(next, options_.open.gpu));
   for (BuiltIndex& index : built) {
     LivePart* part = parts_.FindSegment(index.file.segment);
     if (index.on_gpu != nullptr) part->AddIndex(std::move(index.on_gpu));

@@ -34,7 +34,7 @@ absl::Status LiveCollection::Impl::Build(Replacement& replacement, const Watch& 
   const auto open = [&]() -> absl::Status {
     MRL_ASSIGN_OR_RETURN(
         replacement.opened,
-        OpenSegment(files_, path_, alone, replacement.built->info, account_, options_.gpu));
+        OpenSegment(files_, path_, alone, replacement.built->info, account_, options_.open));
     for (const coarse::IndexSpec& spec : alone.indexes) {
       alone.side_files.push_back({number, spec.kind});
       MRL_ASSIGN_OR_RETURN(BuiltIndex built, BuildOne(replacement.opened->segment(), spec,

@@ -102,10 +102,10 @@ absl::StatusOr<std::unique_ptr<LivePart>> OpenSegment(FileSystem& files, const s
                                                       const Manifest& manifest,
                                                       const store::SegmentInfo& info,
                                                       MemoryAccount& account,
-                                                      coarse::gpu::DeviceSet* gpu) {
-  MRL_ASSIGN_OR_RETURN(
-      const auto segment,
-      store::Segment::Open(files, SegmentPath(path, info.number), info, manifest.schema, account));
+                                                      const OpenOptions& options) {
+  MRL_ASSIGN_OR_RETURN(const auto segment,
+                       store::Segment::Open(files, SegmentPath(path, info.number), info,
+                                            manifest.schema, account, options.hot_dims));
   LivePart::Indexes indexes;
   std::shared_ptr<const filter::FieldIndex> fields;
   for (const Manifest::SideFile& file : manifest.side_files) {
@@ -118,7 +118,7 @@ absl::StatusOr<std::unique_ptr<LivePart>> OpenSegment(FileSystem& files, const s
     }
     MRL_ASSIGN_OR_RETURN(std::shared_ptr<const coarse::CoarseIndex> index,
                          coarse::OpenIndex(files, side_path, file.kind, segment, account));
-    MRL_ASSIGN_OR_RETURN(auto on_gpu, CopyToGpu(gpu, index));
+    MRL_ASSIGN_OR_RETURN(auto on_gpu, CopyToGpu(options.gpu, index));
     indexes.push_back(std::move(index));
     if (on_gpu != nullptr) indexes.push_back(std::move(on_gpu));
   }
@@ -131,14 +131,15 @@ absl::StatusOr<std::unique_ptr<LivePart>> OpenSegment(FileSystem& files, const s
         absl::StrCat(path, ": manifest: segment ", info.number, " has no filter index"));
   }
   return std::make_unique<LivePart>(segment, std::move(indexes), std::move(fields),
-                                    KindsOf(manifest, gpu));
+                                    KindsOf(manifest, options.gpu));
 }
 
 absl::StatusOr<Loaded> Load(FileSystem& files, const std::string& path, const Database& database,
-                            MemoryAccount& account, coarse::gpu::DeviceSet* gpu) {
-  MRL_ASSIGN_OR_RETURN(Loaded loaded, LoadHead(path, database, account, gpu));
+                            MemoryAccount& account, const OpenOptions& options) {
+  MRL_ASSIGN_OR_RETURN(Loaded loaded, LoadHead(path, database, account, options.gpu));
   for (const store::SegmentInfo& info : loaded.manifest.segments) {
-    MRL_ASSIGN_OR_RETURN(auto part, OpenSegment(files, path, loaded.manifest, info, account, gpu));
+    MRL_ASSIGN_OR_RETURN(auto part,
+                         OpenSegment(files, path, loaded.manifest, info, account, options));
     loaded.parts.AddSegment(std::move(part));
     loaded.sequence = std::max(loaded.sequence, info.end_sequence() - 1);
   }
@@ -148,10 +149,10 @@ absl::StatusOr<Loaded> Load(FileSystem& files, const std::string& path, const Da
 }
 
 absl::StatusOr<Loaded> LoadReadOnly(FileSystem& files, const std::string& path,
-                                    MemoryAccount& account, coarse::gpu::DeviceSet* gpu) {
+                                    MemoryAccount& account, const OpenOptions& options) {
   MRL_ASSIGN_OR_RETURN(const std::unique_ptr<Database> database,
                        Database::OpenReadOnly(DatabasePath(path)));
-  return Load(files, path, *database, account, gpu);
+  return Load(files, path, *database, account, options);
 }
 
 }  // namespace mrl::collection

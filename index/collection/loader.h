@@ -9,11 +9,8 @@
 #include "base/memory_account.h"
 #include "index/collection/database.h"
 #include "index/collection/manifest_reader.h"
+#include "index/collection/open_options.h"
 #include "index/collection/part_list.h"
-
-namespace mrl::coarse::gpu {
-class DeviceSet;
-}
 
 namespace mrl::collection {
 
@@ -24,8 +21,7 @@ struct Loaded {
   uint32_t epoch = 0;     // the tail's newest
 };
 
-// The kinds that were built, the active one first, and those that devices add. `gpu`: see
-// Collection::Open.
+// The kinds that were built, the active one first, and those that devices add.
 std::vector<std::string> KindsOf(const Manifest& manifest, const coarse::gpu::DeviceSet* gpu);
 // What devices add to `index`; null where they add nothing.
 absl::StatusOr<std::shared_ptr<const coarse::CoarseIndex>> CopyToGpu(
@@ -35,16 +31,16 @@ absl::StatusOr<std::shared_ptr<const coarse::CoarseIndex>> CopyToGpu(
 // rows the id map has the last word: a row that it does not name is what a failed write left.
 // DATA_LOSS names the damaged part.
 absl::StatusOr<Loaded> Load(FileSystem& files, const std::string& path, const Database& database,
-                            MemoryAccount& account, coarse::gpu::DeviceSet* gpu = nullptr);
+                            MemoryAccount& account, const OpenOptions& options = {});
 // The same through a database of its own that is closed again.
 absl::StatusOr<Loaded> LoadReadOnly(FileSystem& files, const std::string& path,
-                                    MemoryAccount& account, coarse::gpu::DeviceSet* gpu = nullptr);
+                                    MemoryAccount& account, const OpenOptions& options = {});
 
 // A segment of the manifest with its side files.
 absl::StatusOr<std::unique_ptr<LivePart>> OpenSegment(FileSystem& files, const std::string& path,
                                                       const Manifest& manifest,
                                                       const store::SegmentInfo& info,
                                                       MemoryAccount& account,
-                                                      coarse::gpu::DeviceSet* gpu = nullptr);
+                                                      const OpenOptions& options = {});
 
 }  // namespace mrl::collection

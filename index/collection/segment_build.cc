@@ -13,7 +13,7 @@
 namespace mrl::collection {
 namespace {
 
-constexpr size_t kChunkRows = 1024;
+constexpr uint32_t kChunkRows = 1024;
 
 const uint64_t* BitsOf(const BuildInput& input) {
   return input.live == nullptr ? nullptr : input.live->data();
@@ -28,7 +28,8 @@ class RowCopier {
 
   absl::Status Add(const store::Segment& segment, uint32_t row) {
     vectors_.resize(vectors_.size() + schema_.dim);
-    segment.Prefix(row, schema_.levels() - 1, vectors_.data() + vectors_.size() - schema_.dim);
+    MRL_RETURN_IF_ERROR(
+        segment.Prefix(row, schema_.levels() - 1, vectors_.data() + vectors_.size() - schema_.dim));
     ids_.push_back(segment.Id(row));
     MRL_ASSIGN_OR_RETURN(std::string payload, segment.Payload(row));
     MRL_ASSIGN_OR_RETURN(const filter::RowValues values,
@@ -71,7 +72,13 @@ absl::Status CopyRows(absl::Span<const BuildInput> inputs, uint64_t rows, const 
                       RowCopier& copier) {
   uint64_t done = 0;
   for (const BuildInput& input : inputs) {
-    for (uint32_t row = 0; row < input.segment->rows(); ++row) {
+    const size_t last_level = input.segment->schema().levels() - 1;
+    const uint32_t input_rows = input.segment->rows();
+    for (uint32_t row = 0; row < input_rows; ++row) {
+      if (row % kChunkRows == 0) {
+        const auto end = std::min<uint32_t>(input_rows, row + kChunkRows);
+        MRL_RETURN_IF_ERROR(input.segment->FetchRange(0, last_level, row, end));
+      }
       if (!coarse::IsAllowed(BitsOf(input), row)) continue;
       if (done % kChunkRows == 0) {
         watch.Report(done, rows);

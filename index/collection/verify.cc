@@ -63,7 +63,9 @@ class IdMapChecker {
 
 absl::Status CheckIdMap(FileSystem& files, const std::string& path, const Database& database) {
   MemoryAccount account(MemoryAccount::DefaultLimitBytes());
-  MRL_ASSIGN_OR_RETURN(const auto collection, Collection::Open(files, path, account));
+  // Nobody reads the levels: most of them need not be loaded.
+  MRL_ASSIGN_OR_RETURN(const auto collection,
+                       Collection::Open(files, path, account, {.hot_dims = 1}));
   IdMapChecker checker(collection->view());
   MRL_RETURN_IF_ERROR(database.ForEachId(
       [&](const PointId& id, uint64_t sequence) { return checker.Visit(id, sequence); }));

@@ -112,6 +112,7 @@ class SectionFileReader {
   absl::Status VerifyAll(const std::function<void(absl::string_view, uint64_t)>& progress) const;
 
  private:
+  friend class MappedSection;
   struct Section {
     std::string name;
     uint64_t offset = 0;
@@ -126,7 +127,9 @@ class SectionFileReader {
   absl::Status ParseTable(absl::Span<const std::byte> table, uint64_t table_offset);
   absl::Status CheckLayout(uint64_t table_offset) const;
   absl::StatusOr<const Section*> FindSection(absl::string_view name) const;
-  absl::Status ReadPage(const Section& section, uint64_t page, absl::Span<std::byte> out) const;
+  // Reads and checks pages from `first_page` on until `out` is full, which ends with one of them.
+  absl::Status ReadPages(const Section& section, uint64_t first_page,
+                         absl::Span<std::byte> out) const;
   absl::Status Damaged(absl::string_view part, absl::string_view what) const;
 
   const std::unique_ptr<ReadableFile> file_;

@@ -79,6 +79,7 @@ absl::Status Keep(const Search& search, size_t number, bool by_index,
     MRL_RETURN_IF_ERROR(Rerank(search, stage, candidates, &ignored));
     trace->rescored += candidates.size();
     trace->bytes += ignored.bytes;
+    trace->cold_bytes += ignored.cold_bytes;
     trace->score_cut = CutTo(candidates, stage.keep, by_id);
   }
   trace->score_cut = coarse::ScoreOfKey(search.view.schema.metric, trace->score_cut);

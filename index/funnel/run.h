@@ -58,6 +58,7 @@ struct StageTrace {
   uint64_t candidates_in = 0;  // rows scanned for stage 0
   uint64_t candidates_out = 0;
   uint64_t bytes = 0;
+  uint64_t cold_bytes = 0;  // of `bytes`, those of levels that are not held in memory
   uint64_t rescored = 0;
   double micros = 0;  // of the first stage in a tile: its share; 0 where the first ran this one too
   float score_cut = 0;  // score of the last candidate kept

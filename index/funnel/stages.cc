@@ -29,12 +29,41 @@ size_t KeepWithLeftOut(const Search& search, uint32_t part, size_t keep) {
 
 bool IsLeftOut(const Search& search, const Location& at) { return search.options.leave_out == at; }
 
+// Begins to read what is cold of levels up to `level` of all candidates, part by part.
+absl::Status Fetch(const Search& search, size_t level, const std::vector<Shortlisted>& candidates,
+                   StageTrace* trace) {
+  std::vector<uint32_t> rows;
+  for (uint32_t part = 0; part < search.view.parts.size(); ++part) {
+    const store::Segment& segment = *search.view.parts[part].segment;
+    if (level < segment.hot_levels()) continue;
+    rows.clear();
+    size_t from = level;
+    for (const Shortlisted& candidate : candidates) {
+      if (candidate.at.part != part) continue;
+      from = std::min<size_t>(from, candidate.levels_done);
+      rows.push_back(candidate.at.row);
+    }
+    MRL_RETURN_IF_ERROR(segment.Fetch(from, level, rows));
+    trace->cold_bytes += rows.size() * segment.ColdRowBytes(from, level);
+  }
+  return absl::OkStatus();
+}
+
+// Whether all that was read of them counts.
+absl::Status CheckRead(const Search& search, size_t level) {
+  for (const View::Part& part : search.view.parts) {
+    MRL_RETURN_IF_ERROR(part.segment->CheckRead(level));
+  }
+  return absl::OkStatus();
+}
+
 // Keys of candidates from the stored precision, at `level`.
 absl::Status RerankStored(const Search& search, size_t level, std::vector<Shortlisted>& candidates,
                           StageTrace* trace) {
   const auto prefetch = [&search, level](const Shortlisted& soon) {
     search.scorers[soon.at.part].Prefetch(soon.at.row, soon.levels_done, level);
   };
+  MRL_RETURN_IF_ERROR(Fetch(search, level, candidates, trace));
   const size_t ahead = std::min(kPrefetchCandidates, candidates.size());
   for (size_t i = 0; i < ahead; ++i) prefetch(candidates[i]);
   for (size_t i = 0; i < candidates.size(); ++i) {
@@ -47,7 +76,7 @@ absl::Status RerankStored(const Search& search, size_t level, std::vector<Shortl
     now.levels_done = static_cast<uint32_t>(level + 1);
     now.key = scorer.Key(now.at.row, level, now.sum);
   }
-  return absl::OkStatus();
+  return CheckRead(search, level);
 }
 
 // Keys of candidates from their codes, part by part.
@@ -144,6 +173,7 @@ PartFound TakeResult(uint32_t part, const coarse::Result& result, const Tiled& t
   StageTrace* trace = tiled.trace;
   trace->candidates_in += result.rows_scanned;
   trace->bytes += result.bytes_touched;
+  trace->cold_bytes += result.cold_bytes;
   trace->rescored += result.rescored;
   if (!result.later.empty()) NoteCut(metric, result.kept, result.score_cut, trace);
   for (const coarse::Result::Ran& ran : result.later) {
@@ -175,6 +205,7 @@ absl::Status CatchUp(const Tiled& tiled, size_t stages_done, PartFound& found) {
     MRL_RETURN_IF_ERROR(Rerank(search, search.plan.stages[before + 1], found.candidates, &ran));
     tiled.trace[before + 1].candidates_in += ran.candidates_in;
     tiled.trace[before + 1].bytes += ran.bytes;
+    tiled.trace[before + 1].cold_bytes += ran.cold_bytes;
   }
   return absl::OkStatus();
 }
@@ -251,6 +282,7 @@ void RunExact(const View& view, const Plan& plan, absl::Span<Tiled> tile) {
       if (!tiled.status.ok()) continue;
       tiled.trace->candidates_in += searched_rows;
       tiled.trace->bytes += searched_rows * tiled.search->scorers[part].RowBytes(0, level);
+      tiled.trace->cold_bytes += searched_rows * searched.segment->ColdRowBytes(0, level);
       for (const coarse::KeyedRow& row : *results[i]) {
         const Location at = {part, row.row};
         if (!IsLeftOut(*tiled.search, at)) tiled.candidates.push_back({.at = at, .key = row.key});
@@ -268,8 +300,12 @@ absl::Status Rerank(const Search& search, const Stage& stage, std::vector<Shortl
 
 absl::StatusOr<float> ScoreAt(const Search& search, const Stage& stage, Location at) {
   if (stage.bits == 0) {
-    return coarse::ScoreOfKey(search.view.schema.metric,
-                              search.scorers[at.part].Key(at.row, LevelOf(search, stage)));
+    const size_t level = LevelOf(search, stage);
+    const store::Segment& segment = *search.view.parts[at.part].segment;
+    MRL_RETURN_IF_ERROR(segment.Fetch(0, level, {&at.row, 1}));
+    const float key = search.scorers[at.part].Key(at.row, level);
+    MRL_RETURN_IF_ERROR(segment.CheckRead(level));
+    return coarse::ScoreOfKey(search.view.schema.metric, key);
   }
   MRL_ASSIGN_OR_RETURN(const coarse::CoarseIndex* index,
                        IndexOf(search.view.parts[at.part], kCodeKind));

@@ -7,6 +7,7 @@
 #include "base/buffer.h"
 #include "base/status.h"
 #include "index/format/manifest.h"
+#include "index/format/mapped_section.h"
 #include "index/format/section_file.h"
 #include "index/store/level_codec.h"
 #include "index/store/segment_sections.h"
@@ -17,8 +18,8 @@ namespace {
 
 class FileSegment final : public Segment {
  public:
-  FileSegment(const SegmentInfo& info, const Schema& schema, std::string path)
-      : Segment(info, schema), path_(std::move(path)) {}
+  FileSegment(const SegmentInfo& info, const Schema& schema, std::string path, size_t hot_levels)
+      : Segment(info, schema, hot_levels), path_(std::move(path)) {}
 
   absl::Status Open(FileSystem& files, MemoryAccount& account);
 
@@ -44,9 +45,17 @@ class FileSegment final : public Segment {
   // Below, equal to or above zero as the row's id stands to `id`.
   int Compare(uint32_t row, const PointId& id) const;
 
+  absl::Status FetchCold(size_t from, size_t to, absl::Span<const uint32_t> rows) const override;
+  absl::Status FetchColdRange(size_t from, size_t to, uint32_t begin, uint32_t end) const override;
+  absl::Status CheckColdRead(size_t to) const override;
+
   absl::Status CheckFile() const;
   uint64_t MemoryBytes() const;
+  uint64_t RowBytes(size_t level) const {
+    return schema().level_width(level) * ElementBytes(schema().storage);
+  }
   absl::Status Load(absl::string_view section, uint64_t bytes, Buffer* out);
+  absl::Status LoadLevels(Arrays* arrays);
   absl::Status LoadRows();
   absl::Status LoadSequences();
   absl::Status LoadIds();
@@ -59,13 +68,14 @@ class FileSegment final : public Segment {
   const std::string path_;
   std::unique_ptr<format::SectionFileReader> file_;
   MemoryAccount::Reservation reservation_;
-  std::vector<Buffer> levels_;
-  Buffer scales_;          // f32 [rows][levels]
-  Buffer norms_;           // f32 [rows][levels]
-  Buffer mean_deviation_;  // f32 [rows][2]
-  Buffer sequences_;       // u32 [rows]; empty when no number is left out
-  Buffer id_values_;       // u64 [rows]
-  Buffer id_lengths_;      // u16 [rows]; empty when all ids are numbers
+  std::vector<Buffer> levels_;                                // the hot ones
+  std::vector<std::unique_ptr<format::MappedSection>> cold_;  // the others
+  Buffer scales_;                                             // f32 [rows][levels]
+  Buffer norms_;                                              // f32 [rows][levels]
+  Buffer mean_deviation_;                                     // f32 [rows][2]
+  Buffer sequences_;   // u32 [rows]; empty when no number is left out
+  Buffer id_values_;   // u64 [rows]
+  Buffer id_lengths_;  // u16 [rows]; empty when all ids are numbers
   Buffer id_heap_;
   Buffer id_order_;         // u32 [rows]
   Buffer payload_offsets_;  // u64 [rows + 1]
@@ -96,7 +106,8 @@ absl::Status FileSegment::CheckFile() const {
 }
 
 uint64_t FileSegment::MemoryBytes() const {
-  uint64_t bytes = uint64_t{rows()} * schema().dim * ElementBytes(schema().storage);
+  uint64_t bytes = 0;
+  for (size_t level = 0; level < hot_levels(); ++level) bytes += rows() * RowBytes(level);
   for (const char* section :
        {kScalesSection, kNormsSection, kTransformSection, kSequencesSection, kIdValuesSection,
         kIdOrderSection, kIdLengthsSection, kIdHeapSection, kPayloadOffsetsSection}) {
@@ -111,14 +122,26 @@ absl::Status FileSegment::Load(absl::string_view section, uint64_t bytes, Buffer
   return file_->Load(section, absl::MakeSpan(out->data(), out->size()));
 }
 
+absl::Status FileSegment::LoadLevels(Arrays* arrays) {
+  for (size_t level = 0; level < schema().levels(); ++level) {
+    const uint64_t bytes = rows() * RowBytes(level);
+    if (level < hot_levels()) {
+      levels_.emplace_back();
+      MRL_RETURN_IF_ERROR(Load(LevelSection(level), bytes, &levels_.back()));
+      arrays->levels.push_back(levels_.back().data());
+    } else {
+      MRL_ASSIGN_OR_RETURN(auto cold,
+                           format::MappedSection::Map(*file_, LevelSection(level), bytes));
+      arrays->levels.push_back(cold->data());
+      cold_.push_back(std::move(cold));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status FileSegment::LoadRows() {
   Arrays arrays;
-  for (size_t level = 0; level < schema().levels(); ++level) {
-    const uint64_t row_bytes = schema().level_width(level) * ElementBytes(schema().storage);
-    levels_.emplace_back();
-    MRL_RETURN_IF_ERROR(Load(LevelSection(level), rows() * row_bytes, &levels_.back()));
-    arrays.levels.push_back(levels_.back().data());
-  }
+  MRL_RETURN_IF_ERROR(LoadLevels(&arrays));
   if (ScaleBytes(schema().storage) > 0) {
     MRL_RETURN_IF_ERROR(Load(kScalesSection, rows() * schema().levels() * sizeof(float), &scales_));
     arrays.scales = scales_.As<float>();
@@ -221,6 +244,32 @@ absl::StatusOr<std::string> FileSegment::Payload(uint32_t row) const {
   return payload;
 }
 
+absl::Status FileSegment::FetchCold(size_t from, size_t to, absl::Span<const uint32_t> rows) const {
+  std::vector<format::MappedSection::Range> ranges(rows.size());
+  for (size_t level = std::max(from, hot_levels()); level <= to; ++level) {
+    const uint64_t bytes = RowBytes(level);
+    for (size_t i = 0; i < rows.size(); ++i) ranges[i] = {rows[i] * bytes, (rows[i] + 1) * bytes};
+    MRL_RETURN_IF_ERROR(cold_[level - hot_levels()]->Fetch(ranges));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status FileSegment::FetchColdRange(size_t from, size_t to, uint32_t begin,
+                                         uint32_t end) const {
+  for (size_t level = std::max(from, hot_levels()); level <= to; ++level) {
+    const format::MappedSection::Range range = {begin * RowBytes(level), end * RowBytes(level)};
+    MRL_RETURN_IF_ERROR(cold_[level - hot_levels()]->Fetch({&range, 1}));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status FileSegment::CheckColdRead(size_t to) const {
+  for (size_t level = hot_levels(); level <= to; ++level) {
+    MRL_RETURN_IF_ERROR(cold_[level - hot_levels()]->CheckRead());
+  }
+  return absl::OkStatus();
+}
+
 Segment::Memory FileSegment::memory() const {
   Memory memory;
   for (const Buffer& level : levels_) memory.levels += level.size();
@@ -231,14 +280,18 @@ Segment::Memory FileSegment::memory() const {
   return memory;
 }
 
+size_t HotLevels(const Schema& schema, uint32_t hot_dims) {
+  if (hot_dims == 0) return schema.levels();
+  const auto end = std::upper_bound(schema.ladder.begin(), schema.ladder.end(), hot_dims);
+  return static_cast<size_t>(end - schema.ladder.begin());
+}
+
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<const Segment>> Segment::Open(FileSystem& files,
-                                                             const std::string& path,
-                                                             const SegmentInfo& info,
-                                                             const Schema& schema,
-                                                             MemoryAccount& account) {
-  auto segment = std::make_shared<FileSegment>(info, schema, path);
+absl::StatusOr<std::shared_ptr<const Segment>> Segment::Open(
+    FileSystem& files, const std::string& path, const SegmentInfo& info, const Schema& schema,
+    MemoryAccount& account, uint32_t hot_dims) {
+  auto segment = std::make_shared<FileSegment>(info, schema, path, HotLevels(schema, hot_dims));
   MRL_RETURN_IF_ERROR(segment->Open(files, account));
   return segment;
 }
@@ -257,7 +310,24 @@ uint32_t Segment::RowAfter(uint64_t sequence) const {
   return begin;
 }
 
-void Segment::Prefix(uint32_t row, size_t level, float* out) const {
+absl::Status Segment::FetchCold(size_t, size_t, absl::Span<const uint32_t>) const {
+  return absl::OkStatus();
+}
+absl::Status Segment::FetchColdRange(size_t, size_t, uint32_t, uint32_t) const {
+  return absl::OkStatus();
+}
+absl::Status Segment::CheckColdRead(size_t) const { return absl::OkStatus(); }
+
+uint64_t Segment::ColdRowBytes(size_t from, size_t to) const {
+  uint64_t bytes = 0;
+  for (size_t level = std::max(from, hot_levels_); level <= to; ++level) {
+    bytes += schema_.level_width(level) * ElementBytes(schema_.storage);
+  }
+  return bytes;
+}
+
+absl::Status Segment::Prefix(uint32_t row, size_t level, float* out) const {
+  MRL_RETURN_IF_ERROR(FetchRange(0, level, row, row + 1));
   const float* scales = Scales(row);
   for (size_t i = 0; i <= level; ++i) {
     const size_t width = schema_.level_width(i);
@@ -266,11 +336,13 @@ void Segment::Prefix(uint32_t row, size_t level, float* out) const {
                 scales == nullptr ? 1 : scales[i], width, out);
     out += width;
   }
+  return CheckRead(level);
 }
 
-void Segment::Vector(uint32_t row, float* out) const {
-  Prefix(row, schema_.levels() - 1, out);
+absl::Status Segment::Vector(uint32_t row, float* out) const {
+  MRL_RETURN_IF_ERROR(Prefix(row, schema_.levels() - 1, out));
   transform::Undo(schema_, MeanDeviation(row), out);
+  return absl::OkStatus();
 }
 
 }  // namespace mrl::store

@@ -1,5 +1,6 @@
 // A segment: an immutable set of rows of one schema. On disk it is one checksummed, self-contained
-// file (docs/formats/segment.md): levels, norms and ids are read into memory; payloads stay there.
+// file (docs/formats/segment.md): hot levels, norms and ids are read into memory; cold levels and
+// payloads stay there.
 #pragma once
 
 #include <cstdint>
@@ -42,12 +43,11 @@ class Segment {
   static constexpr uint32_t kRowsMax = 4'000'000;
 
   // Opens a file. Checks header, table, sizes and every page that is loaded. DATA_LOSS names the
-  // file and the part. Reserves from `account` first.
-  static absl::StatusOr<std::shared_ptr<const Segment>> Open(FileSystem& files,
-                                                             const std::string& path,
-                                                             const SegmentInfo& info,
-                                                             const Schema& schema,
-                                                             MemoryAccount& account);
+  // file and the part. Reserves from `account` first. Levels that end above `hot_dims` dimensions
+  // are cold: they stay in the file. 0 = none is.
+  static absl::StatusOr<std::shared_ptr<const Segment>> Open(
+      FileSystem& files, const std::string& path, const SegmentInfo& info, const Schema& schema,
+      MemoryAccount& account, uint32_t hot_dims = 0);
   virtual ~Segment() = default;
   Segment(const Segment&) = delete;
   Segment& operator=(const Segment&) = delete;
@@ -55,6 +55,26 @@ class Segment {
   const SegmentInfo& info() const { return info_; }
   const Schema& schema() const { return schema_; }
   uint32_t rows() const { return info_.rows; }
+
+  // Levels from this one on are cold. Who reads them through Level calls Fetch before, and believes
+  // what was read when CheckRead is OK after.
+  size_t hot_levels() const { return hot_levels_; }
+  // Begins to read what is cold of levels [from, to] of `rows`, all at once, and checks pages that
+  // nobody has read before. DATA_LOSS names the file and the part.
+  absl::Status Fetch(size_t from, size_t to, absl::Span<const uint32_t> rows) const {
+    return to < hot_levels_ ? absl::OkStatus() : FetchCold(from, to, rows);
+  }
+  // The same of the rows [begin, end).
+  absl::Status FetchRange(size_t from, size_t to, uint32_t begin, uint32_t end) const {
+    return to < hot_levels_ ? absl::OkStatus() : FetchColdRange(from, to, begin, end);
+  }
+  // DATA_LOSS when something of levels up to `to` could not be read.
+  absl::Status CheckRead(size_t to) const {
+    return to < hot_levels_ ? absl::OkStatus() : CheckColdRead(to);
+  }
+
+  // What Fetch reads of one row.
+  uint64_t ColdRowBytes(size_t from, size_t to) const;
 
   // Level `level` (0-based) of all rows, row-major: row r at r * level_width(level) elements of the
   // schema's storage type (float, IEEE half or bfloat16 bits, codes). Aligned to 64 bytes, readable
@@ -87,11 +107,12 @@ class Segment {
   // The JSON text stored for a row, "" when it has none. DATA_LOSS for a damaged page.
   virtual absl::StatusOr<std::string> Payload(uint32_t row) const = 0;
   // The first schema().ladder[level] dimensions of a row as floats (stored precision, transformed).
-  void Prefix(uint32_t row, size_t level, float* out) const;
-  // The vector as written, to stored precision: transform undone.
-  void Vector(uint32_t row, float* out) const;
+  // DATA_LOSS where a cold level is damaged, and only there.
+  absl::Status Prefix(uint32_t row, size_t level, float* out) const;
+  // The vector as written, to stored precision: transform undone. DATA_LOSS as of Prefix.
+  absl::Status Vector(uint32_t row, float* out) const;
 
-  // Bytes held in memory: {levels with their scales, norms, ids, other}.
+  // Bytes held in memory: {hot levels with their scales, norms, ids, other}.
   struct Memory {
     uint64_t levels = 0, norms = 0, ids = 0, other = 0;
   };
@@ -105,12 +126,20 @@ class Segment {
     const float* inverse_norms = nullptr;   // [rows][levels], COSINE only
     const float* mean_deviation = nullptr;  // [rows][2], layer_norm only
   };
-  Segment(const SegmentInfo& info, const Schema& schema) : info_(info), schema_(schema) {}
+  Segment(const SegmentInfo& info, const Schema& schema) : Segment(info, schema, schema.levels()) {}
+  Segment(const SegmentInfo& info, const Schema& schema, size_t hot_levels)
+      : info_(info), schema_(schema), hot_levels_(hot_levels) {}
   void SetArrays(Arrays arrays) { arrays_ = std::move(arrays); }
 
  private:
+  // Where levels are cold, `to` among them.
+  virtual absl::Status FetchCold(size_t from, size_t to, absl::Span<const uint32_t> rows) const;
+  virtual absl::Status FetchColdRange(size_t from, size_t to, uint32_t begin, uint32_t end) const;
+  virtual absl::Status CheckColdRead(size_t to) const;
+
   const SegmentInfo info_;
   const Schema schema_;
+  const size_t hot_levels_;
   Arrays arrays_;
 };
 

@@ -64,7 +64,10 @@ absl::Status SegmentWriter::Impl::Create(FileSystem& files, const std::string& p
   std::vector<format::SectionSpec> specs;
   for (size_t level = 0; level < schema_.levels(); ++level) {
     const uint64_t row_bytes = schema_.level_width(level) * ElementBytes(schema_.storage);
-    specs.push_back({.name = LevelSection(level), .bytes_max = rows * row_bytes});
+    // Small pages: who reads a row of a cold level for the first time checks the page around it.
+    specs.push_back({.name = LevelSection(level),
+                     .bytes_max = rows * row_bytes,
+                     .page_bytes = format::kSmallPageBytes});
   }
   if (ScaleBytes(schema_.storage) > 0) {
     specs.push_back({.name = kScalesSection, .bytes_max = rows * schema_.levels() * sizeof(float)});

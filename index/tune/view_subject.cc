@@ -60,14 +60,15 @@ std::vector<funnel::Location> SampleRows(const funnel::View& view, size_t count,
   return rows;
 }
 
-ViewQueries SampleQueries(const funnel::View& view, size_t count, uint64_t seed) {
+absl::StatusOr<ViewQueries> SampleQueries(const funnel::View& view, size_t count, uint64_t seed) {
   ViewQueries queries;
   queries.dims = view.schema.dim;
   queries.own = SampleRows(view, count, seed);
   queries.values.resize(queries.own.size() * queries.dims);
   for (size_t i = 0; i < queries.own.size(); ++i) {
     const funnel::Location& at = queries.own[i];
-    view.parts[at.part].segment->Vector(at.row, queries.values.data() + i * queries.dims);
+    MRL_RETURN_IF_ERROR(
+        view.parts[at.part].segment->Vector(at.row, queries.values.data() + i * queries.dims));
   }
   return queries;
 }

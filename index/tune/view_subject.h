@@ -36,7 +36,7 @@ funnel::Location LocationOf(uint64_t row);
 // where the view has no more. The same for the same seed.
 std::vector<funnel::Location> SampleRows(const funnel::View& view, size_t count, uint64_t seed);
 // Such rows as queries.
-ViewQueries SampleQueries(const funnel::View& view, size_t count, uint64_t seed);
+absl::StatusOr<ViewQueries> SampleQueries(const funnel::View& view, size_t count, uint64_t seed);
 
 // The first `dims` dimensions of each.
 ViewQueries ShortenQueries(const ViewQueries& queries, uint32_t dims);

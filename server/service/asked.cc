@@ -43,7 +43,7 @@ absl::Status HitWriter::Write(const funnel::Hit& hit, v1::Hit* out) const {
   }
   if (options_.with_vector()) {
     std::vector<float> vector(collection_.schema().dim);
-    segment.Vector(hit.at.row, vector.data());
+    MRL_RETURN_IF_ERROR(segment.Vector(hit.at.row, vector.data()));
     ToProto(vector, out->mutable_vector());
   }
   return absl::OkStatus();
@@ -68,7 +68,8 @@ absl::StatusOr<Query> ReadQuery(const Collection& collection, const v1::SearchRe
                                             request.collection(), "'"));
   }
   query.vector.resize(schema.dim);
-  collection.view().parts[at->part].segment->Vector(at->row, query.vector.data());
+  MRL_RETURN_IF_ERROR(
+      collection.view().parts[at->part].segment->Vector(at->row, query.vector.data()));
   if (!request.include_self()) query.leave_out = at;
   return query;
 }

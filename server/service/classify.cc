@@ -53,7 +53,7 @@ absl::StatusOr<std::shared_ptr<const tune::Judged>> Classifier::Learn(
     const std::string& field, uint32_t query_dims) {
   const auto learn = [&]() -> absl::StatusOr<tune::Judged> {
     const funnel::View& view = collection.view();
-    tune::ViewQueries queries = tune::SampleQueries(view, kSample, /*seed=*/1);
+    MRL_ASSIGN_OR_RETURN(tune::ViewQueries queries, tune::SampleQueries(view, kSample, /*seed=*/1));
     if (query_dims < queries.dims) queries = tune::ShortenQueries(queries, query_dims);
     return tune::JudgeVotes(view, plan, queries, LabelsOf(view, field), /*threads=*/1,
                             [&call] { return call.stopped(); });

@@ -250,7 +250,7 @@ void ToProto(const Registry::Entry& entry, const collection::Collection& collect
   for (size_t level = 0; level < schema.levels(); ++level) {
     v1::CollectionStats::Level* added = out->add_levels();
     added->set_dims(schema.ladder[level]);
-    added->set_bytes(collection.rows() * schema.level_bytes(level));
+    added->set_bytes(collection.level_memory_bytes(level));
   }
   uint64_t norms = 0, ids = 0;
   uint32_t number = 0;
@@ -288,6 +288,7 @@ void ToProto(const funnel::Trace& trace, const funnel::ChosenPlan& chosen,
     added->set_candidates_in(stage.candidates_in);
     added->set_candidates_out(stage.candidates_out);
     added->set_bytes_touched(stage.bytes);
+    added->set_cold_bytes(stage.cold_bytes);
     added->set_rescored(stage.rescored);
     added->set_micros(stage.micros);
     added->set_score_cut(stage.score_cut);

@@ -14,7 +14,7 @@ absl::StatusOr<tune::Exited> Exits::Run(const std::string& name,
                                         const funnel::RunOptions& options, double share) {
   const funnel::View& view = collection->view();
   const auto learn = [&]() -> absl::StatusOr<tune::ExitRule> {
-    tune::ViewQueries queries = tune::SampleQueries(view, kSample, /*seed=*/1);
+    MRL_ASSIGN_OR_RETURN(tune::ViewQueries queries, tune::SampleQueries(view, kSample, /*seed=*/1));
     const auto dims = static_cast<uint32_t>(query.size());
     if (dims < queries.dims) queries = tune::ShortenQueries(queries, dims);
     MRL_ASSIGN_OR_RETURN(const tune::Tried tried,

@@ -97,7 +97,7 @@ absl::Status Fill(const store::Segment& segment, uint32_t row, bool with_vector,
   out->set_sequence(segment.Sequence(row));
   if (with_vector) {
     std::vector<float> vector(segment.schema().dim);
-    segment.Vector(row, vector.data());
+    MRL_RETURN_IF_ERROR(segment.Vector(row, vector.data()));
     ToProto(vector, out->mutable_vector());
   }
   if (with_payload) {

@@ -283,11 +283,12 @@ void ToProto(const tune::DimensionReport& report, uint64_t element_bytes,
 }
 
 // Rows as they are stored: transformed, and queries of the same kind.
-std::vector<float> StoredRows(const funnel::View& view, const std::vector<funnel::Location>& rows) {
+absl::StatusOr<std::vector<float>> StoredRows(const funnel::View& view,
+                                              const std::vector<funnel::Location>& rows) {
   std::vector<float> values(rows.size() * view.schema.dim);
   for (size_t i = 0; i < rows.size(); ++i) {
-    view.parts[rows[i].part].segment->Prefix(rows[i].row, view.schema.levels() - 1,
-                                             values.data() + i * view.schema.dim);
+    MRL_RETURN_IF_ERROR(view.parts[rows[i].part].segment->Prefix(
+        rows[i].row, view.schema.levels() - 1, values.data() + i * view.schema.dim));
   }
   return values;
 }
@@ -398,7 +399,7 @@ absl::StatusOr<std::string> AnalyzeDimensions(Registry& registry, Operations::Co
   input.seed = SeedOf(request.queries());
   const std::vector<funnel::Location> rows =
       tune::SampleRows(view, DocumentsOf(request), input.seed);
-  const std::vector<float> documents = StoredRows(view, rows);
+  MRL_ASSIGN_OR_RETURN(const std::vector<float> documents, StoredRows(view, rows));
   input.documents = {documents.data(), rows.size(), view.schema.dim};
   input.ladder = view.schema.ladder;
   input.metric = view.schema.metric;

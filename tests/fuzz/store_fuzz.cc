@@ -111,7 +111,7 @@ void Use(const Segment& segment) {
   for (uint32_t row = 0; row < segment.rows(); ++row) {
     segment.Find(segment.Id(row));
     segment.IdLess(row, 0);
-    segment.Vector(row, vector.data());
+    CHECK(segment.Vector(row, vector.data()).ok());
     segment.Payload(row).status().IgnoreError();
   }
 }

@@ -133,7 +133,7 @@ TEST_F(Golden, DistanceUnderLayerNormWithFaissInFormat1) {
   ExpectTop("faiss/16:60", nearest);
   ExpectTop("scan/8:120,16:5", nearest);
   std::vector<float> vector(16);
-  collection_->view().parts[0].segment->Vector(84, vector.data());
+  ASSERT_TRUE(collection_->view().parts[0].segment->Vector(84, vector.data()).ok());
   EXPECT_NEAR(vector[0], 0.22549104, 2e-6);
   EXPECT_NEAR(vector[15], -1.3549970, 2e-6);
 }
@@ -147,7 +147,7 @@ TEST_F(Golden, CosineOfBfloatsInFormat5) {
   ExpectTop("exact", nearest);
   ExpectTop("4:120,8:120,16:5", nearest);
   std::vector<float> vector(16);
-  collection_->view().parts[0].segment->Vector(84, vector.data());
+  ASSERT_TRUE(collection_->view().parts[0].segment->Vector(84, vector.data()).ok());
   EXPECT_EQ(vector[0], -0.0264892578125F);
 }
 
@@ -161,7 +161,7 @@ TEST_F(Golden, DistanceOfCodesInFormat5) {
                       {"50", 12.927151},
                       {"78", 13.522634}});
   std::vector<float> vector(16);
-  collection_->view().parts[0].segment->Vector(84, vector.data());
+  ASSERT_TRUE(collection_->view().parts[0].segment->Vector(84, vector.data()).ok());
   EXPECT_EQ(vector[0], -0.033528804779052734F);
   EXPECT_EQ(vector[15], -0.16765594482421875F);
 }

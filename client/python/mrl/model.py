@@ -59,6 +59,7 @@ class StageStats:
     rescored: int
     micros: float
     score_cut: float
+    cold_bytes: int = 0
 
 
 @dataclasses.dataclass(frozen=True)

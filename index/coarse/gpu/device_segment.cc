@@ -101,7 +101,7 @@ absl::Status DeviceSegment::LoadLevels() {
     MRL_ASSIGN_OR_RETURN(norms_, Copy(segment().InverseNorms(0), bytes, "norms"));
   }
   std::vector<DeviceLevel> table;
-  for (size_t level = 0; level < schema.levels() && rows() > 0; ++level) {
+  for (size_t level = 0; level < segment().hot_levels() && rows() > 0; ++level) {
     const void* host = segment().Level(level);
     const uint64_t bytes =
         uint64_t{rows()} * schema.level_width(level) * ElementBytes(schema.storage);

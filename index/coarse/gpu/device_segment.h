@@ -18,7 +18,8 @@ class DeviceSegment {
   // Copies the codes, then the norms, then level after level while the device's account has more
   // than its batch_bytes left. Levels that do not fit are mapped: they stay in the host's memory,
   // pinned, and the device reads single rows of them through the bus. Where that is refused too,
-  // the stages that need them are left to the CPU, as are those of storage bf16 and int8.
+  // the stages that need them are left to the CPU, as are those of cold levels and of storage bf16
+  // and int8.
   // RESOURCE_EXHAUSTED when not even the codes fit.
   static absl::StatusOr<std::unique_ptr<const DeviceSegment>> Load(Device& device,
                                                                    const ScanIndex& scan);

@@ -92,9 +92,10 @@ TEST_F(Eval, EachFunnelIsALineWithItsKeys) {
   ASSERT_EQ(lines.size(), 3u);
   std::vector<std::string> keys;
   for (const auto& item : lines[0].items()) keys.push_back(item.key());
-  EXPECT_THAT(keys, ElementsAre("bytes_touched", "coarse", "funnel", "hot_bytes_per_row",
-                                "interval", "k", "lost", "mean_ms", "multiply_adds", "p50_ms",
-                                "p95_ms", "p99_ms", "qps", "recall", "stages"));
+  EXPECT_THAT(keys,
+              ElementsAre("bytes_touched", "coarse", "funnel", "hot_bytes_per_row", "interval", "k",
+                          "lost", "mean_ms", "memory_bytes_per_row", "multiply_adds", "p50_ms",
+                          "p95_ms", "p99_ms", "qps", "recall", "stages"));
   EXPECT_EQ(lines[0]["funnel"], "scan/16:200,32:10");
   EXPECT_EQ(lines[0]["coarse"], "scan");
   EXPECT_EQ(lines[0]["k"], 10);

@@ -124,7 +124,7 @@ TEST_P(StoredPrecision, PutsARowAtNoDistanceFromItself) {
   if (sample_.schema.metric != Metric::kL2) GTEST_SKIP() << "of distances";
   std::vector<float> vector(sample_.schema.dim);
   for (uint32_t row = 0; row < kRows; ++row) {
-    sample_.segment->Vector(row, vector.data());
+    ASSERT_TRUE(sample_.segment->Vector(row, vector.data()).ok());
     EXPECT_EQ(LevelScorer(*sample_.segment, vector.data(), 3).Key(row, 3), 0) << row;
   }
 }

@@ -77,7 +77,7 @@ TEST_F(Builder, CutsSegmentsThatTogetherHoldEveryRow) {
     EXPECT_EQ(segment.Find(IdOf(row)), row % 16);
     EXPECT_EQ(segment.Payload(row % 16).value_or("?"), PayloadOf(row));
     std::vector<float> vector(schema_.dim);
-    segment.Vector(row % 16, vector.data());
+    ASSERT_TRUE(segment.Vector(row % 16, vector.data()).ok());
     EXPECT_EQ(vector, MakeChunk(schema_, 1, row).vectors);
   }
   EXPECT_TRUE(Verify(files_, path_, {}).ok());

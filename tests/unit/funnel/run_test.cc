@@ -239,7 +239,7 @@ TEST(FunnelRun, LeavesARowOut) {
 TEST(FunnelRun, TransformsTheQueryAsTheRows) {
   const Sample sample({.rows = 300, .metric = Metric::kL2, .transform = Transform::kLayerNorm});
   std::vector<float> written(48);
-  sample.segment->Vector(12, written.data());
+  ASSERT_TRUE(sample.segment->Vector(12, written.data()).ok());
   const Output output = Search(ViewOf(sample), "8:300,48:1", 1, written);
   ASSERT_THAT(output.hits, SizeIs(1));
   EXPECT_EQ(output.hits[0].at.row, 12);

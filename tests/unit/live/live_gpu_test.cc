@@ -41,7 +41,7 @@ class LiveGpu : public ::testing::Test {
     schema.ladder = {2, 4, 8};
     schema.codes = {{4, 8}, {8, 1}};
     options_.env = env_.get();
-    options_.gpu = set_.get();
+    options_.open.gpu = set_.get();
     ASSERT_TRUE(LiveCollection::Create(files_, folder_.Path("c"), schema, env_.get()).ok());
     auto opened = LiveCollection::Open(files_, folder_.Path("c"), account_, options_);
     ASSERT_TRUE(opened.ok()) << opened.status();

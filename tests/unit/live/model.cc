@@ -57,7 +57,7 @@ absl::Status Model::CompareId(const collection::Collection& collection, const Po
   const store::Segment& segment = *collection.view().parts[at->part].segment;
   const ModelPoint& point = expected->second;
   std::vector<float> vector(schema_.dim);
-  segment.Prefix(at->row, schema_.levels() - 1, vector.data());
+  CHECK(segment.Prefix(at->row, schema_.levels() - 1, vector.data()).ok());
   if (vector != point.vector) return differs("its vector is another");
   if (const float* moments = segment.MeanDeviation(at->row)) {
     if (moments[0] != point.mean || moments[1] != point.deviation) return differs("its moments");

@@ -96,6 +96,7 @@ TEST_F(Configuration, WrongValuesAreNamed) {
   ExpectRefused({"--workers", "many"}, "workers is 'many' (flag --workers); a whole number");
   ExpectRefused({"--index", "here"}, "index is 'here' (flag --index); NAME=DIR is needed");
   ExpectRefused({"--index", "a=/x", "--index", "a=/y"}, "index is a; it is named twice");
+  ExpectRefused({"--hot-dims", "65537"}, "hot-dims is 65537; 0 to 65536 are accepted");
   ExpectRefused({"--queue-max", "0"}, "queue-max is 0; 1 to 1000000 are accepted");
   ExpectRefused({"--log-level", "loud"}, "log-level is 'loud'; one of debug, info, warn, error");
 }

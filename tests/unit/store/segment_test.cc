@@ -93,7 +93,7 @@ TEST_P(EverySegment, KeepsWhatTheWriterLeft) {
   for (uint32_t row = 0; row < kRows; ++row) {
     for (size_t level = 0; level < schema_.levels(); ++level) {
       std::vector<float> prefix(schema_.ladder[level]);
-      segment_.Prefix(row, level, prefix.data());
+      ASSERT_TRUE(segment_.Prefix(row, level, prefix.data()).ok());
       for (size_t i = 0; i < prefix.size(); ++i) ASSERT_EQ(prefix[i], Stored(row)[i]) << row;
     }
   }
@@ -177,7 +177,7 @@ TEST_P(EverySegment, UndoesItsTransform) {
   const bool layer_norm = schema_.transform == Transform::kLayerNorm;
   std::vector<float> vector(schema_.dim);
   for (uint32_t row = 0; row < kRows; ++row) {
-    segment_.Vector(row, vector.data());
+    ASSERT_TRUE(segment_.Vector(row, vector.data()).ok());
     const double mean = layer_norm ? written_.given.mean_deviation[2 * row] : 0;
     const double deviation = layer_norm ? written_.given.mean_deviation[2 * row + 1] : 1;
     for (uint32_t i = 0; i < schema_.dim; ++i) {

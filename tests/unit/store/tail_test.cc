@@ -112,8 +112,8 @@ TEST_P(EveryTail, HoldsTheBitsOfASegment) {
     EXPECT_EQ(*view->Payload(row), *segment->Payload(row));
     std::vector<float> a(schema_.dim);
     std::vector<float> b(schema_.dim);
-    view->Vector(row, a.data());
-    segment->Vector(row, b.data());
+    ASSERT_TRUE(view->Vector(row, a.data()).ok());
+    ASSERT_TRUE(segment->Vector(row, b.data()).ok());
     EXPECT_EQ(a, b);
     EXPECT_EQ(view->Find(rows_[row].id), row);
     EXPECT_EQ(view->RowAfter(100 + 3 * row), row + 1);

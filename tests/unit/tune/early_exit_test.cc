@@ -70,7 +70,7 @@ class Exits : public ::testing::Test {
 };
 
 TEST_F(Exits, AreTriedAgainstTheWholeFunnel) {
-  const ViewQueries queries = SampleQueries(view_, 50, 1);
+  const ViewQueries queries = *SampleQueries(view_, 50, 1);
   const auto tried = TryExits(view_, plan_, queries, 2, {});
   ASSERT_TRUE(tried.ok()) << tried.status();
   ASSERT_EQ(tried->stages.size(), 2u);
@@ -93,7 +93,7 @@ TEST_F(Exits, AreTriedAgainstTheWholeFunnel) {
 }
 
 TEST_F(Exits, RunsTheLastStageOnTheBestOfTheStageThatStandsOut) {
-  const ViewQueries queries = SampleQueries(view_, 20, 2);
+  const ViewQueries queries = *SampleQueries(view_, 20, 2);
   ExitRule rule;
   rule.stages = {{.margin = kNever, .kept = {}}, {.margin = 0, .kept = 0.9}};
   const ExitRule never = {

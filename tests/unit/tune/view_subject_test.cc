@@ -66,7 +66,7 @@ TEST_F(ViewSubject, SamplesRowsThatTakePartOnceEach) {
 }
 
 TEST_F(ViewSubject, CertifiesWithDeletedRowsAndDuplicates) {
-  const ViewQueries queries = SampleQueries(view_, 60, 3);
+  const ViewQueries queries = *SampleQueries(view_, 60, 3);
   Subject subject = MakeSubject(view_, plan_, queries, {});
   ASSERT_TRUE(FindTruth(view_, queries, 10, 2, {}, {}, &subject).ok());
   const LostAtFn lost_at = LostAt(view_, queries, {});
@@ -84,7 +84,7 @@ TEST_F(ViewSubject, SaysWhenThereIsNoNeighbour) {
   std::vector<uint64_t> one(8);
   one[0] = 1;
   alone.parts[0].allowed = std::make_shared<const std::vector<uint64_t>>(one);
-  const ViewQueries queries = SampleQueries(alone, 10, 1);
+  const ViewQueries queries = *SampleQueries(alone, 10, 1);
   ASSERT_EQ(queries.rows(), 1u);
   Subject subject = MakeSubject(alone, plan_, queries, {});
   const absl::Status status = FindTruth(alone, queries, 10, 1, {}, {}, &subject);
@@ -94,7 +94,7 @@ TEST_F(ViewSubject, SaysWhenThereIsNoNeighbour) {
 }
 
 TEST_F(ViewSubject, StopsWhenItIsTold) {
-  const ViewQueries queries = SampleQueries(view_, 20, 1);
+  const ViewQueries queries = *SampleQueries(view_, 20, 1);
   const StoppedFn stopped = [] { return true; };
   Subject subject = MakeSubject(view_, plan_, queries, stopped);
   EXPECT_EQ(FindTruth(view_, queries, 10, 2, stopped, {}, &subject).code(),
@@ -106,7 +106,7 @@ TEST_F(ViewSubject, VotesClimbTheLadderAndLeaveTheirOwnPointOut) {
   const LabelFn label_of = [](const funnel::Location& at) -> absl::StatusOr<std::string> {
     return at.row % 50 == 49 ? "" : std::to_string(at.row);
   };
-  const ViewQueries queries = SampleQueries(view_, 80, 2);
+  const ViewQueries queries = *SampleQueries(view_, 80, 2);
   const funnel::Plan plan =
       PlanFor(funnel::FormatFunnel(ClimbingFunnel(view_.schema, view_.schema.dim, 1)), 1);
   const auto judged = JudgeVotes(view_, plan, queries, label_of, 2, {});
