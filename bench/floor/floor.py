@@ -10,7 +10,7 @@ what the stages of the funnel took; the aim is 8 us. `above_in_handler` is the p
 `above_reading` holds the server against the floor that reads
 memory, less its reading: an engine that goes through megabytes leaves gRPC and the kernel cold caches, whatever
 the server around it does. With --callgrind (needs valgrind) each program answers two counts of calls under it, and
-the difference counts; `engine` is what mrl::funnel::Run took with all that it calls.
+the difference counts; `engine` is what mrl::funnel::RunTile took with all that it calls.
 """
 import argparse
 import json
@@ -77,9 +77,10 @@ def instructions(args, command, calls):
         if args.keep:
             os.replace(out, f"{args.keep}/{os.path.basename(str(command[0]))}.{calls}.callgrind")
     total = int(re.search(r"([\d,]+) \([\d.]+%\)\s+PROGRAM TOTALS", printed)[1].replace(",", ""))
+    # A line for each file that code of the function comes from; those with => are its callers'.
     engine = [int(found.replace(",", "")) for found in
-              re.findall(r"^\s*([\d,]+) .*mrl::funnel::(?:Run|RunTile)\(", printed, re.MULTILINE)]
-    return total, max(engine, default=0)
+              re.findall(r"^\s*([\d,]+) \([^)]*\)\s+(?!=>)\S*mrl::funnel::RunTile\(", printed, re.MULTILINE)]
+    return total, sum(engine)
 
 
 def counted(args):
