@@ -80,7 +80,7 @@ def bash(root):
         "      esac",
         "      ;;",
         "  esac",
-        '  mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")',
+        '  COMPREPLY=($(compgen -W "$words" -- "$cur"))',
         "}",
         f"complete -o default -F {function} {program}",
     ]

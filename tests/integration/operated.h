@@ -13,7 +13,7 @@ namespace mrl {
 class Operated : public Served {
  protected:
   httplib::Result Get(const std::string& path) {
-    return httplib::Client("http://" + server_->http_address()).Get(path.c_str());
+    return httplib::Client("http://" + server_->http_address()).Get(path);
   }
   // The value of one line of /metrics; -1 where there is none.
   double Metric(const std::string& name_and_labels) {
