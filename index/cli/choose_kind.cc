@@ -92,7 +92,7 @@ class Choice {
   absl::Status Start() {
     MRL_ASSIGN_OR_RETURN(const OpenedIndex opened, OpenIndex(index_));
     const collection::Collection& collection = *opened.collection;
-    queries_ = tune::SampleQueries(collection.view(), kQueries, kSeed);
+    MRL_ASSIGN_OR_RETURN(queries_, tune::SampleQueries(collection.view(), kQueries, kSeed));
     all_.resize(queries_.rows());
     std::iota(all_.begin(), all_.end(), size_t{0});
     tune::Subject subject = SubjectOf(collection);
