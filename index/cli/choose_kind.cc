@@ -175,7 +175,7 @@ class Choice {
                        : tried.reached ? "costs too much"
                                        : "finds too little"});
     }
-    if (tried_.size() > 0) PrintTable(table);
+    if (!tried_.empty()) PrintTable(table);
     if (best_.has_value()) {
       std::printf("coarse index %s: active, its funnel is the default profile `%s`\n",
                   best_->kind.c_str(), kProfile);

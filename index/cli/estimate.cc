@@ -339,8 +339,8 @@ void PrintText(const EstimateArgs& args, const Schema& schema, const Sizes& size
                    HumanBytes(sizes.disk() - sizes.levels_total())});
   PrintTable(table);
   if (sizes.rotation > 0) {
-    std::printf("\nrotating a query: %llu multiply-adds\n",
-                static_cast<unsigned long long>(uint64_t{schema.dim} * schema.dim));
+    const uint64_t products = uint64_t{schema.dim} * schema.dim;
+    std::printf("\nrotating a query: %s multiply-adds\n", absl::StrCat(products).c_str());
   }
   if (args.bytes_only) return;
   std::printf(
