@@ -34,6 +34,12 @@ std::string GetUuid(const std::byte* bytes) {
   return absl::BytesToHexString(absl::string_view(reinterpret_cast<const char*>(bytes), 16));
 }
 
+// What is read at a time of a section: whole pages, small ones by many, since a call for each would
+// take longer than to check it.
+uint64_t RunBytes(uint64_t page_bytes) {
+  return std::max<uint64_t>(1, kPageBytes / page_bytes) * page_bytes;
+}
+
 }  // namespace
 
 SectionFileReader::SectionFileReader(std::unique_ptr<ReadableFile> file, std::string name)
@@ -227,12 +233,11 @@ absl::Status SectionFileReader::ReadPages(const Section& section, uint64_t first
 absl::Status SectionFileReader::Load(absl::string_view name, absl::Span<std::byte> out) const {
   MRL_ASSIGN_OR_RETURN(const Section* section, FindSection(name));
   MRL_RETURN_IF_ERROR(ExpectSize(name, out.size()));
-  // Small pages by many: a call for each would take longer than to check it.
-  const uint64_t pages = std::max<uint64_t>(1, kPageBytes / section->page_bytes);
-  for (uint64_t page = 0; page < section->checksums.size(); page += pages) {
-    const uint64_t begin = page * section->page_bytes;
-    const uint64_t bytes = std::min<uint64_t>(pages * section->page_bytes, out.size() - begin);
-    MRL_RETURN_IF_ERROR(ReadPages(*section, page, out.subspan(begin, bytes)));
+  const uint64_t run = RunBytes(section->page_bytes);
+  for (uint64_t begin = 0; begin < section->bytes; begin += run) {
+    const uint64_t bytes = std::min<uint64_t>(run, section->bytes - begin);
+    MRL_RETURN_IF_ERROR(
+        ReadPages(*section, begin / section->page_bytes, out.subspan(begin, bytes)));
   }
   return absl::OkStatus();
 }
@@ -262,10 +267,10 @@ absl::Status SectionFileReader::VerifyAll(
     const std::function<void(absl::string_view, uint64_t)>& progress) const {
   std::vector<std::byte> buffer;
   for (const Section& section : sections_) {
-    for (uint64_t page = 0; page < section.checksums.size(); ++page) {
-      const uint64_t begin = page * section.page_bytes;
-      buffer.resize(std::min<uint64_t>(section.page_bytes, section.bytes - begin));
-      MRL_RETURN_IF_ERROR(ReadPages(section, page, absl::MakeSpan(buffer)));
+    const uint64_t run = RunBytes(section.page_bytes);
+    for (uint64_t begin = 0; begin < section.bytes; begin += run) {
+      buffer.resize(std::min<uint64_t>(run, section.bytes - begin));
+      MRL_RETURN_IF_ERROR(ReadPages(section, begin / section.page_bytes, absl::MakeSpan(buffer)));
       if (progress) progress(section.name, buffer.size());
     }
   }
