@@ -57,14 +57,11 @@ class BadInput : public Served {
  protected:
   void SetUp() override {
     Served::SetUp();
-    grpc::ChannelArguments arguments;
-    arguments.SetMaxSendMessageSize(-1);
-    channel_ = grpc::CreateCustomChannel(server_->address(), grpc::InsecureChannelCredentials(),
-                                         arguments);
+    channel_ = UnlimitedChannel(server_->address());
     // A connection of its own: HTTP/2 may close the one that broke its limits.
+    grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    good_channel_ = grpc::CreateCustomChannel(server_->address(),
-                                              grpc::InsecureChannelCredentials(), arguments);
+    good_channel_ = UnlimitedChannel(server_->address(), arguments);
   }
   ~BadInput() override {
     RecordProperty("cases", cases_);

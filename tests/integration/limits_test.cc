@@ -36,10 +36,7 @@ class Limits : public Served {
   }
   void SetUp() override {
     Served::SetUp();
-    grpc::ChannelArguments arguments;
-    arguments.SetMaxSendMessageSize(-1);
-    channel_ = grpc::CreateCustomChannel(server_->address(), grpc::InsecureChannelCredentials(),
-                                         arguments);
+    channel_ = UnlimitedChannel(server_->address());
     v1::CreateCollectionRequest create;
     create.set_name("notes");
     create.set_dim(kSampleDim);

@@ -59,6 +59,12 @@ std::string TextOf(const grpc::ByteBuffer& buffer) {
 
 }  // namespace
 
+std::shared_ptr<grpc::Channel> UnlimitedChannel(const std::string& address,
+                                                grpc::ChannelArguments arguments) {
+  arguments.SetMaxSendMessageSize(-1);
+  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+}
+
 RawReply RawCall(const std::shared_ptr<grpc::Channel>& channel, const std::string& path,
                  const std::string& request,
                  const std::multimap<std::string, std::string>& metadata,

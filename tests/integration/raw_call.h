@@ -4,6 +4,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,9 @@ struct RawReply {
   std::vector<std::string> messages;  // as they came
 };
 
+// A connection that sends what no limit of the client's cuts off.
+std::shared_ptr<grpc::Channel> UnlimitedChannel(const std::string& address,
+                                                grpc::ChannelArguments arguments = {});
 // One request message in, all that comes back out.
 RawReply RawCall(const std::shared_ptr<grpc::Channel>& channel, const std::string& path,
                  const std::string& request,
