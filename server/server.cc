@@ -117,6 +117,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(FileSystem& files, const C
   MRL_RETURN_IF_ERROR(server->LoadKeys());
   MRL_RETURN_IF_ERROR(server->LoadQuotas(config.quotas));
   MRL_RETURN_IF_ERROR(server->OpenGpu());
+  server->registry_.SetOpenOptions(
+      {.gpu = server->gpu_.get(), .hot_dims = static_cast<uint32_t>(config.hot_dims)});
   MRL_RETURN_IF_ERROR(server->ListenHttp());
   MRL_RETURN_IF_ERROR(server->Listen());
   MRL_RETURN_IF_ERROR(server->Open());
@@ -126,8 +128,6 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(FileSystem& files, const C
 absl::Status Server::OpenGpu() {
   MRL_ASSIGN_OR_RETURN(const coarse::gpu::GpuOptions options, GpuOptionsOf(config_));
   MRL_ASSIGN_OR_RETURN(gpu_, coarse::gpu::DeviceSet::Open(options));
-  registry_.SetOpenOptions(
-      {.gpu = gpu_.get(), .hot_dims = static_cast<uint32_t>(config_.hot_dims)});
   spdlog::info("gpu: {}", gpu_->report());
   return absl::OkStatus();
 }
