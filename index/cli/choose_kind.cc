@@ -45,16 +45,8 @@ struct Tried {
 absl::StatusOr<funnel::Plan> PlanOf(const collection::Collection& collection,
                                     const std::string& kind, coarse::Params params = {},
                                     std::vector<funnel::Stage> stages = {}) {
-  funnel::PlanInput input = collection.plan_input();
+  funnel::PlanInput input = collection.plan_input(kind);
   input.k = kK;
-  const auto place = std::find(input.kinds.begin(), input.kinds.end(), kind);
-  std::rotate(input.kinds.begin(), place, input.kinds.end());
-  input.default_dims = 0;
-  for (const funnel::View::Part& part : collection.view().parts) {
-    for (const auto& index : part.indexes) {
-      if (index->kind() == kind) input.default_dims = std::max(input.default_dims, index->dims());
-    }
-  }
   input.funnel = funnel::Funnel{kind, std::move(params), std::move(stages)};
   return funnel::MakePlan(input);
 }

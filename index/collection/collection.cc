@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/check.h"
 #include "base/status.h"
 #include "index/collection/collection_impl.h"
 #include "index/collection/layout.h"
@@ -56,17 +57,24 @@ const std::vector<coarse::IndexSpec>& Collection::indexes() const {
 }
 const funnel::ProfileSet& Collection::profiles() const { return impl_->manifest_->profiles; }
 
-funnel::PlanInput Collection::plan_input() const {
+funnel::PlanInput Collection::plan_input() const { return plan_input(view().kinds.front()); }
+
+funnel::PlanInput Collection::plan_input(const std::string& kind) const {
   funnel::PlanInput input;
   input.schema = &view().schema;
   input.kinds = kinds();
+  const auto active = std::find(input.kinds.begin(), input.kinds.end(), kind);
+  CHECK(active != input.kinds.end());
+  std::rotate(input.kinds.begin(), active, active + 1);
   input.query_dims = view().schema.dim;
   for (const coarse::IndexSpec& index : impl_->manifest_->indexes) {
     if (index.code.bits != 0) input.kind_codes[index.kind] = index.code;
   }
-  // What stands in for the active index takes any prefix.
+  // What stands in for an index takes any prefix.
   for (const funnel::View::Part& part : view().parts) {
-    input.default_dims = std::max(input.default_dims, part.indexes.front()->dims());
+    for (const auto& index : part.indexes) {
+      if (index->kind() == kind) input.default_dims = std::max(input.default_dims, index->dims());
+    }
   }
   return input;
 }

@@ -99,6 +99,8 @@ class Collection {
   absl::StatusOr<std::shared_ptr<const Collection>> WithProfiles(const ProfileEdit& edit) const;
   // The planner's input for this collection; the caller fills in k, query_dims, exact and funnel.
   funnel::PlanInput plan_input() const;
+  // The same, were `kind`, one of kinds(), the active one.
+  funnel::PlanInput plan_input(const std::string& kind) const;
 
   // Every file of the collection with its size, as they lie there now. Those that go meanwhile are
   // left out.
