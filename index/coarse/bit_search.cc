@@ -70,6 +70,14 @@ class BitList {
     threshold_ = threshold;
     count_ = 0;
   }
+  void Absorb(const BitList& later) {
+    scores_.resize(count_);
+    scores_.insert(scores_.end(), later.scores_.begin(), later.scores_.begin() + later.end());
+    rows_.resize(count_);
+    rows_.insert(rows_.end(), later.rows_.begin(), later.rows_.begin() + later.end());
+    count_ = rows_.size();
+    threshold_ = std::max(threshold_, later.threshold_);
+  }
   uint16_t ThresholdOfRank(size_t rank) {
     return ScoreOfRank(scores_.data(), count_, score_max_, rank, histogram_);
   }
@@ -105,6 +113,8 @@ class BitList {
   }
 
  private:
+  ptrdiff_t end() const { return static_cast<ptrdiff_t>(count_); }
+
   // Cutting costs a pass over the list: once it frees little, the list grows instead.
   void MakeRoom() {
     Cut();
@@ -182,7 +192,8 @@ std::vector<const uint8_t*> BitStrips::First(size_t count) const {
 }
 
 std::vector<absl::StatusOr<ScoredBits>> SearchBits(const BitStrips& strips, const uint64_t* allowed,
-                                                   absl::Span<const BitRequest> requests) {
+                                                   absl::Span<const BitRequest> requests,
+                                                   Parallel* helpers) {
   const kernels::Table& table = kernels::Active();
   const std::vector<const uint8_t*> data = strips.First(requests.front().query->strips());
   const uint64_t rows = CountAllowed(allowed, strips.rows());
@@ -195,7 +206,8 @@ std::vector<absl::StatusOr<ScoredBits>> SearchBits(const BitStrips& strips, cons
     const kernels::BitScan scan = {data.data(), data.size(), allowed, begin, end, strips.rows()};
     return table.scan_bits(scan, queries, count);
   };
-  TileScan(lists, BlockCount(strips.rows()), kernel).Run();
+  TileScan(lists, BlockCount(strips.rows()), kernel)
+      .Run(data.size() * kernels::kStripBlockBytes, helpers);
   std::vector<absl::StatusOr<ScoredBits>> results;
   for (BitList& list : lists) {
     if (list.stopped()) {

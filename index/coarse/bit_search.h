@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "base/buffer.h"
+#include "base/parallel.h"
 #include "index/coarse/bit_codes.h"
 #include "index/coarse/block_ranges.h"
 #include "index/coarse/shortlist.h"
@@ -75,8 +76,10 @@ struct ScoredBits {
 // For each request the best `keep` rows by score, equal scores by row. Requests of one call (1 to
 // kernels::kTileMax) are of the same prefix and share every block's load; each gets what it
 // would get alone. A request that was stopped gets CANCELLED.
+// `helpers`: idle threads that may take a share of the rows; may be null.
 std::vector<absl::StatusOr<ScoredBits>> SearchBits(const BitStrips& strips, const uint64_t* allowed,
-                                                   absl::Span<const BitRequest> requests);
+                                                   absl::Span<const BitRequest> requests,
+                                                   Parallel* helpers = nullptr);
 
 // For one request, of the rows in `blocks` alone, in that order: the best `keep` rows and all that
 // tie with the last of them, in no order.

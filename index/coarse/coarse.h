@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "base/parallel.h"
 #include "index/schema/schema.h"
 #include "index/store/segment.h"
 
@@ -38,6 +39,8 @@ struct Request {
   const uint64_t* allowed = nullptr;   // bitmap over rows; null = all
   const Params* params = nullptr;      // null = none
   std::function<bool()> stopped = {};  // true = cancelled or past the deadline; may be empty
+  // Idle threads that may take a share of the work, and then ask `stopped` too; null = none.
+  Parallel* helpers = nullptr;
   // What the search goes on with; `query` is as long as the longest of them.
   absl::Span<const LaterStage> later = {};
 };
@@ -89,8 +92,8 @@ class CoarseIndex {
   virtual Effort effort() const { return {}; }
   // INVALID_ARGUMENT for dims or params it does not know; CANCELLED when `stopped`.
   virtual absl::StatusOr<Result> Search(const Request& request) const = 0;
-  // What Search gives for each of 1 to kernels::kTileMax requests that share dims, bits, params and
-  // allowed rows. Kinds that can, read the index once for all of them.
+  // What Search gives for each of 1 to kernels::kTileMax requests that share dims, bits, params,
+  // allowed rows and helpers. Kinds that can, read the index once for all of them.
   virtual Results SearchTile(absl::Span<const Request> requests) const;
   // Raw estimates of `rows` at (dims, bits) for a middle stage on codes; FAILED_PRECONDITION where
   // the code is not stored.

@@ -14,11 +14,18 @@ constexpr uint32_t kTileRows = 256;
 constexpr uint32_t kTilesBetweenPolls = 16;
 constexpr uint32_t kRowsBetweenPolls = kTileRows * kTilesBetweenPolls;
 
-// The scan of one tile of queries.
+using Found = std::vector<absl::StatusOr<std::vector<KeyedRow>>>;
+
+// The scan of rows [begin, end) for one tile of queries.
 class ExactTile {
  public:
-  ExactTile(const store::Segment& segment, absl::Span<const ExactRequest> requests)
-      : segment_(segment), requests_(requests), level_(requests.front().level) {
+  ExactTile(const store::Segment& segment, absl::Span<const ExactRequest> requests, uint32_t begin,
+            uint32_t end)
+      : segment_(segment),
+        requests_(requests),
+        begin_(begin),
+        end_(end),
+        level_(requests.front().level) {
     for (const ExactRequest& request : requests) {
       scorers_.emplace_back(segment, request.query, level_);
       best_.emplace_back(request.keep);
@@ -26,17 +33,17 @@ class ExactTile {
     for (size_t i = 0; i < requests.size(); ++i) active_.push_back(i);
   }
 
-  std::vector<absl::StatusOr<std::vector<KeyedRow>>> Run() {
-    for (uint32_t begin = 0; begin < segment_.rows() && !active_.empty(); begin += kTileRows) {
+  Found Run() {
+    for (uint32_t begin = begin_; begin < end_ && !active_.empty(); begin += kTileRows) {
       if (begin / kTileRows % kTilesBetweenPolls == 0) {
         std::erase_if(active_, [this](size_t i) { return stopped(i); });
-        status_.Update(Fetch(begin, std::min(segment_.rows(), begin + kRowsBetweenPolls)));
+        status_.Update(Fetch(begin, std::min(end_, begin + kRowsBetweenPolls)));
         if (!status_.ok()) break;
       }
-      ScoreRows(begin, std::min(segment_.rows(), begin + kTileRows));
+      ScoreRows(begin, std::min(end_, begin + kTileRows));
     }
     status_.Update(segment_.CheckRead(level_));
-    std::vector<absl::StatusOr<std::vector<KeyedRow>>> results;
+    Found results;
     for (size_t i = 0; i < requests_.size(); ++i) {
       if (!status_.ok()) {
         results.emplace_back(status_);
@@ -102,6 +109,8 @@ class ExactTile {
 
   const store::Segment& segment_;
   const absl::Span<const ExactRequest> requests_;
+  const uint32_t begin_;  // a multiple of kRowsBetweenPolls
+  const uint32_t end_;
   const size_t level_;
   std::vector<LevelScorer> scorers_;
   std::vector<Shortlist> best_;
@@ -110,16 +119,40 @@ class ExactTile {
   std::vector<float> sums_;     // [rows of a tile][active requests]
 };
 
+// Puts what later rows gave behind what is there.
+void Join(Found later, Found* found) {
+  for (size_t i = 0; i < found->size(); ++i) {
+    if (!(*found)[i].ok()) continue;
+    if (later[i].ok()) {
+      (*found)[i]->insert((*found)[i]->end(), later[i]->begin(), later[i]->end());
+    } else {
+      (*found)[i] = later[i].status();
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<absl::StatusOr<std::vector<KeyedRow>>> ExactScanTile(
-    const store::Segment& segment, absl::Span<const ExactRequest> requests) {
-  return ExactTile(segment, requests).Run();
+    const store::Segment& segment, absl::Span<const ExactRequest> requests, Parallel* helpers) {
+  const uint64_t row_bytes = segment.schema().prefix_bytes(requests.front().level);
+  const size_t pieces = PiecesOf(segment.rows() * row_bytes, helpers);
+  const auto edge = [&](size_t piece) {
+    const uint64_t row = uint64_t{segment.rows()} * piece / pieces;
+    return piece == pieces ? segment.rows()
+                           : static_cast<uint32_t>(row / kRowsBetweenPolls * kRowsBetweenPolls);
+  };
+  std::vector<Found> found(pieces);
+  RunPieces(pieces, helpers, [&](size_t piece) {
+    found[piece] = ExactTile(segment, requests, edge(piece), edge(piece + 1)).Run();
+  });
+  for (size_t piece = 1; piece < pieces; ++piece) Join(std::move(found[piece]), &found.front());
+  return std::move(found.front());
 }
 
 absl::StatusOr<std::vector<KeyedRow>> ExactScan(const store::Segment& segment,
-                                                const ExactRequest& request) {
-  return std::move(ExactScanTile(segment, {&request, 1}).front());
+                                                const ExactRequest& request, Parallel* helpers) {
+  return std::move(ExactScanTile(segment, {&request, 1}, helpers).front());
 }
 
 uint64_t CountAllowed(const uint64_t* allowed, uint32_t rows) {

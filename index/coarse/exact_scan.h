@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "base/parallel.h"
 #include "index/coarse/level_scorer.h"
 #include "index/coarse/shortlist.h"
 #include "index/store/segment.h"
@@ -25,12 +26,15 @@ struct ExactRequest {
 // At least the best `keep` rows, all that tie with the last among them included, in no order.
 // CANCELLED when stopped.
 absl::StatusOr<std::vector<KeyedRow>> ExactScan(const store::Segment& segment,
-                                                const ExactRequest& request);
+                                                const ExactRequest& request,
+                                                Parallel* helpers = nullptr);
 
 // The same for each of 1 to kernels::kTileMax requests of one level and the same allowed rows: rows
-// are read once for all of them.
+// are read once for all of them. `helpers`: idle threads that may take a share of the rows; may be
+// null.
 std::vector<absl::StatusOr<std::vector<KeyedRow>>> ExactScanTile(
-    const store::Segment& segment, absl::Span<const ExactRequest> requests);
+    const store::Segment& segment, absl::Span<const ExactRequest> requests,
+    Parallel* helpers = nullptr);
 
 inline bool IsAllowed(const uint64_t* allowed, uint32_t row) {
   return allowed == nullptr || ((allowed[row / 64] >> (row % 64)) & 1) != 0;

@@ -49,6 +49,14 @@ class Int8List {
     threshold_ = threshold;
     count_ = 0;
   }
+  void Absorb(const Int8List& later) {
+    upper_.resize(count_);
+    upper_.insert(upper_.end(), later.upper_.begin(), later.upper_.begin() + later.end());
+    rows_.resize(count_);
+    rows_.insert(rows_.end(), later.rows_.begin(), later.rows_.begin() + later.end());
+    count_ = rows_.size();
+    threshold_ = std::max(threshold_, later.threshold_);
+  }
   float ThresholdOfRank(size_t rank) {
     return count_ < rank ? kNoThreshold : LowerOfRank(rank) - 2 * slack_;
   }
@@ -81,6 +89,8 @@ class Int8List {
   }
 
  private:
+  ptrdiff_t end() const { return static_cast<ptrdiff_t>(count_); }
+
   // A lower bound, except for twice the slack, which is taken off thresholds as a whole.
   float Lower(size_t i) const {
     const kernels::Int8Block& block = request_.array->block_data()[rows_[i] / kernels::kBlockRows];
@@ -131,12 +141,13 @@ kernels::Int8Scan ScanOf(const CodeArray& array, const uint64_t* allowed, size_t
 
 std::vector<absl::StatusOr<std::vector<KeyedRow>>> RunTile(std::vector<Int8List>& lists,
                                                            const CodeArray& array,
-                                                           const uint64_t* allowed) {
+                                                           const uint64_t* allowed,
+                                                           Parallel* helpers) {
   const kernels::Table& table = kernels::Active();
   const auto kernel = [&](size_t begin, size_t end, kernels::Int8TileQuery* queries, size_t count) {
     return table.scan_int8(ScanOf(array, allowed, begin, end), queries, count);
   };
-  TileScan(lists, BlockCount(array.rows), kernel).Run();
+  TileScan(lists, BlockCount(array.rows), kernel).Run(BlockBytes(array.code.dims), helpers);
   std::vector<absl::StatusOr<std::vector<KeyedRow>>> results;
   for (Int8List& list : lists) {
     if (list.stopped()) {
@@ -180,21 +191,23 @@ bool CodeArray::SetNormMax() {
 }
 
 std::vector<absl::StatusOr<std::vector<KeyedRow>>> SearchEstimates(
-    const CodeArray& array, const uint64_t* allowed, absl::Span<const Int8Request> requests) {
+    const CodeArray& array, const uint64_t* allowed, absl::Span<const Int8Request> requests,
+    Parallel* helpers) {
   std::vector<Int8List> lists;
   for (const Int8Request& request : requests) {
     lists.emplace_back(request, request.query->WithoutErrors(), 0.0F);
   }
-  return RunTile(lists, array, allowed);
+  return RunTile(lists, array, allowed, helpers);
 }
 
 std::vector<absl::StatusOr<std::vector<KeyedRow>>> SearchBounds(
-    const CodeArray& array, const uint64_t* allowed, absl::Span<const Int8Request> requests) {
+    const CodeArray& array, const uint64_t* allowed, absl::Span<const Int8Request> requests,
+    Parallel* helpers) {
   std::vector<Int8List> lists;
   for (const Int8Request& request : requests) {
     lists.emplace_back(request, request.query->WithErrors(), RoundingSlack(request));
   }
-  return RunTile(lists, array, allowed);
+  return RunTile(lists, array, allowed, helpers);
 }
 
 absl::StatusOr<std::vector<KeyedRow>> SearchEstimateBlocks(const uint64_t* allowed,

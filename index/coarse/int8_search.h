@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "base/buffer.h"
+#include "base/parallel.h"
 #include "index/coarse/block_ranges.h"
 #include "index/coarse/scan_codes.h"
 #include "index/coarse/shortlist.h"
@@ -42,15 +43,18 @@ struct Int8Request {
 
 // For each request the best `keep` rows by estimate, and all that tie with the last. Requests (1 to
 // kernels::kTileMax, all of `array`) share every block's load; each gets what it would get alone.
-// CANCELLED for one that was stopped. `allowed`: bitmap over rows; null = all.
+// CANCELLED for one that was stopped. `allowed`: bitmap over rows; null = all. `helpers`: idle
+// threads that may take a share of the rows; may be null.
 std::vector<absl::StatusOr<std::vector<KeyedRow>>> SearchEstimates(
-    const CodeArray& array, const uint64_t* allowed, absl::Span<const Int8Request> requests);
+    const CodeArray& array, const uint64_t* allowed, absl::Span<const Int8Request> requests,
+    Parallel* helpers = nullptr);
 
 // As SearchEstimates, but all rows that can belong to the best `keep` by true score: every row
 // whose upper bound reaches the `keep`-th largest lower bound. The bounds include the rounding of
 // the estimate and of an fp32 rescoring.
 std::vector<absl::StatusOr<std::vector<KeyedRow>>> SearchBounds(
-    const CodeArray& array, const uint64_t* allowed, absl::Span<const Int8Request> requests);
+    const CodeArray& array, const uint64_t* allowed, absl::Span<const Int8Request> requests,
+    Parallel* helpers = nullptr);
 
 // The same for one request, of the rows in `blocks` alone, in that order.
 absl::StatusOr<std::vector<KeyedRow>> SearchEstimateBlocks(const uint64_t* allowed,

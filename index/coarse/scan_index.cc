@@ -107,7 +107,8 @@ Results ScanIndex::SearchBitCodes(absl::Span<const Request> requests, const BitA
         {.query = &queries[i], .keep = requests[i].keep, .stopped = &requests[i].stopped});
   }
   const uint64_t* allowed = requests.front().allowed;
-  std::vector<absl::StatusOr<ScoredBits>> found = SearchBits(array.strips(), allowed, searches);
+  std::vector<absl::StatusOr<ScoredBits>> found =
+      SearchBits(array.strips(), allowed, searches, requests.front().helpers);
   Results results;
   for (size_t i = 0; i < found.size(); ++i) {
     if (!found[i].ok()) {
@@ -135,7 +136,7 @@ Results ScanIndex::SearchCodes(absl::Span<const Request> requests, const CodeArr
     searches.push_back({&array, metric, &queries[i], requests[i].keep, &requests[i].stopped});
   }
   const uint64_t* allowed = requests.front().allowed;
-  auto found = SearchEstimates(array, allowed, searches);
+  auto found = SearchEstimates(array, allowed, searches, requests.front().helpers);
   Results results;
   for (size_t i = 0; i < found.size(); ++i) {
     if (!found[i].ok()) {
@@ -196,12 +197,13 @@ absl::StatusOr<Result> ScanIndex::Rescore(const Request& request, size_t level,
 }
 
 absl::StatusOr<Result> ScanIndex::ScanStored(const Request& request, size_t level) const {
-  MRL_ASSIGN_OR_RETURN(std::vector<KeyedRow> best,
-                       ExactScan(*segment_, {.query = request.query,
-                                             .level = level,
-                                             .keep = request.keep,
-                                             .allowed = request.allowed,
-                                             .stopped = &request.stopped}));
+  MRL_ASSIGN_OR_RETURN(std::vector<KeyedRow> best, ExactScan(*segment_,
+                                                             {.query = request.query,
+                                                              .level = level,
+                                                              .keep = request.keep,
+                                                              .allowed = request.allowed,
+                                                              .stopped = &request.stopped},
+                                                             request.helpers));
   Result result;
   result.rows_scanned = CountAllowed(request.allowed, segment_->rows());
   result.bytes_touched = result.rows_scanned * segment_->schema().prefix_bytes(level);
@@ -225,7 +227,9 @@ Results ScanIndex::SearchStored(absl::Span<const Request> requests, size_t level
     coded.push_back(i);
   }
   std::vector<absl::StatusOr<std::vector<KeyedRow>>> found;
-  if (!searches.empty()) found = SearchBounds(*array, requests.front().allowed, searches);
+  if (!searches.empty()) {
+    found = SearchBounds(*array, requests.front().allowed, searches, requests.front().helpers);
+  }
   Results results;
   size_t next = 0;
   for (size_t i = 0; i < requests.size(); ++i) {

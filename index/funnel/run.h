@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "base/parallel.h"
 #include "index/coarse/coarse.h"
 #include "index/filter/field_index.h"
 #include "index/funnel/plan.h"
@@ -88,6 +89,9 @@ struct RunOptions {
   std::function<bool()> stopped = {};      // polled between blocks and stages; may be empty
   absl::Span<const PointId> why_not = {};  // ids to follow through the stages
   std::optional<Location> leave_out = {};  // a row that may not be in the result (search by id)
+  // Idle threads that may take a share of a coarse or exact search, and then ask `stopped` too. Of
+  // a tile the first query's count. Null = none.
+  Parallel* helpers = nullptr;
 };
 
 struct Output {

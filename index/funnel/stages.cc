@@ -149,6 +149,7 @@ coarse::Request CoarseRequest(const Search& search, uint32_t part,
           .allowed = search.view.parts[part].allowed_data(),
           .params = &search.plan.params,
           .stopped = search.options.stopped,
+          .helpers = search.options.helpers,
           .later = later};
 }
 
@@ -275,7 +276,8 @@ void RunExact(const View& view, const Plan& plan, absl::Span<Tiled> tile) {
                           .stopped = &tiled.search->options.stopped});
     }
     if (requests.empty()) return;
-    const auto results = coarse::ExactScanTile(*searched.segment, requests);
+    const auto results = coarse::ExactScanTile(*searched.segment, requests,
+                                               running.front()->search->options.helpers);
     for (size_t i = 0; i < results.size(); ++i) {
       Tiled& tiled = *running[i];
       tiled.status = results[i].status();

@@ -79,6 +79,16 @@ size_t WorkerPool::queued() const {
   return queue_.size();
 }
 
+WorkerPool::Guest::Guest(WorkerPool& pool) : pool_(pool) {
+  absl::MutexLock lock(&pool_.mutex_);
+  ++pool_.running_;
+}
+
+WorkerPool::Guest::~Guest() {
+  absl::MutexLock lock(&pool_.mutex_);
+  --pool_.running_;
+}
+
 size_t WorkerPool::width() const {
   absl::MutexLock lock(&mutex_);
   return queue_.empty() ? 1 + workers_.size() - std::min(running_, workers_.size()) : 1;

@@ -38,7 +38,19 @@ class WorkerPool final : public Parallel {
   // Tasks that wait now.
   size_t queued() const;
 
-  // Idle workers help, and only while no task waits.
+  // A task that runs on another thread takes the place of a worker while this exists.
+  class Guest {
+   public:
+    explicit Guest(WorkerPool& pool);
+    ~Guest();
+    Guest(const Guest&) = delete;
+    Guest& operator=(const Guest&) = delete;
+
+   private:
+    WorkerPool& pool_;
+  };
+
+  // Idle workers help a worker or a guest, and only while no task waits.
   size_t width() const override;
   void Run(size_t pieces, absl::FunctionRef<void(size_t)> piece) override;
 
@@ -52,7 +64,7 @@ class WorkerPool final : public Parallel {
   mutable absl::Mutex mutex_;
   std::deque<std::function<void()>> queue_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  size_t running_ ABSL_GUARDED_BY(mutex_) = 0;  // workers with a task
+  size_t running_ ABSL_GUARDED_BY(mutex_) = 0;  // workers with a task, and guests
   absl::Mutex join_mutex_;                      // one Shutdown joins, the others wait for it
   std::vector<std::thread> workers_;
 };

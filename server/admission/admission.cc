@@ -230,7 +230,10 @@ void Admission::RunNext() {
 
 void Admission::RunHere(Task* task) {
   const absl::Time begin = now_();
-  task->RunHere();
+  {
+    const schedule::WorkerPool::Guest guest(pool_);
+    task->RunHere();
+  }
   absl::MutexLock lock(&mutex_);
   --here_;
   Ran(now_() - begin, 1);

@@ -86,6 +86,9 @@ class Admission {
   // With the owner and the quota of the claim.
   void End(absl::string_view owner, absl::string_view quota);
 
+  // Idle workers, for a call that runs.
+  Parallel& helpers() const { return pool_; }
+
   size_t waiting() const;
   size_t queue_max() const { return queue_max_; }
 

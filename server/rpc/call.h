@@ -43,6 +43,8 @@ class Call {
   // The far future where the caller set none.
   std::chrono::system_clock::time_point deadline() const { return deadline_; }
   double queue_micros() const { return queue_micros_; }
+  // Idle workers, which may take a share of what a handler does.
+  Parallel* helpers() const { return &desk_.admission.helpers(); }
   double elapsed_micros() const;
   const Caller& caller() const { return caller_; }
   // The quota of the collection that the call names; empty where there is none.

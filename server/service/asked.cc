@@ -104,7 +104,9 @@ absl::StatusOr<Asked> Ask(const Registry& registry, const v1::SearchRequest& req
 
 funnel::TileQuery ToTile(const Call& call, const Query& query) {
   return {query.vector,
-          {.stopped = [&call] { return call.stopped(); }, .leave_out = query.leave_out}};
+          {.stopped = [&call] { return call.stopped(); },
+           .leave_out = query.leave_out,
+           .helpers = call.helpers()}};
 }
 
 absl::Status Reply(Call& call, const v1::SearchRequest& request, const Asked& asked,

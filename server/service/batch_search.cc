@@ -50,7 +50,9 @@ class BatchSource final : public ChunkSource<v1::BatchSearchResponse> {
     const size_t rows = std::min<size_t>(request_.rows() - row_, funnel::kTileMax);
     for (size_t row = row_; row < row_ + rows; ++row) {
       vectors_[row - row_] = Elements(request_.queries(), row * dims_, dims_);
-      queries.push_back({vectors_[row - row_], {.stopped = [&call] { return call.stopped(); }}});
+      queries.push_back(
+          {vectors_[row - row_],
+           {.stopped = [&call] { return call.stopped(); }, .helpers = call.helpers()}});
     }
     tile_begin_ = row_;
     tile_ =

@@ -77,6 +77,7 @@ absl::Status RunAnytime(const JoinedSearch& one, const Asked& asked) {
   Call& call = one.call;
   funnel::RunOptions options;
   options.leave_out = asked.query.leave_out;
+  options.helpers = call.helpers();
   options.stopped = [&call] {
     return call.stopped() || std::chrono::system_clock::now() + kReplyReserve >= call.deadline();
   };

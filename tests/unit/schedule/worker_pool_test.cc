@@ -131,6 +131,18 @@ TEST(WorkerPool, RunsPiecesOnTheCallerWhereNobodyIsIdle) {
   EXPECT_EQ(ran, 7);
 }
 
+TEST(WorkerPool, AGuestTakesThePlaceOfAWorker) {
+  WorkerPool pool(2, 4);
+  EXPECT_EQ(pool.width(), 3);  // of a caller that is neither a worker nor a guest
+  const WorkerPool::Guest guest(pool);
+  EXPECT_EQ(pool.width(), 2);
+  {
+    const WorkerPool::Guest other(pool);
+    EXPECT_EQ(pool.width(), 1);
+  }
+  EXPECT_EQ(pool.width(), 2);
+}
+
 TEST(WorkerPool, PiecesOfManyCallersDoNotMix) {
   WorkerPool pool(2, 10);
   std::vector<std::thread> callers;
