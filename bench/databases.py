@@ -76,14 +76,15 @@ class MilvusLite(Database):
     package = "milvus-lite"
 
     def fill(self, folder):
-        from pymilvus import MilvusClient, MilvusException
+        from pymilvus import DataType, MilvusClient, MilvusException
         client = MilvusClient(f"{folder}/rows.db")
-        client.create_collection("x", dimension=self.dims, metric_type="COSINE", auto_id=False)
+        schema = client.create_schema(auto_id=False)
+        schema.add_field("id", DataType.INT64, is_primary=True)
+        schema.add_field("vector", DataType.FLOAT_VECTOR, dim=self.dims)
+        client.create_collection("x", schema=schema)
         for first, part in self.parts(1000):
             client.insert("x", [{"id": first + i, "vector": row} for i, row in enumerate(part)])
         client.flush("x")  # What is in memory has no index.
-        client.release_collection("x")
-        client.drop_index("x", "vector")
         parameters = client.prepare_index_params()
         parameters.add_index("vector", index_type="HNSW", metric_type="COSINE",
                              params={"M": 32, "efConstruction": 100})
