@@ -126,7 +126,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(FileSystem& files, const C
 }
 
 absl::Status Server::OpenGpu() {
-  MRL_ASSIGN_OR_RETURN(const coarse::gpu::GpuOptions options, GpuOptionsOf(config_));
+  MRL_ASSIGN_OR_RETURN(coarse::gpu::GpuOptions options, GpuOptionsOf(config_));
+  options.warn = [](const std::string& text) { spdlog::warn("gpu: {}", text); };
   MRL_ASSIGN_OR_RETURN(gpu_, coarse::gpu::DeviceSet::Open(options));
   spdlog::info("gpu: {}", gpu_->report());
   return absl::OkStatus();

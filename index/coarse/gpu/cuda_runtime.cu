@@ -295,8 +295,8 @@ class CudaDevice final : public Device {
   absl::StatusOr<std::unique_ptr<Stream>> MakeStream() override {
     UseDevice(number_);
     cudaStream_t stream = nullptr;
-    MRL_RETURN_IF_ERROR(ToStatus(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking),
-                                 "making a stream"));
+    MRL_RETURN_IF_ERROR(
+        ToStatus(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "making a stream"));
     return std::make_unique<CudaStream>(number_, processors_, stream);
   }
 
@@ -304,8 +304,8 @@ class CudaDevice final : public Device {
   absl::StatusOr<Memory> AllocateRaw(size_t bytes, absl::string_view what) override {
     UseDevice(number_);
     void* data = nullptr;
-    MRL_RETURN_IF_ERROR(ToStatus(cudaMalloc(&data, bytes),
-                                 absl::StrCat(what, ": ", bytes, " bytes on ", name_)));
+    MRL_RETURN_IF_ERROR(
+        ToStatus(cudaMalloc(&data, bytes), absl::StrCat(what, ": ", bytes, " bytes on ", name_)));
     return Memory(data, bytes, [number = number_](void* at) {
       UseDevice(number);
       cudaFree(at);
@@ -341,12 +341,16 @@ std::string WhyNone(cudaError_t error) {
 // Loads every kernel. The runtime would do it at the first launch, which may be one that a graph
 // records: there it may not wait for the device, as loading can.
 cudaError_t LoadKernels() {
-  const void* const kernels[] = {
-      KernelOf(ScanKernel<Int8Codes, 1>), KernelOf(ScanKernel<Int8Codes, 4>),
-      KernelOf(ScanKernel<Int8Codes, kTileMax>), KernelOf(ScanKernel<BitCodes, 1>),
-      KernelOf(ScanKernel<BitCodes, 4>), KernelOf(ScanKernel<BitCodes, kTileMax>),
-      KernelOf(BoundKernel), KernelOf(SelectKernel), KernelOf(GatherStoredKernel),
-      KernelOf(GatherCodesKernel)};
+  const void* const kernels[] = {KernelOf(ScanKernel<Int8Codes, 1>),
+                                 KernelOf(ScanKernel<Int8Codes, 4>),
+                                 KernelOf(ScanKernel<Int8Codes, kTileMax>),
+                                 KernelOf(ScanKernel<BitCodes, 1>),
+                                 KernelOf(ScanKernel<BitCodes, 4>),
+                                 KernelOf(ScanKernel<BitCodes, kTileMax>),
+                                 KernelOf(BoundKernel),
+                                 KernelOf(SelectKernel),
+                                 KernelOf(GatherStoredKernel),
+                                 KernelOf(GatherCodesKernel)};
   for (const void* kernel : kernels) {
     cudaFuncAttributes attributes;
     const cudaError_t error = cudaFuncGetAttributes(&attributes, kernel);
@@ -389,7 +393,7 @@ absl::StatusOr<CudaDevices> OpenCudaDevices(const GpuOptions& options) {
   const cudaError_t error = cudaGetDeviceCount(&count);
   CudaDevices found;
   if (error != cudaSuccess || count == 0) {
-    found.why_none = WhyNone(error);
+    found.why_not = WhyNone(error);
     return found;
   }
   std::vector<int> numbers = options.devices;
@@ -405,7 +409,8 @@ absl::StatusOr<CudaDevices> OpenCudaDevices(const GpuOptions& options) {
     if (opened.ok()) {
       found.devices.push_back(*std::move(opened));
     } else {
-      found.why_none = std::string(opened.status().message());
+      absl::StrAppend(&found.why_not, found.why_not.empty() ? "" : "; ", "device ", number, ": ",
+                      opened.status().message());
     }
   }
   return found;

@@ -1,7 +1,6 @@
 #include "index/coarse/gpu/device_set.h"
 
 #include <algorithm>
-#include <numeric>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -31,21 +30,29 @@ absl::string_view ToString(GpuMode mode) {
 }
 
 absl::StatusOr<std::shared_ptr<DeviceSet>> DeviceSet::Open(const GpuOptions& options) {
-  CudaDevices found = {.devices = {}, .why_none = "gpu is off"};
+  CudaDevices found = {.devices = {}, .why_not = "gpu is off"};
   if (options.mode != GpuMode::kOff) {
     MRL_ASSIGN_OR_RETURN(found, OpenCudaDevices(options));
   }
-  if (options.mode == GpuMode::kRequire && found.devices.empty()) {
+  return Of(std::move(found), options);
+}
+
+absl::StatusOr<std::shared_ptr<DeviceSet>> DeviceSet::Of(CudaDevices found,
+                                                         const GpuOptions& options) {
+  if (options.mode == GpuMode::kRequire && (found.devices.empty() || !found.why_not.empty())) {
     return absl::FailedPreconditionError(
-        absl::StrCat("gpu: a device is required, but ", found.why_none));
+        absl::StrCat(found.devices.empty() ? "gpu: a device is required, but "
+                                           : "gpu: every device that is named is required, but ",
+                     found.why_not));
   }
-  return std::make_shared<DeviceSet>(std::move(found.devices), options, std::move(found.why_none));
+  return std::make_shared<DeviceSet>(std::move(found.devices), options, std::move(found.why_not));
 }
 
 DeviceSet::DeviceSet(std::vector<std::unique_ptr<Device>> devices, const GpuOptions& options,
-                     std::string why_none)
-    : options_(options), why_none_(std::move(why_none)), devices_(std::move(devices)) {
+                     std::string why_not)
+    : options_(options), why_not_(std::move(why_not)), devices_(std::move(devices)) {
   for (const auto& device : devices_) {
+    device->WarnBy(options.warn);
     pools_.push_back(
         std::make_unique<WorkspacePool>(*device, std::max<uint32_t>(1, options.batches)));
   }
@@ -55,10 +62,15 @@ DeviceSet::DeviceSet(std::vector<std::unique_ptr<Device>> devices, const GpuOpti
 }
 
 std::string DeviceSet::report() const {
-  if (devices_.empty()) return absl::StrCat("none: ", why_none_);
-  std::vector<std::string> names;
-  for (const auto& device : devices_) names.push_back(device->name());
-  return absl::StrJoin(names, "; ");
+  if (devices_.empty()) return absl::StrCat("none: ", why_not_);
+  std::vector<std::string> parts;
+  for (const auto& device : devices_) {
+    const std::string fault = device->fault();
+    parts.push_back(fault.empty() ? device->name()
+                                  : absl::StrCat(device->name(), ", lost: ", fault));
+  }
+  if (!why_not_.empty()) parts.push_back(absl::StrCat("left out: ", why_not_));
+  return absl::StrJoin(parts, "; ");
 }
 
 uint64_t DeviceSet::used_bytes() const {
@@ -91,8 +103,10 @@ void DeviceSet::UseFaiss(const FaissDevice::Make& make) {
 }
 
 std::vector<size_t> DeviceSet::ByRoom() const {
-  std::vector<size_t> order(devices_.size());
-  std::iota(order.begin(), order.end(), size_t{0});
+  std::vector<size_t> order;
+  for (size_t number = 0; number < devices_.size(); ++number) {
+    if (!devices_[number]->lost()) order.push_back(number);
+  }
   const auto room = [this](size_t number) {
     const MemoryAccount& account = devices_[number]->account();
     return account.limit_bytes() - account.used_bytes();
@@ -100,6 +114,11 @@ std::vector<size_t> DeviceSet::ByRoom() const {
   std::stable_sort(order.begin(), order.end(),
                    [&](size_t a, size_t b) { return room(a) > room(b); });
   return order;
+}
+
+absl::Status DeviceSet::NoDevice() const {
+  if (devices_.empty()) return absl::FailedPreconditionError(absl::StrCat("gpu: ", why_not_));
+  return devices_.front()->CheckLost();
 }
 
 absl::StatusOr<std::shared_ptr<const CoarseIndex>> DeviceSet::MakeScan(
@@ -110,7 +129,7 @@ absl::StatusOr<std::shared_ptr<const CoarseIndex>> DeviceSet::MakeScan(
         absl::StrCat("gpu_scan: needs an index of the kind scan, not ", scan->kind()));
   }
   std::vector<GpuScan::Copy> copies;
-  absl::Status refused = absl::FailedPreconditionError(absl::StrCat("gpu: ", why_none_));
+  absl::Status refused = NoDevice();
   for (const size_t number : ByRoom()) {
     if (copies.size() >= std::max<uint32_t>(1, options_.replicas)) break;
     Device& device = *devices_[number];
@@ -119,6 +138,7 @@ absl::StatusOr<std::shared_ptr<const CoarseIndex>> DeviceSet::MakeScan(
       copies.push_back({*std::move(loaded), pools_[number].get()});
     } else {
       refused = loaded.status();
+      device.Note(refused);
     }
   }
   const bool required = options_.mode == GpuMode::kRequire;
@@ -135,12 +155,12 @@ absl::StatusOr<std::shared_ptr<const CoarseIndex>> DeviceSet::MakeFaiss(
         absl::StrCat("faiss_gpu: needs an index of the kind faiss, not ", faiss->kind()));
   }
   std::vector<FaissGpu::Copy> copies;
-  absl::Status refused = absl::FailedPreconditionError(absl::StrCat("gpu: ", why_none_));
+  absl::Status refused = NoDevice();
   for (const size_t number : ByRoom()) {
     if (copies.size() >= std::max<uint32_t>(1, options_.replicas)) break;
     auto runner = faiss_[number]->Copy(index->library(), index->memory_bytes());
     if (runner.ok()) {
-      copies.push_back({*std::move(runner), faiss_[number].get(), devices_[number]->name()});
+      copies.push_back({*std::move(runner), faiss_[number].get()});
     } else {
       refused = runner.status();
     }
@@ -153,8 +173,9 @@ absl::StatusOr<std::shared_ptr<const CoarseIndex>> DeviceSet::MakeFaiss(
 
 absl::StatusOr<std::unique_ptr<FaissRunner>> DeviceSet::Build(const FaissLibrary& empty,
                                                               uint64_t bytes) {
-  if (devices_.empty()) return absl::FailedPreconditionError(absl::StrCat("gpu: ", why_none_));
-  return faiss_[ByRoom().front()]->Copy(empty, bytes);
+  const std::vector<size_t> order = ByRoom();
+  if (order.empty()) return NoDevice();
+  return faiss_[order.front()]->Copy(empty, bytes);
 }
 
 }  // namespace mrl::coarse::gpu

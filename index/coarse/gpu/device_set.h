@@ -31,21 +31,34 @@ struct GpuOptions {
   uint32_t replicas = 1;      // devices that get a copy of each segment; at most one each
   bool float16 = false;       // FAISS keeps vectors of Flat, tables of IVFPQ in half precision
   uint32_t batches = 2;       // that run on a device at a time
+  // Called once for each device that is lost, by the thread whose call failed; may be empty.
+  std::function<void(const std::string&)> warn = {};
+};
+
+// What was found: one Device for each that was asked for and could be opened.
+struct CudaDevices {
+  std::vector<std::unique_ptr<Device>> devices;
+  std::string why_not;  // why there is none, or why those that are left out could not be opened
 };
 
 // Thread-safe. Outlives what was made with it.
 class DeviceSet {
  public:
   // Looks for CUDA devices. With kAuto it succeeds without any; with kRequire FAILED_PRECONDITION
-  // says why there is none. INVALID_ARGUMENT for a number that no device has.
+  // says why there is none, or why one could not be opened. INVALID_ARGUMENT for a number that no
+  // device has.
   static absl::StatusOr<std::shared_ptr<DeviceSet>> Open(const GpuOptions& options);
-  // Of these devices; `why_none` where there are none.
+  // As Open, of what was found.
+  static absl::StatusOr<std::shared_ptr<DeviceSet>> Of(CudaDevices found,
+                                                       const GpuOptions& options);
+  // Of these devices; `why_not` as in CudaDevices.
   DeviceSet(std::vector<std::unique_ptr<Device>> devices, const GpuOptions& options,
-            std::string why_none);
+            std::string why_not);
 
   const GpuOptions& options() const { return options_; }
   size_t size() const { return devices_.size(); }
-  // "0: NVIDIA H100 80GB HBM3 (9.0, 81559 MiB)", or "none: no CUDA driver is loaded".
+  // "0: NVIDIA H100 80GB HBM3 (9.0, 81559 MiB)", or "none: no CUDA driver is loaded"; with what
+  // became of devices that were lost or left out.
   std::string report() const;
   // What is taken of all devices' memory, and may be.
   uint64_t used_bytes() const;
@@ -75,21 +88,18 @@ class DeviceSet {
   void UseFaiss(const FaissDevice::Make& make);
 
  private:
-  // By falling room.
+  // Those that are not lost, by falling room.
   std::vector<size_t> ByRoom() const;
+  // Why ByRoom has none.
+  absl::Status NoDevice() const;
 
   const GpuOptions options_;
-  const std::string why_none_;
+  const std::string why_not_;
   const std::vector<std::unique_ptr<Device>> devices_;
   std::vector<std::unique_ptr<WorkspacePool>> pools_;  // beside devices_
   std::vector<std::unique_ptr<FaissDevice>> faiss_;    // beside devices_
 };
 
-// What Open found: one Device for each that was asked for, or why none.
-struct CudaDevices {
-  std::vector<std::unique_ptr<Device>> devices;
-  std::string why_none;
-};
 // In cuda_runtime.cu, or in no_cuda.cc where the build has no CUDA.
 absl::StatusOr<CudaDevices> OpenCudaDevices(const GpuOptions& options);
 }  // namespace mrl::coarse::gpu

@@ -20,35 +20,57 @@ const Params& ParamsOf(const Request& request) {
   return request.params == nullptr ? none : *request.params;
 }
 
+// Holds for good what may not be destroyed.
+template <typename T>
+void Abandon(std::unique_ptr<T> held) {
+  static absl::Mutex mutex(absl::kConstInit);
+  static auto& all = *new std::vector<std::unique_ptr<T>>;
+  const absl::MutexLock lock(&mutex);
+  all.push_back(std::move(held));
+}
+
 // An index whose every call, and whose end, holds its device's mutex; and its memory.
 class OneAtATime final : public FaissRunner {
  public:
-  OneAtATime(absl::Mutex& mutex, MemoryAccount::Reservation memory,
+  OneAtATime(Device& device, absl::Mutex& mutex, MemoryAccount::Reservation memory,
              std::unique_ptr<FaissRunner> runner)
-      : mutex_(mutex), memory_(std::move(memory)), runner_(std::move(runner)) {}
+      : device_(device), mutex_(mutex), memory_(std::move(memory)), runner_(std::move(runner)) {}
   ~OneAtATime() override {
     const absl::MutexLock lock(&mutex_);
+    if (device_.lost()) Abandon(std::move(runner_));
     runner_ = nullptr;
   }
   absl::Status Search(absl::Span<const float> queries, size_t k, size_t nprobe, float* distances,
                       int64_t* labels) override {
-    const absl::MutexLock lock(&mutex_);
-    return runner_->Search(queries, k, nprobe, distances, labels);
+    return Call([&] { return runner_->Search(queries, k, nprobe, distances, labels); });
   }
   absl::Status Train(absl::Span<const float> vectors) override {
-    const absl::MutexLock lock(&mutex_);
-    return runner_->Train(vectors);
+    return Call([&] { return runner_->Train(vectors); });
   }
   absl::Status Add(absl::Span<const float> vectors) override {
-    const absl::MutexLock lock(&mutex_);
-    return runner_->Add(vectors);
+    return Call([&] { return runner_->Add(vectors); });
   }
   absl::StatusOr<std::unique_ptr<FaissLibrary>> CopyToHost() override {
-    const absl::MutexLock lock(&mutex_);
-    return runner_->CopyToHost();
+    std::unique_ptr<FaissLibrary> copy;
+    MRL_RETURN_IF_ERROR(Call([&] {
+      auto copied = runner_->CopyToHost();
+      if (copied.ok()) copy = *std::move(copied);
+      return copied.status();
+    }));
+    return copy;
   }
 
  private:
+  template <typename F>
+  absl::Status Call(const F& call) {
+    const absl::MutexLock lock(&mutex_);
+    MRL_RETURN_IF_ERROR(device_.CheckLost());
+    const absl::Status status = call();
+    device_.Note(status);
+    return status;
+  }
+
+  Device& device_;
   absl::Mutex& mutex_;
   const MemoryAccount::Reservation memory_;
   std::unique_ptr<FaissRunner> runner_;
@@ -77,14 +99,26 @@ FaissDevice::FaissDevice(Device& device, Make make)
         }
       }) {}
 
+FaissDevice::~FaissDevice() {
+  if (device_.lost()) Abandon(std::move(resources_));
+}
+
 absl::StatusOr<std::unique_ptr<FaissRunner>> FaissDevice::Copy(const FaissLibrary& library,
                                                                uint64_t bytes) {
   const absl::MutexLock lock(&mutex_);
+  MRL_RETURN_IF_ERROR(device_.CheckLost());
+  auto runner = CopyAlone(library, bytes);
+  device_.Note(runner.status());
+  return runner;
+}
+
+absl::StatusOr<std::unique_ptr<FaissRunner>> FaissDevice::CopyAlone(const FaissLibrary& library,
+                                                                    uint64_t bytes) {
   MRL_RETURN_IF_ERROR(Prepare());
   MRL_RETURN_IF_ERROR(device_.CheckRoom(bytes, kIndex));
   MRL_ASSIGN_OR_RETURN(MemoryAccount::Reservation memory, device_.Reserve(bytes, kIndex));
   MRL_ASSIGN_OR_RETURN(std::unique_ptr<FaissRunner> runner, resources_->Copy(library));
-  return std::make_unique<OneAtATime>(mutex_, std::move(memory), std::move(runner));
+  return std::make_unique<OneAtATime>(device_, mutex_, std::move(memory), std::move(runner));
 }
 
 absl::Status FaissDevice::Prepare() {
@@ -118,7 +152,6 @@ FaissGpu::FaissGpu(std::shared_ptr<const CoarseIndex> built, const FaissIndex& i
     Replica& replica = *replicas_.emplace_back(std::make_unique<Replica>());
     replica.runner = std::move(copy.runner);
     replica.device = copy.device;
-    replica.device_name = std::move(copy.device_name);
   }
 }
 
@@ -127,7 +160,9 @@ std::string FaissGpu::Describe() const {
   if (replicas_.empty()) return absl::StrCat(text, " by the CPU: ", why_none_);
   std::vector<std::string> places;
   for (const auto& replica : replicas_) {
-    places.push_back(replica->lost ? "the CPU, after a fault of the device" : replica->device_name);
+    const Device& device = replica->device->device();
+    places.push_back(device.lost() || replica->broken ? "the CPU, after a fault of the device"
+                                                      : device.name());
   }
   return absl::StrCat(text, ": ", absl::StrJoin(places, "; "));
 }
@@ -139,10 +174,16 @@ absl::StatusOr<Result> FaissGpu::Search(const Request& request) const {
 FaissGpu::Replica* FaissGpu::Choose() const {
   Replica* chosen = nullptr;
   for (const auto& replica : replicas_) {
-    if (replica->lost) continue;
+    if (replica->broken || replica->device->device().lost()) continue;
     if (chosen == nullptr || replica->waiting < chosen->waiting) chosen = replica.get();
   }
   return chosen;
+}
+
+absl::Status FaissGpu::Lost() const {
+  const Replica& first = *replicas_.front();
+  MRL_RETURN_IF_ERROR(first.device->device().CheckLost());
+  return absl::InternalError("faiss_gpu: FAISS refused an earlier search of this index");
 }
 
 absl::Status FaissGpu::CheckRequest(const Request& request) const {
@@ -164,6 +205,8 @@ Results FaissGpu::SearchTile(absl::Span<const Request> requests) const {
     replica->waiting += static_cast<uint32_t>(asked.size());
     RunRounds(*replica, asked);
     replica->waiting -= static_cast<uint32_t>(asked.size());
+  } else if (!replicas_.empty()) {
+    for (Asked& one : asked) one.failed.Update(Lost());
   }
   Results results;
   for (Asked& one : asked) {
@@ -216,7 +259,7 @@ void FaissGpu::RunRound(Replica& replica, size_t fetch, size_t nprobe,
     Asked& one = *asked[i];
     one.failed = items[i].status;
     if (!one.failed.ok()) {
-      if (absl::IsUnavailable(one.failed)) replica.lost = true;
+      if (absl::IsInternal(one.failed)) replica.broken = true;
       continue;
     }
     const Request& request = *one.request;

@@ -18,7 +18,8 @@ namespace mrl::coarse::gpu {
 
 // FAISS's side of one device: its resources, made at the first use, and the one queue that its GPU
 // indexes share. Calls of FAISS on a device come one after the other: searches, copies, builds, and
-// the end of an index. Thread-safe; outlives its indexes.
+// the end of an index. Once the device is lost FAISS is not called again, not even to destroy what
+// it holds there: that would end the process. Thread-safe; outlives its indexes.
 class FaissDevice {
  public:
   // What one call of a GPU index serves.
@@ -39,6 +40,11 @@ class FaissDevice {
       Device& device, uint64_t scratch_bytes)>;
 
   FaissDevice(Device& device, Make make);
+  ~FaissDevice();
+  FaissDevice(const FaissDevice&) = delete;
+  FaissDevice& operator=(const FaissDevice&) = delete;
+
+  const Device& device() const { return device_; }
   // `bytes`: what the copy takes of the device, for as long as it lives. RESOURCE_EXHAUSTED where
   // there is no room.
   absl::StatusOr<std::unique_ptr<FaissRunner>> Copy(const FaissLibrary& library, uint64_t bytes);
@@ -49,6 +55,9 @@ class FaissDevice {
   static constexpr size_t kBatchMax = 1024;
   static constexpr uint64_t kScratchBytesMax = uint64_t{512} << 20;
 
+  absl::StatusOr<std::unique_ptr<FaissRunner>> CopyAlone(const FaissLibrary& library,
+                                                         uint64_t bytes)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Prepare() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   Device& device_;
@@ -67,7 +76,6 @@ class FaissGpu final : public CoarseIndex {
   struct Copy {
     std::unique_ptr<FaissRunner> runner;
     FaissDevice* device = nullptr;
-    std::string device_name;
   };
   // `index` is `*built`. `copies` may be empty: then `why_none` says why.
   FaissGpu(std::shared_ptr<const CoarseIndex> built, const FaissIndex& index,
@@ -89,13 +97,14 @@ class FaissGpu final : public CoarseIndex {
   struct Replica {
     std::unique_ptr<FaissRunner> runner;
     FaissDevice* device = nullptr;
-    std::string device_name;
     std::atomic<uint32_t> waiting = 0;
-    std::atomic<bool> lost = false;
+    std::atomic<bool> broken = false;  // FAISS refused a search that is none of the caller's faults
   };
   struct Asked;
 
   Replica* Choose() const;
+  // Why Choose has none.
+  absl::Status Lost() const;
   absl::Status CheckRequest(const Request& request) const;
   // Rounds of searches that fetch more, for those whose filter left too few; what is not answered
   // afterwards is the CPU's.

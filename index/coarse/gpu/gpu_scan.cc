@@ -18,7 +18,8 @@ GpuScan::GpuScan(std::shared_ptr<const CoarseIndex> scan, const ScanIndex& codes
     replica.segment = std::move(copy.segment);
     replica.workspaces = copy.workspaces;
     replica.queue = std::make_unique<Queue>(
-        2, [this, &replica](const BatchPlan& plan, const std::vector<Item*>& items) {
+        copy.workspaces->count(),
+        [this, &replica](const BatchPlan& plan, const std::vector<Item*>& items) {
           RunOn(replica, plan, items);
         });
   }
@@ -29,8 +30,8 @@ std::string GpuScan::Describe() const {
   if (replicas_.empty()) return absl::StrCat("gpu_scan ", codes, " by the CPU: ", why_none_);
   std::vector<std::string> places;
   for (const auto& replica : replicas_) {
-    places.push_back(replica->lost ? "the CPU, after a fault of the device"
-                                   : replica->segment->Describe());
+    places.push_back(replica->segment->device().lost() ? "the CPU, after a fault of the device"
+                                                       : replica->segment->Describe());
   }
   return absl::StrCat("gpu_scan ", codes, ": ", absl::StrJoin(places, "; "));
 }
@@ -58,7 +59,7 @@ std::optional<BatchPlan> GpuScan::PlanOf(const Request& request) const {
 GpuScan::Replica* GpuScan::Choose() const {
   Replica* chosen = nullptr;
   for (const auto& replica : replicas_) {
-    if (replica->lost) continue;
+    if (replica->segment->device().lost()) continue;
     if (chosen == nullptr || replica->waiting < chosen->waiting) chosen = replica.get();
   }
   return chosen;
@@ -80,7 +81,11 @@ Results GpuScan::SearchTile(absl::Span<const Request> requests) const {
   }
   for (const auto& [plan, members] : groups) {
     Replica* replica = Choose();
-    if (replica == nullptr) break;
+    if (replica == nullptr) {
+      const absl::Status lost = replicas_.front()->segment->device().CheckLost();
+      for (Item* item : members) item->answer = lost;
+      continue;
+    }
     replica->waiting += static_cast<uint32_t>(members.size());
     replica->queue->Serve(plan, members, BatchMax(*replica->segment, plan));
     replica->waiting -= static_cast<uint32_t>(members.size());
@@ -113,7 +118,7 @@ void GpuScan::RunOn(Replica& replica, const BatchPlan& plan,
   } else {
     failed = lease.status();
   }
-  if (absl::IsUnavailable(failed)) replica.lost = true;
+  replica.segment->device().Note(failed);
   for (Item* item : running) item->answer = failed;
 }
 

@@ -53,12 +53,11 @@ class GpuScan final : public CoarseIndex {
     WorkspacePool* workspaces;
     std::unique_ptr<Queue> queue;
     std::atomic<uint32_t> waiting = 0;  // requests
-    std::atomic<bool> lost = false;     // after a fault: the CPU serves
   };
 
   // What the device does of a request; nothing where it does nothing.
   std::optional<BatchPlan> PlanOf(const Request& request) const;
-  // The replica that the fewest wait for, of those that are not lost; null without one.
+  // The replica that the fewest wait for, of those whose device is not lost; null without one.
   Replica* Choose() const;
   void RunOn(Replica& replica, const BatchPlan& plan, const std::vector<Item*>& items) const;
   absl::StatusOr<Result> Answer(Item& item) const;

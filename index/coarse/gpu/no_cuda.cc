@@ -4,7 +4,7 @@
 namespace mrl::coarse::gpu {
 
 absl::StatusOr<CudaDevices> OpenCudaDevices(const GpuOptions&) {
-  return CudaDevices{.devices = {}, .why_none = "this program was built without MRL_GPU"};
+  return CudaDevices{.devices = {}, .why_not = "this program was built without MRL_GPU"};
 }
 
 }  // namespace mrl::coarse::gpu

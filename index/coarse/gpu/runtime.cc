@@ -13,6 +13,28 @@ absl::Status Device::CheckRoom(uint64_t bytes, absl::string_view what) const {
                    " are for batches"));
 }
 
+std::string Device::fault() const {
+  const absl::MutexLock lock(&mutex_);
+  return fault_;
+}
+
+absl::Status Device::CheckLost() const {
+  if (!lost_) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat("gpu: ", name(), " was lost: ", fault()));
+}
+
+void Device::Note(const absl::Status& status) {
+  if (!absl::IsUnavailable(status)) return;
+  {
+    const absl::MutexLock lock(&mutex_);
+    if (lost_) return;
+    fault_ = std::string(status.message());
+    lost_ = true;
+  }
+  if (warn_)
+    warn_(absl::StrCat(name(), " is used no more, the CPU takes over: ", status.message()));
+}
+
 absl::StatusOr<Memory> Device::Allocate(size_t bytes, absl::string_view what) {
   if (bytes == 0) return Memory();
   MRL_ASSIGN_OR_RETURN(MemoryAccount::Reservation reserved, account_.Reserve(bytes, what));

@@ -11,8 +11,10 @@
 #include <string>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "base/memory_account.h"
 #include "index/coarse/gpu/bound_kernel.h"
 #include "index/coarse/gpu/gather_kernel.h"
@@ -106,6 +108,18 @@ class Device {
   // A number that this device gives once.
   uint64_t NextSerial() { return ++serial_; }
 
+  // True for good after a fault: CUDA gives the error of one call to every later one, and FAISS
+  // ends the process at it, so nothing more is asked of the device.
+  bool lost() const { return lost_; }
+  // What the fault said; "" before there was one.
+  std::string fault() const;
+  // UNAVAILABLE, with the fault, once it is lost.
+  absl::Status CheckLost() const;
+  // Takes note of how a call ended: with UNAVAILABLE the device is lost.
+  void Note(const absl::Status& status);
+  // `warn` is called once, when the device is lost, by the thread whose call failed.
+  void WarnBy(std::function<void(const std::string&)> warn) { warn_ = std::move(warn); }
+
   // RESOURCE_EXHAUSTED, naming `what`, where the limit or the device refuses.
   absl::StatusOr<Memory> Allocate(size_t bytes, absl::string_view what);
   virtual absl::StatusOr<Memory> AllocatePinned(size_t bytes) = 0;
@@ -124,6 +138,10 @@ class Device {
 
   MemoryAccount account_;
   std::atomic<uint64_t> serial_ = 0;
+  std::function<void(const std::string&)> warn_;
+  std::atomic<bool> lost_ = false;
+  mutable absl::Mutex mutex_;
+  std::string fault_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace mrl::coarse::gpu

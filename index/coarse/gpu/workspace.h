@@ -56,7 +56,7 @@ class Workspace {
 class WorkspacePool {
  public:
   // `count` is at least 1; workspaces are made when they are first needed.
-  WorkspacePool(Device& device, size_t count) : device_(device), left_(count) {}
+  WorkspacePool(Device& device, size_t count) : device_(device), count_(count), left_(count) {}
 
   // One workspace for as long as this lives.
   class Lease {
@@ -77,11 +77,13 @@ class WorkspacePool {
   // Waits until one is free.
   absl::StatusOr<std::unique_ptr<Lease>> Take();
   Device& device() { return device_; }
+  size_t count() const { return count_; }
 
  private:
   void Return(std::unique_ptr<Workspace> workspace);
 
   Device& device_;
+  const size_t count_;
   absl::Mutex mutex_;
   size_t left_ ABSL_GUARDED_BY(mutex_);  // that may be taken now, made or not
   std::vector<std::unique_ptr<Workspace>> idle_ ABSL_GUARDED_BY(mutex_);

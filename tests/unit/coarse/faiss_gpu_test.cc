@@ -31,6 +31,7 @@ using ::testing::Le;
 struct Counts {
   std::atomic<int> calls = 0;
   std::atomic<int> at_once = 0;
+  std::atomic<int> destroyed = 0;  // indexes and resources
   std::atomic<absl::StatusCode> failure = absl::StatusCode::kOk;
 
   absl::Status Outcome() const {
@@ -57,7 +58,10 @@ class Alone {
 class StandInRunner final : public FaissRunner {
  public:
   StandInRunner(const FaissLibrary& library, Counts& counts) : library_(library), counts_(counts) {}
-  ~StandInRunner() override { const Alone alone(counts_); }
+  ~StandInRunner() override {
+    const Alone alone(counts_);
+    ++counts_.destroyed;
+  }
   absl::Status Search(absl::Span<const float> queries, size_t k, size_t nprobe, float* distances,
                       int64_t* labels) override {
     const Alone alone(counts_);
@@ -94,6 +98,7 @@ class StandInRunner final : public FaissRunner {
 class StandInResources final : public FaissResources {
  public:
   explicit StandInResources(Counts& counts) : counts_(counts) {}
+  ~StandInResources() override { ++counts_.destroyed; }
   absl::StatusOr<std::unique_ptr<FaissRunner>> Copy(const FaissLibrary& library) override {
     const Alone alone(counts_);
     return std::make_unique<StandInRunner>(library, counts_);
@@ -112,7 +117,9 @@ class FaissGpuTest : public ::testing::Test {
     ASSERT_TRUE(opened.ok()) << opened.status();
     cpu_ = *std::move(opened);
     std::vector<std::unique_ptr<Device>> devices;
-    devices.push_back(std::make_unique<HostGpu>(HostGpuOptions{}));
+    auto device = std::make_unique<HostGpu>(HostGpuOptions{});
+    device_ = device.get();
+    devices.push_back(std::move(device));
     gpu_ = nullptr;  // before the devices that it is on
     set_ = std::make_unique<DeviceSet>(std::move(devices), options, "");
     set_->UseFaiss(
@@ -135,6 +142,7 @@ class FaissGpuTest : public ::testing::Test {
   const std::vector<float> query_ = sample_.QueryNear(4, 5);
   Counts counts_;
   std::shared_ptr<const CoarseIndex> cpu_;
+  HostGpu* device_ = nullptr;
   std::unique_ptr<DeviceSet> set_;
   std::shared_ptr<const CoarseIndex> gpu_;
 };
@@ -197,8 +205,55 @@ TEST_F(FaissGpuTest, GoesOnWithoutADeviceThatFailed) {
   EXPECT_THAT(gpu_->Describe(), HasSubstr("the CPU, after a fault of the device"));
 
   Build("Flat", {.mode = GpuMode::kRequire});
-  EXPECT_EQ(gpu_->Search({.query = query_.data(), .dims = 16, .keep = 5}).status().code(),
-            absl::StatusCode::kUnavailable);
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(gpu_->Search({.query = query_.data(), .dims = 16, .keep = 5}).status().code(),
+              absl::StatusCode::kUnavailable);
+  }
+  EXPECT_EQ(set_->MakeFaiss(cpu_).status().code(), absl::StatusCode::kUnavailable);
+}
+
+// FAISS ends the process at a fault that another call met, even from its destructors.
+TEST_F(FaissGpuTest, CallsFaissNoMoreOnADeviceThatWasLost) {
+  Build("Flat");
+  const auto scan = set_->MakeScan(sample_.scan);
+  ASSERT_TRUE(scan.ok());
+  device_->FailWaits(1);
+  ASSERT_TRUE((*scan)
+                  ->Search({.query = query_.data(), .dims = 8, .bits = 8, .keep = 5})
+                  .ok());  // by the CPU
+  ExpectSame({.query = query_.data(), .dims = 16, .keep = 5});
+  EXPECT_EQ(counts_.calls, 0);
+  const auto late = set_->MakeFaiss(cpu_);
+  ASSERT_TRUE(late.ok());
+  EXPECT_THAT((*late)->Describe(), HasSubstr("by the CPU: gpu: the host, for tests was lost"));
+  gpu_ = nullptr;
+  set_ = nullptr;
+  EXPECT_EQ(counts_.destroyed, 0);
+}
+
+TEST_F(FaissGpuTest, LosesTheDeviceForScansAsWell) {
+  Build("Flat");
+  const auto scan = set_->MakeScan(sample_.scan);
+  ASSERT_TRUE(scan.ok());
+  counts_.failure = absl::StatusCode::kUnavailable;
+  ExpectSame({.query = query_.data(), .dims = 16, .keep = 5});
+  ASSERT_TRUE((*scan)->Search({.query = query_.data(), .dims = 8, .bits = 8, .keep = 5}).ok());
+  EXPECT_EQ(device_->scans(), 0);
+  EXPECT_THAT(set_->report(), HasSubstr("lost: faiss_gpu: a test asked for it"));
+}
+
+TEST_F(FaissGpuTest, GoesOnWithADeviceWhoseIndexFaissRefused) {
+  Build("Flat");
+  const auto other = set_->MakeFaiss(cpu_);
+  ASSERT_TRUE(other.ok());
+  counts_.failure = absl::StatusCode::kInternal;
+  ExpectSame({.query = query_.data(), .dims = 16, .keep = 5});
+  counts_.failure = absl::StatusCode::kOk;
+  ExpectSame({.query = query_.data(), .dims = 16, .keep = 5});
+  EXPECT_EQ(counts_.calls, 1);
+  EXPECT_THAT(gpu_->Describe(), HasSubstr("the CPU, after a fault of the device"));
+  ASSERT_TRUE((*other)->Search({.query = query_.data(), .dims = 16, .keep = 5}).ok());
+  EXPECT_EQ(counts_.calls, 2);
 }
 
 TEST_F(FaissGpuTest, GoesOnWithADeviceThatLackedMemoryOnce) {

@@ -22,6 +22,7 @@ using test::HostGpuOptions;
 using test::OnGpu;
 using test::Sample;
 using ::testing::HasSubstr;
+using ::testing::SizeIs;
 
 TEST(GpuDevices, ReadsLevelsThatDoNotFitFromTheHost) {
   const Sample sample({.rows = 20'000});
@@ -83,7 +84,50 @@ TEST(GpuDevices, GoesOnWithoutADeviceThatWasLost) {
 
   const OnGpu required(sample, {}, {.mode = GpuMode::kRequire});
   required.host[0]->FailWaits(1);
-  EXPECT_EQ(required.index->Search(request).status().code(), absl::StatusCode::kUnavailable);
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(required.index->Search(request).status().code(), absl::StatusCode::kUnavailable);
+  }
+  EXPECT_EQ(required.set->MakeScan(sample.scan).status().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST(GpuDevices, AreLostForEveryIndexAndSayWhyOnce) {
+  const Sample sample({.rows = 5000});
+  const std::vector<float> query = sample.QueryNear(1, 2);
+  const Request request = {.query = query.data(), .dims = 8, .bits = 8, .keep = 10};
+  std::vector<std::string> warnings;
+  GpuOptions options;
+  options.warn = [&](const std::string& text) { warnings.push_back(text); };
+  const OnGpu gpu(sample, {}, options);
+  const auto other = gpu.set->MakeScan(sample.scan);
+  ASSERT_TRUE(other.ok());
+  EXPECT_EQ(gpu.set->report(), "the host, for tests");
+  gpu.host[0]->FailWaits(2);
+  ExpectSame(sample, *gpu.index, request);
+  const uint64_t scans = gpu.host[0]->scans();
+  ExpectSame(sample, **other, request);
+  EXPECT_EQ(gpu.host[0]->scans(), scans);
+  EXPECT_THAT((*other)->Describe(), HasSubstr("the CPU, after a fault of the device"));
+  EXPECT_THAT(gpu.set->report(), HasSubstr("the host, for tests, lost: gpu: the device was lost"));
+  ASSERT_THAT(warnings, SizeIs(1));
+  EXPECT_THAT(warnings[0], HasSubstr("(a test asked for it)"));
+  const auto late = gpu.set->MakeScan(sample.scan);
+  ASSERT_TRUE(late.ok());
+  EXPECT_THAT((*late)->Describe(), HasSubstr("by the CPU: gpu: the host, for tests was lost"));
+}
+
+TEST(GpuDevices, SayWhichWereLeftOut) {
+  const auto found = [] {
+    gpu::CudaDevices devices;
+    devices.devices.push_back(std::make_unique<HostGpu>(HostGpuOptions{}));
+    devices.why_not = "device 1: it is too old";
+    return devices;
+  };
+  const auto opened = DeviceSet::Of(found(), {});
+  ASSERT_TRUE(opened.ok());
+  EXPECT_EQ((*opened)->report(), "the host, for tests; left out: device 1: it is too old");
+  const absl::Status refused = DeviceSet::Of(found(), {.mode = GpuMode::kRequire}).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("device 1: it is too old"));
 }
 
 TEST(GpuDevices, ReplaysARecordingForAPlanThatComesAgain) {

@@ -30,7 +30,8 @@ OnGpu::OnGpu(const Sample& sample, const HostGpuOptions& options,
     host.push_back(device.get());
     made.push_back(std::move(device));
   }
-  set = std::make_unique<DeviceSet>(std::move(made), gpu_options, "no device was made");
+  const char* why_not = devices == 0 ? "no device was made" : "";
+  set = std::make_unique<DeviceSet>(std::move(made), gpu_options, why_not);
   auto opened = set->MakeScan(sample.scan);
   EXPECT_TRUE(opened.ok()) << opened.status();
   if (opened.ok()) index = *std::move(opened);
