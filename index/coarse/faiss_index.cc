@@ -95,7 +95,9 @@ absl::Status Fill(const store::Segment& segment, size_t level, const FaissOption
       library = *std::move(filled);
       return absl::OkStatus();
     }
-    const bool required = options.gpu->options().mode == gpu::GpuMode::kRequire;
+    // What has no GPU form is built by the CPU, whoever requires devices.
+    const bool required = options.gpu->options().mode == gpu::GpuMode::kRequire &&
+                          !absl::IsUnimplemented(filled.status());
     if (required || absl::IsCancelled(filled.status())) return filled.status();
   }
   return TrainAndAdd(segment, level, library->needs_training(), options.stopped, *library);

@@ -1,9 +1,12 @@
 #include "index/coarse/faiss_library.h"
 
+#include <faiss/IndexFlat.h>
 #include <faiss/IndexHNSW.h>
+#include <faiss/IndexIVFFlat.h>
 #include <faiss/IndexIVFPQ.h>
 #include <faiss/IndexPQ.h>
 #include <faiss/IndexPreTransform.h>
+#include <faiss/IndexScalarQuantizer.h>
 #include <faiss/impl/IDSelector.h>
 #include <faiss/impl/io.h>
 #include <faiss/index_factory.h>
@@ -12,6 +15,7 @@
 #include <algorithm>
 #include <exception>
 #include <functional>
+#include <typeinfo>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -190,6 +194,29 @@ std::unique_ptr<FaissLibrary> FaissLibrary::Adopt(std::unique_ptr<faiss::Index> 
 }
 
 const faiss::Index& FaissLibrary::index() const { return *impl_->index; }
+
+namespace {
+
+// Of exactly one of these classes: what derives from them does more than its copy would.
+template <typename... Classes>
+bool IsOne(const faiss::Index& index) {
+  return ((typeid(index) == typeid(Classes)) || ...);
+}
+
+bool IsFlat(const faiss::Index& index) {
+  return IsOne<faiss::IndexFlat, faiss::IndexFlatL2, faiss::IndexFlatIP>(index);
+}
+
+}  // namespace
+
+FaissLibrary::GpuForm FaissLibrary::gpu_form() const {
+  const faiss::Index& index = *impl_->index;
+  if (IsFlat(index)) return GpuForm::kFlat;
+  const bool lists =
+      IsOne<faiss::IndexIVFFlat, faiss::IndexIVFPQ, faiss::IndexIVFScalarQuantizer>(index);
+  return lists && IsFlat(*impl_->ivf->quantizer) ? GpuForm::kLists : GpuForm::kNone;
+}
+
 absl::Status FaissLibrary::CheckParams(const Params& params) const {
   return coarse::CheckParams(param_names(), params);
 }

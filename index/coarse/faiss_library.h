@@ -37,6 +37,9 @@ class FaissLibrary {
   bool needs_training() const;
   // For those who copy it to a device.
   const faiss::Index& index() const;
+  // What FAISS makes of it on a device. A copy of a kNone would be refused, or be another index.
+  enum class GpuForm : uint8_t { kNone, kFlat, kLists };
+  GpuForm gpu_form() const;
   // Named parameters of a query that this index knows, in order.
   std::vector<std::string> param_names() const;
 

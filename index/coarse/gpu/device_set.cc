@@ -56,9 +56,7 @@ DeviceSet::DeviceSet(std::vector<std::unique_ptr<Device>> devices, const GpuOpti
     pools_.push_back(
         std::make_unique<WorkspacePool>(*device, std::max<uint32_t>(1, options.batches)));
   }
-  UseFaiss([float16 = options.float16](Device& device, uint64_t scratch_bytes) {
-    return MakeFaissResources(device.number(), float16, scratch_bytes);
-  });
+  UseFaiss(FaissOfDevices());
 }
 
 std::string DeviceSet::report() const {
@@ -95,7 +93,7 @@ absl::StatusOr<std::shared_ptr<const CoarseIndex>> DeviceSet::Make(
   return built->kind() == "faiss" ? MakeFaiss(std::move(built)) : MakeScan(std::move(built));
 }
 
-void DeviceSet::UseFaiss(const FaissDevice::Make& make) {
+void DeviceSet::UseFaiss(const MakeFaissResources& make) {
   faiss_.clear();
   for (const auto& device : devices_) {
     faiss_.push_back(std::make_unique<FaissDevice>(*device, make));
@@ -147,6 +145,16 @@ absl::StatusOr<std::shared_ptr<const CoarseIndex>> DeviceSet::MakeScan(
                                    std::string(refused.message()));
 }
 
+namespace {
+
+// FAISS keeps a norm beside each row of Flat.
+uint64_t DeviceBytes(const FaissIndex& index) {
+  const bool flat = index.library().gpu_form() == FaissLibrary::GpuForm::kFlat;
+  return index.memory_bytes() + (flat ? index.library().rows() * sizeof(float) : 0);
+}
+
+}  // namespace
+
 absl::StatusOr<std::shared_ptr<const CoarseIndex>> DeviceSet::MakeFaiss(
     std::shared_ptr<const CoarseIndex> faiss) {
   const auto* index = dynamic_cast<const FaissIndex*>(faiss.get());
@@ -154,11 +162,12 @@ absl::StatusOr<std::shared_ptr<const CoarseIndex>> DeviceSet::MakeFaiss(
     return absl::InvalidArgumentError(
         absl::StrCat("faiss_gpu: needs an index of the kind faiss, not ", faiss->kind()));
   }
+  const auto precision = options_.float16 ? FaissPrecision::kHalf : FaissPrecision::kFull;
   std::vector<FaissGpu::Copy> copies;
   absl::Status refused = NoDevice();
   for (const size_t number : ByRoom()) {
     if (copies.size() >= std::max<uint32_t>(1, options_.replicas)) break;
-    auto runner = faiss_[number]->Copy(index->library(), index->memory_bytes());
+    auto runner = faiss_[number]->Copy(index->library(), DeviceBytes(*index), precision);
     if (runner.ok()) {
       copies.push_back({*std::move(runner), faiss_[number].get()});
     } else {
@@ -166,7 +175,7 @@ absl::StatusOr<std::shared_ptr<const CoarseIndex>> DeviceSet::MakeFaiss(
     }
   }
   const bool required = options_.mode == GpuMode::kRequire;
-  if (copies.empty() && required) return refused;
+  if (copies.empty() && required && !absl::IsUnimplemented(refused)) return refused;
   return std::make_shared<FaissGpu>(std::move(faiss), *index, std::move(copies), required,
                                     std::string(refused.message()));
 }
@@ -175,7 +184,7 @@ absl::StatusOr<std::unique_ptr<FaissRunner>> DeviceSet::Build(const FaissLibrary
                                                               uint64_t bytes) {
   const std::vector<size_t> order = ByRoom();
   if (order.empty()) return NoDevice();
-  return faiss_[order.front()]->Copy(empty, bytes);
+  return faiss_[order.front()]->Copy(empty, bytes, FaissPrecision::kFull);
 }
 
 }  // namespace mrl::coarse::gpu

@@ -77,15 +77,17 @@ class DeviceSet {
   // why not.
   absl::StatusOr<std::shared_ptr<const CoarseIndex>> MakeScan(
       std::shared_ptr<const CoarseIndex> scan);
-  // Kind `faiss_gpu` beside a segment's `faiss`, as MakeScan.
+  // Kind `faiss_gpu` beside a segment's `faiss`, as MakeScan. The CPU answers for an index that has
+  // no GPU form and in builds without FAISS's GPU classes, with kRequire too.
   absl::StatusOr<std::shared_ptr<const CoarseIndex>> MakeFaiss(
       std::shared_ptr<const CoarseIndex> faiss);
   // An index to be trained and filled on the device with the most room, of which it will take
-  // `bytes`. FAILED_PRECONDITION without a device; INVALID_ARGUMENT for one that has no GPU form.
+  // `bytes`. In full precision, whatever the options say of searches. FAILED_PRECONDITION without a
+  // device; else as FaissDevice::Copy.
   absl::StatusOr<std::unique_ptr<FaissRunner>> Build(const FaissLibrary& empty, uint64_t bytes);
 
   // For tests: what makes FAISS's side of a device.
-  void UseFaiss(const FaissDevice::Make& make);
+  void UseFaiss(const MakeFaissResources& make);
 
  private:
   // Those that are not lost, by falling room.

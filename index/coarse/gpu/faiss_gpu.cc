@@ -78,7 +78,7 @@ class OneAtATime final : public FaissRunner {
 
 }  // namespace
 
-FaissDevice::FaissDevice(Device& device, Make make)
+FaissDevice::FaissDevice(Device& device, MakeFaissResources make)
     : device_(device),
       make_(std::move(make)),
       queue_(1, [](const Plan& plan, const std::vector<Item*>& items) {
@@ -104,20 +104,30 @@ FaissDevice::~FaissDevice() {
 }
 
 absl::StatusOr<std::unique_ptr<FaissRunner>> FaissDevice::Copy(const FaissLibrary& library,
-                                                               uint64_t bytes) {
+                                                               uint64_t bytes,
+                                                               FaissPrecision precision) {
+  if (make_ == nullptr) {
+    return absl::UnimplementedError(
+        "faiss_gpu: this program was built without FAISS's GPU classes (MRL_FAISS_GPU)");
+  }
+  if (library.gpu_form() == FaissLibrary::GpuForm::kNone) {
+    return absl::UnimplementedError(
+        "faiss_gpu: this index has no GPU form; Flat, IVFFlat, IVFPQ and IVFScalarQuantizer have");
+  }
   const absl::MutexLock lock(&mutex_);
   MRL_RETURN_IF_ERROR(device_.CheckLost());
-  auto runner = CopyAlone(library, bytes);
+  auto runner = CopyAlone(library, bytes, precision);
   device_.Note(runner.status());
   return runner;
 }
 
 absl::StatusOr<std::unique_ptr<FaissRunner>> FaissDevice::CopyAlone(const FaissLibrary& library,
-                                                                    uint64_t bytes) {
+                                                                    uint64_t bytes,
+                                                                    FaissPrecision precision) {
   MRL_RETURN_IF_ERROR(Prepare());
   MRL_RETURN_IF_ERROR(device_.CheckRoom(bytes, kIndex));
   MRL_ASSIGN_OR_RETURN(MemoryAccount::Reservation memory, device_.Reserve(bytes, kIndex));
-  MRL_ASSIGN_OR_RETURN(std::unique_ptr<FaissRunner> runner, resources_->Copy(library));
+  MRL_ASSIGN_OR_RETURN(std::unique_ptr<FaissRunner> runner, resources_->Copy(library, precision));
   return std::make_unique<OneAtATime>(device_, mutex_, std::move(memory), std::move(runner));
 }
 

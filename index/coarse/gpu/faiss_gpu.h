@@ -2,7 +2,6 @@
 #pragma once
 
 #include <atomic>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -35,19 +34,18 @@ class FaissDevice {
     std::vector<int64_t> labels;
     absl::Status status;
   };
-  // `scratch_bytes`: what FAISS may take of the device for its own work.
-  using Make = std::function<absl::StatusOr<std::unique_ptr<FaissResources>>(
-      Device& device, uint64_t scratch_bytes)>;
 
-  FaissDevice(Device& device, Make make);
+  FaissDevice(Device& device, MakeFaissResources make);
   ~FaissDevice();
   FaissDevice(const FaissDevice&) = delete;
   FaissDevice& operator=(const FaissDevice&) = delete;
 
   const Device& device() const { return device_; }
   // `bytes`: what the copy takes of the device, for as long as it lives. RESOURCE_EXHAUSTED where
-  // there is no room.
-  absl::StatusOr<std::unique_ptr<FaissRunner>> Copy(const FaissLibrary& library, uint64_t bytes);
+  // there is no room, UNIMPLEMENTED for an index that has no GPU form and in builds without FAISS's
+  // GPU classes.
+  absl::StatusOr<std::unique_ptr<FaissRunner>> Copy(const FaissLibrary& library, uint64_t bytes,
+                                                    FaissPrecision precision);
   // One batch at a time, of those who wait with the same plan.
   void Serve(const Plan& plan, const std::vector<Item*>& items);
 
@@ -56,12 +54,12 @@ class FaissDevice {
   static constexpr uint64_t kScratchBytesMax = uint64_t{512} << 20;
 
   absl::StatusOr<std::unique_ptr<FaissRunner>> CopyAlone(const FaissLibrary& library,
-                                                         uint64_t bytes)
+                                                         uint64_t bytes, FaissPrecision precision)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Prepare() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   Device& device_;
-  const Make make_;
+  const MakeFaissResources make_;
   absl::Mutex mutex_;  // held in every call of FAISS
   MemoryAccount::Reservation scratch_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<FaissResources> resources_ ABSL_GUARDED_BY(mutex_);

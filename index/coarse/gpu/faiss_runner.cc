@@ -14,11 +14,12 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "index/coarse/faiss_version.h"
+#include "index/coarse/gpu/faiss_fault.h"
 
 namespace mrl::coarse::gpu {
 namespace {
 
-// An exception becomes a status of `code` with its text. Where FAISS asserts instead of throwing
+// An exception becomes a status: FaissFault of its text. Where FAISS asserts instead of throwing
 // (a CUDA error inside a kernel of its own) nothing can be caught: memory is therefore reserved
 // first, and sizes are checked before FAISS sees them.
 absl::Status Guard(absl::StatusCode code, absl::string_view what,
@@ -29,9 +30,9 @@ absl::Status Guard(absl::StatusCode code, absl::string_view what,
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError(absl::StrCat("faiss_gpu: ", what, ": out of memory"));
   } catch (const std::exception& error) {
-    return absl::Status(code, absl::StrCat("faiss_gpu: ", what, ": ", error.what()));
+    return FaissFault(code, what, error.what());
   } catch (...) {
-    return absl::Status(code, absl::StrCat("faiss_gpu: ", what, ": an exception without a text"));
+    return FaissFault(code, what, "an exception without a text");
   }
 }
 
@@ -43,7 +44,7 @@ class Runner final : public FaissRunner {
                       int64_t* labels) override {
     const auto count = static_cast<FaissId>(queries.size() / static_cast<size_t>(index_->d));
     std::vector<FaissId> found(static_cast<size_t>(count) * k);
-    MRL_RETURN_IF_ERROR(Guard(absl::StatusCode::kUnavailable, "searching", [&] {
+    MRL_RETURN_IF_ERROR(Guard(absl::StatusCode::kInternal, "searching", [&] {
       if (nprobe != 0) {
         faiss::gpu::GpuParameterSpace().set_index_parameter(index_.get(), "nprobe",
                                                             static_cast<double>(nprobe));
@@ -63,7 +64,7 @@ class Runner final : public FaissRunner {
   }
   absl::StatusOr<std::unique_ptr<FaissLibrary>> CopyToHost() override {
     std::unique_ptr<faiss::Index> copy;
-    MRL_RETURN_IF_ERROR(Guard(absl::StatusCode::kUnavailable, "copying an index to the host",
+    MRL_RETURN_IF_ERROR(Guard(absl::StatusCode::kInternal, "copying an index to the host",
                               [&] { copy.reset(faiss::gpu::index_gpu_to_cpu(index_.get())); }));
     return FaissLibrary::Adopt(std::move(copy));
   }
@@ -78,52 +79,59 @@ class Runner final : public FaissRunner {
 
 class Resources final : public FaissResources {
  public:
-  Resources(int number, bool float16) : number_(number), float16_(float16) {}
+  explicit Resources(int number) : number_(number) {}
 
+  // All at once: FAISS would make the rest when it is first needed, and what is made by halves
+  // there, for want of memory, ends the process at the call after that.
   absl::Status Prepare(uint64_t scratch_bytes) {
-    return Guard(absl::StatusCode::kUnavailable, "preparing a device", [&] {
+    return Guard(absl::StatusCode::kFailedPrecondition, "preparing a device", [&] {
       resources_ = std::make_unique<faiss::gpu::StandardGpuResources>();
       resources_->setTempMemory(scratch_bytes);
+      resources_->getResources()->initializeForDevice(number_);
     });
   }
-  absl::StatusOr<std::unique_ptr<FaissRunner>> Copy(const FaissLibrary& library) override {
+  absl::StatusOr<std::unique_ptr<FaissRunner>> Copy(const FaissLibrary& library,
+                                                    FaissPrecision precision) override {
     faiss::gpu::GpuClonerOptions options;
-    options.useFloat16 = float16_;
+    options.useFloat16 = precision == FaissPrecision::kHalf;
     options.useFloat16CoarseQuantizer = false;
     options.indicesOptions = faiss::gpu::INDICES_64_BIT;
     std::unique_ptr<faiss::Index> copy;
-    MRL_RETURN_IF_ERROR(Guard(absl::StatusCode::kInvalidArgument, "copying an index", [&] {
+    MRL_RETURN_IF_ERROR(Guard(absl::StatusCode::kUnimplemented, "copying an index", [&] {
       copy.reset(
           faiss::gpu::index_cpu_to_gpu(resources_.get(), number_, &library.index(), &options));
     }));
-    // What has no GPU form comes back as a copy in the host's memory, or is refused, by version.
     if (dynamic_cast<faiss::gpu::GpuIndex*>(copy.get()) == nullptr) {
-      return absl::InvalidArgumentError(
-          "faiss_gpu: this index has no GPU form; Flat, IVFFlat, IVFPQ and IVFScalarQuantizer "
-          "have");
+      return absl::UnimplementedError("faiss_gpu: FAISS left its copy of this index on the host");
     }
     return std::make_unique<Runner>(std::move(copy));
   }
 
  private:
   const int number_;
-  const bool float16_;
   std::unique_ptr<faiss::gpu::StandardGpuResources> resources_;
 };
 
-}  // namespace
-
-absl::StatusOr<std::unique_ptr<FaissResources>> MakeFaissResources(int number, bool float16,
-                                                                   uint64_t scratch_bytes) {
+absl::StatusOr<std::unique_ptr<FaissResources>> Make(int number, uint64_t scratch_bytes) {
   // FAISS ends the process where it finds no device: ask before it does.
   int count = 0;
   if (cudaGetDeviceCount(&count) != cudaSuccess || number >= count) {
     return absl::FailedPreconditionError(
         absl::StrCat("faiss_gpu: there is no CUDA device ", number));
   }
-  auto resources = std::make_unique<Resources>(number, float16);
-  MRL_RETURN_IF_ERROR(resources->Prepare(scratch_bytes));
-  return resources;
+  auto resources = std::make_unique<Resources>(number);
+  const absl::Status prepared = resources->Prepare(scratch_bytes);
+  if (prepared.ok()) return resources;
+  // After a fault of the device its destructor would end the process.
+  if (absl::IsUnavailable(prepared)) static_cast<void>(resources.release());
+  return prepared;
+}
+
+}  // namespace
+
+MakeFaissResources FaissOfDevices() {
+  return
+      [](Device& device, uint64_t scratch_bytes) { return Make(device.number(), scratch_bytes); };
 }
 
 }  // namespace mrl::coarse::gpu

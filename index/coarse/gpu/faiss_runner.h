@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -33,20 +34,23 @@ class FaissRunner {
   virtual absl::StatusOr<std::unique_ptr<FaissLibrary>> CopyToHost() = 0;
 };
 
+// How a copy keeps the vectors of Flat and the tables of IVFPQ.
+enum class FaissPrecision : uint8_t { kFull, kHalf };
+
 // What FAISS keeps of one device for all its indexes: streams, scratch memory.
 class FaissResources {
  public:
   virtual ~FaissResources() = default;
-  // Copies an index. INVALID_ARGUMENT for one that has no GPU form: FAISS has Flat, IVFFlat, IVFPQ
-  // and IVFScalarQuantizer.
-  virtual absl::StatusOr<std::unique_ptr<FaissRunner>> Copy(const FaissLibrary& library) = 0;
+  // Copies an index that has a GPU form. UNIMPLEMENTED where FAISS refuses one of its settings.
+  virtual absl::StatusOr<std::unique_ptr<FaissRunner>> Copy(const FaissLibrary& library,
+                                                            FaissPrecision precision) = 0;
 };
 
-// `number`: of the CUDA device. `float16`: keeps the vectors of Flat and the tables of IVFPQ
-// in half precision.
-// `scratch_bytes`: memory of the device that FAISS takes at once for its own work.
-// FAILED_PRECONDITION in builds without FAISS's GPU classes.
-absl::StatusOr<std::unique_ptr<FaissResources>> MakeFaissResources(int number, bool float16,
-                                                                   uint64_t scratch_bytes);
+// Makes FAISS's side of a device, all that it takes for itself included: `scratch_bytes` of the
+// device's memory, streams, a pinned buffer.
+using MakeFaissResources = std::function<absl::StatusOr<std::unique_ptr<FaissResources>>(
+    Device& device, uint64_t scratch_bytes)>;
+// For CUDA devices; null in builds without FAISS's GPU classes.
+MakeFaissResources FaissOfDevices();
 
 }  // namespace mrl::coarse::gpu

@@ -3,9 +3,6 @@
 
 namespace mrl::coarse::gpu {
 
-absl::StatusOr<std::unique_ptr<FaissResources>> MakeFaissResources(int, bool, uint64_t) {
-  return absl::FailedPreconditionError(
-      "faiss_gpu: this program was built without FAISS's GPU classes (MRL_FAISS_GPU)");
-}
+MakeFaissResources FaissOfDevices() { return nullptr; }
 
 }  // namespace mrl::coarse::gpu

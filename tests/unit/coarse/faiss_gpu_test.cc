@@ -1,11 +1,10 @@
 // Kind `faiss_gpu` with a stand-in for FAISS's GPU classes: batches, filters, limits and faults.
-// The stand-in searches the CPU index, one query at a time, as a GPU index would: no filter, no
-// more than kFaissKMax rows.
 #include "index/coarse/gpu/faiss_gpu.h"
 
 #include <algorithm>
 #include <atomic>
 #include <memory>
+#include <set>
 #include <string>
 #include <thread>
 #include <utility>
@@ -14,99 +13,22 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "index/coarse/gpu/device_set.h"
+#include "index/coarse/gpu/faiss_fault.h"
 #include "tests/support/host_gpu.h"
+#include "tests/unit/coarse/faiss_stand_in.h"
 #include "tests/unit/coarse/sample.h"
 
 namespace mrl::coarse::gpu {
 namespace {
 
+using test::FaissCounts;
 using test::Find;
 using test::HostGpu;
 using test::HostGpuOptions;
 using test::Sample;
+using test::StandInFaiss;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::Le;
-
-struct Counts {
-  std::atomic<int> calls = 0;
-  std::atomic<int> at_once = 0;
-  std::atomic<int> destroyed = 0;  // indexes and resources
-  std::atomic<absl::StatusCode> failure = absl::StatusCode::kOk;
-
-  absl::Status Outcome() const {
-    return failure == absl::StatusCode::kOk
-               ? absl::OkStatus()
-               : absl::Status(failure, "faiss_gpu: a test asked for it");
-  }
-};
-
-// A call of FAISS: no other may run on the device.
-class Alone {
- public:
-  explicit Alone(Counts& counts) : counts_(counts) {
-    EXPECT_EQ(++counts_.at_once, 1) << "GPU indexes are not safe for concurrent calls";
-  }
-  ~Alone() { --counts_.at_once; }
-  Alone(const Alone&) = delete;
-  Alone& operator=(const Alone&) = delete;
-
- private:
-  Counts& counts_;
-};
-
-class StandInRunner final : public FaissRunner {
- public:
-  StandInRunner(const FaissLibrary& library, Counts& counts) : library_(library), counts_(counts) {}
-  ~StandInRunner() override {
-    const Alone alone(counts_);
-    ++counts_.destroyed;
-  }
-  absl::Status Search(absl::Span<const float> queries, size_t k, size_t nprobe, float* distances,
-                      int64_t* labels) override {
-    const Alone alone(counts_);
-    EXPECT_THAT(k, Le(kFaissKMax));
-    ++counts_.calls;
-    const Params params = nprobe == 0 ? Params() : Params{{"nprobe", static_cast<double>(nprobe)}};
-    for (size_t q = 0; q < queries.size() / library_.dims(); ++q) {
-      const auto found = library_.Search(queries.data() + q * library_.dims(), k, nullptr, params);
-      for (size_t i = 0; i < found->rows.size(); ++i) {
-        const float key = found->rows[i].key;
-        distances[q * k + i] = library_.inner_product() ? key : -key;
-        labels[q * k + i] = found->rows[i].row;
-      }
-    }
-    return counts_.Outcome();
-  }
-  absl::Status Train(absl::Span<const float>) override {
-    const Alone alone(counts_);
-    return absl::OkStatus();
-  }
-  absl::Status Add(absl::Span<const float>) override {
-    const Alone alone(counts_);
-    return absl::OkStatus();
-  }
-  absl::StatusOr<std::unique_ptr<FaissLibrary>> CopyToHost() override {
-    return absl::UnavailableError("faiss_gpu: the stand-in holds no rows");
-  }
-
- private:
-  const FaissLibrary& library_;
-  Counts& counts_;
-};
-
-class StandInResources final : public FaissResources {
- public:
-  explicit StandInResources(Counts& counts) : counts_(counts) {}
-  ~StandInResources() override { ++counts_.destroyed; }
-  absl::StatusOr<std::unique_ptr<FaissRunner>> Copy(const FaissLibrary& library) override {
-    const Alone alone(counts_);
-    return std::make_unique<StandInRunner>(library, counts_);
-  }
-
- private:
-  Counts& counts_;
-};
 
 class FaissGpuTest : public ::testing::Test {
  protected:
@@ -122,25 +44,33 @@ class FaissGpuTest : public ::testing::Test {
     devices.push_back(std::move(device));
     gpu_ = nullptr;  // before the devices that it is on
     set_ = std::make_unique<DeviceSet>(std::move(devices), options, "");
-    set_->UseFaiss(
-        [this](Device&, uint64_t) { return std::make_unique<StandInResources>(counts_); });
+    set_->UseFaiss(StandInFaiss(counts_));
     auto made = set_->Make(cpu_);
     ASSERT_TRUE(made.ok()) << made.status();
     gpu_ = *std::move(made);
   }
-  void ExpectSame(const Request& request) {
+  // The same index, built with the devices of `set_`.
+  absl::StatusOr<std::unique_ptr<CoarseIndex>> BuildAgain(const std::string& factory) {
+    const std::string path = sample_.PathOf("000002.faiss.idx");
+    const FaissOptions options = {.factory = factory, .dims = 16, .gpu = set_.get()};
+    const absl::Status built = BuildFaiss(FileSystem::Posix(), path, *sample_.segment, options);
+    if (!built.ok()) return built;
+    return OpenFaiss(FileSystem::Posix(), path, sample_.segment, sample_.account);
+  }
+  void ExpectSame(const Request& request) { ExpectSame(request, *gpu_); }
+  void ExpectSame(const Request& request, const CoarseIndex& index) {
     const auto cpu = Find(sample_, *cpu_, request);
-    const auto gpu = Find(sample_, *gpu_, request);
-    ASSERT_EQ(gpu.size(), cpu.size());
+    const auto found = Find(sample_, index, request);
+    ASSERT_EQ(found.size(), cpu.size());
     for (size_t i = 0; i < cpu.size(); ++i) {
-      EXPECT_EQ(gpu[i].row, cpu[i].row) << i;
-      EXPECT_EQ(gpu[i].score, cpu[i].score) << i;
+      EXPECT_EQ(found[i].row, cpu[i].row) << i;
+      EXPECT_EQ(found[i].score, cpu[i].score) << i;
     }
   }
 
   Sample sample_{{.rows = 6000}};
   const std::vector<float> query_ = sample_.QueryNear(4, 5);
-  Counts counts_;
+  FaissCounts counts_;
   std::shared_ptr<const CoarseIndex> cpu_;
   HostGpu* device_ = nullptr;
   std::unique_ptr<DeviceSet> set_;
@@ -279,26 +209,81 @@ TEST_F(FaissGpuTest, IsTheCpuIndexWhereADeviceHasNoRoom) {
   std::vector<std::unique_ptr<Device>> devices;
   devices.push_back(std::make_unique<HostGpu>(HostGpuOptions{.memory_bytes = 100'000}));
   DeviceSet set(std::move(devices), {}, "");
-  set.UseFaiss([this](Device&, uint64_t) { return std::make_unique<StandInResources>(counts_); });
+  set.UseFaiss(StandInFaiss(counts_));
   const auto made = set.MakeFaiss(cpu_);
   ASSERT_TRUE(made.ok());
   EXPECT_THAT((*made)->Describe(), HasSubstr("by the CPU: a FAISS index: "));
   EXPECT_THAT((*made)->Describe(), HasSubstr("in use of a limit of 100000"));
 }
 
+TEST_F(FaissGpuTest, IsBuiltOnADeviceAndSavedAsTheCpuIndex) {
+  struct Case {
+    const char* factory;
+    double share;  // of the best that an index with other centroids finds too
+  };
+  for (const auto& [factory, share] :
+       {Case{"Flat", 1}, Case{"IVF16,Flat", 1}, Case{"IVF16,PQ8", 0.6}, Case{"IVF16,SQ8", 0.9}}) {
+    Build(factory, {.float16 = true});
+    EXPECT_EQ(counts_.precision, FaissPrecision::kHalf);
+    const int added = counts_.added;
+    const auto opened = BuildAgain(factory);
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    EXPECT_EQ(counts_.added - added, 6000);
+    EXPECT_EQ(counts_.precision, FaissPrecision::kFull);  // whatever searches use
+    EXPECT_EQ((*opened)->memory_bytes(), cpu_->memory_bytes());
+    const Params all = {{"nprobe", 16}};
+    const Request request = {.query = query_.data(),
+                             .dims = 16,
+                             .keep = 50,
+                             .params = factory[0] == 'I' ? &all : nullptr};
+    std::set<uint32_t> best;
+    for (const Candidate& candidate : Find(sample_, *cpu_, request)) best.insert(candidate.row);
+    size_t same = 0;
+    for (const Candidate& found : Find(sample_, **opened, request)) same += best.count(found.row);
+    EXPECT_GE(static_cast<double>(same), share * 50) << factory;
+  }
+}
+
 TEST_F(FaissGpuTest, IsBuiltOnTheCpuWhereADeviceFails) {
   Build("Flat");
-  const std::string path = sample_.PathOf("000002.faiss.idx");
-  FaissOptions options = {.factory = "Flat", .dims = 16, .gpu = set_.get()};
-  ASSERT_TRUE(BuildFaiss(FileSystem::Posix(), path, *sample_.segment, options).ok());
-  const auto opened = OpenFaiss(FileSystem::Posix(), path, sample_.segment, sample_.account);
+  counts_.copy_failure = absl::StatusCode::kUnavailable;
+  const auto opened = BuildAgain("Flat");
   ASSERT_TRUE(opened.ok()) << opened.status();
   EXPECT_EQ((*opened)->memory_bytes(), cpu_->memory_bytes());
 
   Build("Flat", {.mode = GpuMode::kRequire});
-  options.gpu = set_.get();
-  EXPECT_EQ(BuildFaiss(FileSystem::Posix(), path, *sample_.segment, options).code(),
-            absl::StatusCode::kUnavailable);
+  EXPECT_EQ(BuildAgain("Flat").status().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST_F(FaissGpuTest, IsTheCpuIndexWhereItHasNoGpuForm) {
+  for (const char* factory :
+       {"HNSW16", "PCA8,Flat", "SQfp16", "IVF16_HNSW32,Flat", "IVF16,FlatDedup"}) {
+    for (const GpuMode mode : {GpuMode::kAuto, GpuMode::kRequire}) {
+      Build(factory, {.mode = mode});
+      EXPECT_THAT(gpu_->Describe(), HasSubstr("by the CPU: faiss_gpu: this index has no GPU form"));
+      ExpectSame({.query = query_.data(), .dims = 16, .keep = 5});
+      EXPECT_TRUE(BuildAgain(factory).ok());
+    }
+  }
+  EXPECT_EQ(counts_.made, 0);
+}
+
+TEST_F(FaissGpuTest, IsTheCpuIndexWhereFaissRefusesASetting) {
+  counts_.copy_refusal = absl::StatusCode::kUnimplemented;
+  Build("IVF16,PQ8", {.mode = GpuMode::kRequire});
+  EXPECT_THAT(gpu_->Describe(), HasSubstr("by the CPU: faiss_gpu: a test asked for it"));
+  ExpectSame({.query = query_.data(), .dims = 16, .keep = 5});
+}
+
+TEST_F(FaissGpuTest, AsksAgainForResourcesThatCouldNotBeMade) {
+  counts_.make_failure = absl::StatusCode::kResourceExhausted;
+  Build("Flat");
+  EXPECT_THAT(gpu_->Describe(), HasSubstr("by the CPU: faiss_gpu: a test asked for it"));
+  EXPECT_EQ(set_->device(0).account().used_bytes(), 0);
+  counts_.make_failure = absl::StatusCode::kOk;
+  const auto made = set_->MakeFaiss(cpu_);
+  ASSERT_TRUE(made.ok());
+  EXPECT_THAT((*made)->Describe(), HasSubstr("on 16 dims: the host"));
 }
 
 TEST_F(FaissGpuTest, CopiesNoSegmentWhileASearchRuns) {
@@ -327,17 +312,73 @@ TEST_F(FaissGpuTest, ServesOneBatchAtATime) {
   for (std::thread& thread : threads) thread.join();
 }
 
-TEST_F(FaissGpuTest, SaysWhereFaissWasBuiltWithoutIt) {
+TEST_F(FaissGpuTest, IsTheCpuIndexWhereFaissWasBuiltWithoutIt) {
   Build("Flat");
   std::vector<std::unique_ptr<Device>> devices;
-  devices.push_back(std::make_unique<HostGpu>(HostGpuOptions{}));
-  DeviceSet set(std::move(devices), {}, "");
-  set.UseFaiss([](Device&, uint64_t) -> absl::StatusOr<std::unique_ptr<FaissResources>> {
-    return absl::FailedPreconditionError("faiss_gpu: this program was built without it");
-  });
+  devices.push_back(std::make_unique<HostGpu>(HostGpuOptions{.memory_bytes = 100}));
+  DeviceSet set(std::move(devices), {.mode = GpuMode::kRequire}, "");
+  set.UseFaiss(nullptr);
   const auto made = set.MakeFaiss(cpu_);
-  ASSERT_TRUE(made.ok());
+  ASSERT_TRUE(made.ok()) << made.status();
   EXPECT_THAT((*made)->Describe(), HasSubstr("by the CPU: faiss_gpu: this program was built"));
+}
+
+// A device for each index, or a copy on each.
+TEST_F(FaissGpuTest, UsesSeveralDevices) {
+  Build("Flat");
+  for (const uint32_t replicas : {1U, 2U}) {
+    std::vector<std::unique_ptr<Device>> devices;
+    std::vector<HostGpu*> hosts;
+    for (int i = 0; i < 3; ++i) {
+      auto device = std::make_unique<HostGpu>(HostGpuOptions{});
+      hosts.push_back(device.get());
+      devices.push_back(std::move(device));
+    }
+    DeviceSet set(std::move(devices), {.replicas = replicas}, "");
+    set.UseFaiss(StandInFaiss(counts_));
+    const auto first = set.MakeFaiss(cpu_);
+    const auto second = set.MakeFaiss(cpu_);
+    ASSERT_TRUE(first.ok() && second.ok());
+    // The second goes where the most room is: where the first is not, then to the first device.
+    const uint64_t scratch = hosts[0]->account().limit_bytes() / 8;
+    const uint64_t one = cpu_->memory_bytes() + 4 * 6000 + scratch;
+    EXPECT_EQ(hosts[0]->account().used_bytes(), replicas == 1 ? one : one + one - scratch);
+    EXPECT_EQ(hosts[1]->account().used_bytes(), one);
+    EXPECT_EQ(hosts[2]->account().used_bytes(), replicas == 1 ? 0 : one);
+    const Request request = {.query = query_.data(), .dims = 16, .keep = 5};
+    const int calls = counts_.calls;
+    counts_.failure = absl::StatusCode::kUnavailable;  // the first device that is asked
+    ExpectSame(request, **first);
+    counts_.failure = absl::StatusCode::kOk;
+    ExpectSame(request, **first);
+    ExpectSame(request, **second);
+    EXPECT_EQ(counts_.calls - calls, replicas == 1 ? 2 : 3);
+  }
+}
+
+// What FAISS throws, word by word from StandardGpuResources.cpp and GpuIndexIVFPQ.cu.
+TEST(FaissFault, TellsWhatAnExceptionMeans) {
+  const auto code = [](absl::string_view text) {
+    return FaissFault(absl::StatusCode::kInternal, "searching", text).code();
+  };
+  EXPECT_EQ(code("Error in virtual void* allocMemory: Error: 'err == cudaSuccess' failed: "
+                 "StandardGpuResources: alloc fail type TemporaryMemoryOverflow dev 0 space Device "
+                 "stream 0x5 size 1073741824 bytes (cudaMalloc error out of memory [2])"),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(code("failed to cudaHostAlloc 268435456 bytes for CPU <-> GPU async copy buffer (error "
+                 "2 out of memory)"),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(code("std::bad_alloc: out_of_memory: RMM failure"),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(code("StandardGpuResources: alloc fail type FlatData dev 0"),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(code("StandardGpuResources: alloc fail type FlatData dev 0 space Device size 512 bytes "
+                 "(cudaMalloc error an illegal memory access was encountered [700])"),
+            absl::StatusCode::kUnavailable);
+  EXPECT_EQ(code("CUDA error 719 unspecified launch failure"), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(code("Number of bits per sub-quantizer must be 8"), absl::StatusCode::kInternal);
+  EXPECT_EQ(FaissFault(absl::StatusCode::kInternal, "searching", "why").message(),
+            "faiss_gpu: searching: why");
 }
 
 }  // namespace
