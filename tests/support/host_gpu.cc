@@ -170,7 +170,11 @@ class HostStream final : public gpu::Stream {
 };
 
 absl::StatusOr<Memory> HostGpu::AllocatePinned(size_t bytes) { return Guarded(bytes); }
-absl::StatusOr<Memory> HostGpu::AllocateRaw(size_t bytes, absl::string_view) {
+absl::StatusOr<Memory> HostGpu::AllocateRaw(size_t bytes, absl::string_view what) {
+  if (failing_allocations_ > 0 && allocations_before_-- <= 0) {
+    --failing_allocations_;
+    return absl::ResourceExhaustedError(std::string(what) + ": a test asked for it");
+  }
   return Guarded(bytes);
 }
 absl::StatusOr<Memory> HostGpu::Map(const void* host, size_t bytes) {

@@ -76,6 +76,12 @@ class HostGpu final : public coarse::gpu::Device {
   uint64_t recordings() const { return recordings_; }
   // Makes the next `count` waits fail, as a device that was lost does.
   void FailWaits(int count) { failing_waits_ = count; }
+  // Makes the `count` allocations of device memory after the next `after` fail, as where another
+  // process took the memory.
+  void FailAllocations(int count, int after = 0) {
+    failing_allocations_ = count;
+    allocations_before_ = after;
+  }
 
  protected:
   absl::StatusOr<coarse::gpu::Memory> AllocateRaw(size_t bytes, absl::string_view what) override;
@@ -87,6 +93,8 @@ class HostGpu final : public coarse::gpu::Device {
   std::atomic<uint64_t> replays_ = 0;
   std::atomic<uint64_t> recordings_ = 0;
   std::atomic<int> failing_waits_ = 0;
+  std::atomic<int> failing_allocations_ = 0;
+  std::atomic<int> allocations_before_ = 0;
 };
 
 }  // namespace mrl::test

@@ -17,41 +17,23 @@ namespace {
 
 constexpr uint32_t kInt8Bits = 8;
 constexpr uint32_t kBatchMax = 1024;
-// The share of a device's batch_bytes that one batch's lists may have. Two batches run at a time, a
-// batch's output is a quarter of its lists at most, and buffers grow to a quarter more than is
-// asked.
-constexpr uint64_t kListShare = 4;
+// Of its share of a device's batch_bytes, a batch's lists may have a half: its output is a quarter
+// of its lists at most, and buffers grow to a quarter more than is asked.
+constexpr uint64_t kListShare = 2;
 constexpr uint32_t kRecordedQueriesMax = 16;  // above, the launches are few beside the work
 constexpr int kRoundsMax = 64;                // each divides what is too much by about four
 
-// The blocks that thresholds come from. None for small segments, whose lists hold every row.
-struct SamplePlan {
-  uint32_t blocks = 0;
-  uint32_t step = 1;
-  uint32_t rank = 0;      // of the sampled row whose key becomes the threshold
-  uint32_t capacity = 0;  // of a list
-};
+constexpr uint32_t kStepMin = 4;  // of `blocks`, one in so many is sampled at most
 
-SamplePlan PlanSample(uint32_t rows, uint32_t keep) {
-  constexpr uint32_t kLargeSample = 192;
-  constexpr uint32_t kSmallSample = 32;
-  constexpr uint32_t kStepMin = 4;
-  const auto blocks = static_cast<uint32_t>(BlockCount(rows));
-  const uint32_t all = blocks * kCodeRows;
-  SamplePlan plan = {.capacity = all};
-  const uint32_t sample = blocks >= kStepMin * kLargeSample ? kLargeSample : kSmallSample;
-  if (blocks < kStepMin * sample) return plan;
-  plan.step = blocks / sample;
-  const double expected = static_cast<double>(keep) / plan.step;
-  // Four standard deviations more than expected, were the rows in random order.
-  const double rank = std::ceil(expected + 4 * std::sqrt(expected) + 4);
-  const double survivors = rank * plan.step;
-  const double room = 2 * survivors + 2.0 * keep + sample * kCodeRows;
-  if (room >= all || rank >= sample * kCodeRows) return plan;
-  plan.blocks = sample;
-  plan.rank = static_cast<uint32_t>(rank);
-  plan.capacity = static_cast<uint32_t>(room);
-  return plan;
+// The rank cannot be below a few rows, and the room for survivors is the rank times the step: so
+// the largest segments have a larger sample.
+uint32_t SampledBlocks(uint32_t blocks) {
+  constexpr uint32_t kSmall = 32;
+  constexpr uint32_t kMiddle = 192;
+  constexpr uint32_t kLarge = 1024;
+  constexpr uint32_t kLargeFrom = 1U << 20;
+  if (blocks >= kLargeFrom) return kLarge;
+  return blocks >= kStepMin * kMiddle ? kMiddle : kSmall;
 }
 
 // What a stage after the scan reads of a row.
@@ -403,6 +385,25 @@ void BatchRun::AnswerLater(uint32_t q, Result& result) const {
 
 }  // namespace
 
+SamplePlan PlanSample(uint32_t rows, uint32_t keep) {
+  const auto blocks = static_cast<uint32_t>(BlockCount(rows));
+  const uint32_t all = blocks * kCodeRows;
+  SamplePlan plan = {.capacity = all};
+  const uint32_t sample = SampledBlocks(blocks);
+  if (blocks < kStepMin * sample) return plan;
+  plan.step = blocks / sample;
+  const double expected = static_cast<double>(keep) / plan.step;
+  // Four standard deviations more than expected, were the rows in random order.
+  const double rank = std::ceil(expected + 4 * std::sqrt(expected) + 4);
+  const double survivors = rank * plan.step;
+  const double room = 2 * survivors + 2.0 * keep + sample * kCodeRows;
+  if (room >= all || rank >= sample * kCodeRows) return plan;
+  plan.blocks = sample;
+  plan.rank = static_cast<uint32_t>(rank);
+  plan.capacity = static_cast<uint32_t>(room);
+  return plan;
+}
+
 size_t StagesOnDevice(const DeviceSegment& segment, absl::Span<const LaterStage> stages) {
   const Schema& schema = segment.segment().schema();
   const LaterStage& first = stages.front();
@@ -418,12 +419,12 @@ size_t StagesOnDevice(const DeviceSegment& segment, absl::Span<const LaterStage>
   return can;
 }
 
-uint32_t BatchMax(const DeviceSegment& segment, const BatchPlan& plan) {
+uint32_t BatchMax(const DeviceSegment& segment, const BatchPlan& plan, size_t places) {
   const SamplePlan sample =
       PlanSample(segment.rows(), DeviceKeep(segment, plan.stages.front().keep));
   const uint64_t lists = plan.stages.front().bits == 0 ? 3 : 2;
   const uint64_t list_bytes = lists * sample.capacity * sizeof(Entry);
-  const uint64_t most = segment.device().batch_bytes() / kListShare;
+  const uint64_t most = segment.device().batch_bytes() / (kListShare * places);
   return static_cast<uint32_t>(
       std::clamp<uint64_t>(most / std::max<uint64_t>(1, list_bytes), 1, kBatchMax));
 }

@@ -30,8 +30,17 @@ struct BatchPlan {
 // the scan: no codes serve it, or a query is too long for the scan's shared memory.
 size_t StagesOnDevice(const DeviceSegment& segment, absl::Span<const LaterStage> stages);
 
-// The most queries that one batch may have, for memory's sake; at least 1.
-uint32_t BatchMax(const DeviceSegment& segment, const BatchPlan& plan);
+// The most queries that one of `places` batches at a time may have, for memory's sake; at least 1.
+uint32_t BatchMax(const DeviceSegment& segment, const BatchPlan& plan, size_t places);
+
+// The blocks that thresholds come from. None for small segments, whose lists hold every row.
+struct SamplePlan {
+  uint32_t blocks = 0;
+  uint32_t step = 1;
+  uint32_t rank = 0;      // of the sampled row whose key becomes the threshold
+  uint32_t capacity = 0;  // of a list
+};
+SamplePlan PlanSample(uint32_t rows, uint32_t keep);
 
 // Each query's Result, or nothing where the CPU has to answer: bounds too wide, or magnitudes
 // outside of the range where bounds hold. Fails as a whole when the device does.

@@ -33,7 +33,12 @@ absl::StatusOr<std::unique_ptr<const DeviceSegment>> DeviceSegment::Load(Device&
                                                                          const ScanIndex& scan) {
   std::unique_ptr<DeviceSegment> loaded(new DeviceSegment(device, scan));
   MRL_RETURN_IF_ERROR(loaded->LoadCodes());
-  MRL_RETURN_IF_ERROR(loaded->LoadLevels());
+  const absl::Status levels = loaded->LoadLevels();
+  if (absl::IsResourceExhausted(levels)) {
+    loaded->DropLevels();  // the codes are worth having alone
+  } else if (!levels.ok()) {
+    return levels;
+  }
   return loaded;
 }
 
@@ -90,29 +95,52 @@ absl::Status DeviceSegment::LoadBits(const BitArray& array) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<Memory> DeviceSegment::CopyIfRoom(const void* host, size_t bytes,
+                                                 absl::string_view what) {
+  MRL_RETURN_IF_ERROR(device_.CheckRoom(bytes, what));
+  return Copy(host, bytes, what);
+}
+
+absl::Status DeviceSegment::LoadNorms() {
+  const Schema& schema = segment().schema();
+  if (schema.metric != Metric::kCosine || rows() == 0) return absl::OkStatus();
+  const uint64_t bytes = uint64_t{rows()} * schema.levels() * sizeof(float);
+  MRL_ASSIGN_OR_RETURN(norms_, CopyIfRoom(segment().InverseNorms(0), bytes, "norms"));
+  return absl::OkStatus();
+}
+
+void DeviceSegment::DropLevels() {
+  for (uint32_t level = 0; level < levels_on_device_; ++level) {
+    device_bytes_ -= level_memory_[level].bytes();
+  }
+  device_bytes_ -= norms_.bytes();
+  level_memory_.clear();
+  norms_ = Memory();
+  levels_on_device_ = 0;
+  mapped_bytes_ = 0;
+}
+
 absl::Status DeviceSegment::LoadLevels() {
   const Schema& schema = segment().schema();
   if (schema.storage != StorageType::kF32 && schema.storage != StorageType::kF16) {
     return absl::OkStatus();  // no kernel reads the others
   }
-  if (schema.metric == Metric::kCosine && rows() > 0) {
-    const uint64_t bytes = uint64_t{rows()} * schema.levels() * sizeof(float);
-    if (!device_.HasRoom(bytes)) return absl::OkStatus();  // no later stage without norms
-    MRL_ASSIGN_OR_RETURN(norms_, Copy(segment().InverseNorms(0), bytes, "norms"));
-  }
+  MRL_RETURN_IF_ERROR(LoadNorms());
   std::vector<DeviceLevel> table;
   for (size_t level = 0; level < segment().hot_levels() && rows() > 0; ++level) {
     const void* host = segment().Level(level);
     const uint64_t bytes =
         uint64_t{rows()} * schema.level_width(level) * ElementBytes(schema.storage);
     absl::StatusOr<Memory> memory = absl::ResourceExhaustedError("no room");
-    if (device_.HasRoom(bytes) && levels_on_device_ == level) memory = Copy(host, bytes, "a level");
+    if (levels_on_device_ == level) memory = CopyIfRoom(host, bytes, "a level");
     if (memory.ok()) {
       ++levels_on_device_;
-    } else {
+    } else if (absl::IsResourceExhausted(memory.status())) {
       memory = device_.Map(host, bytes);
       if (!memory.ok()) break;
       mapped_bytes_ += bytes;
+    } else {
+      return memory.status();
     }
     table.push_back({memory->As<void>(), schema.level_begin(level), schema.level_width(level)});
     level_memory_.push_back(*std::move(memory));

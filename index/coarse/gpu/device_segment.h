@@ -19,8 +19,8 @@ class DeviceSegment {
   // than its batch_bytes left. Levels that do not fit are mapped: they stay in the host's memory,
   // pinned, and the device reads single rows of them through the bus. Where that is refused too,
   // the stages that need them are left to the CPU, as are those of cold levels and of storage bf16
-  // and int8.
-  // RESOURCE_EXHAUSTED when not even the codes fit.
+  // and int8; and all of them where the device lacks memory for the norms.
+  // RESOURCE_EXHAUSTED when not even the codes fit, UNAVAILABLE after a fault.
   static absl::StatusOr<std::unique_ptr<const DeviceSegment>> Load(Device& device,
                                                                    const ScanIndex& scan);
 
@@ -54,7 +54,11 @@ class DeviceSegment {
   absl::Status LoadInt8(const CodeArray& array);
   absl::Status LoadBits(const BitArray& array);
   absl::Status LoadLevels();
+  absl::Status LoadNorms();
+  void DropLevels();
   absl::StatusOr<Memory> Copy(const void* host, size_t bytes, absl::string_view what);
+  // RESOURCE_EXHAUSTED where the part for batches would be touched.
+  absl::StatusOr<Memory> CopyIfRoom(const void* host, size_t bytes, absl::string_view what);
 
   Device& device_;
   const ScanIndex& scan_;

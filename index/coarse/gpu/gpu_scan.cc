@@ -87,7 +87,8 @@ Results GpuScan::SearchTile(absl::Span<const Request> requests) const {
       continue;
     }
     replica->waiting += static_cast<uint32_t>(members.size());
-    replica->queue->Serve(plan, members, BatchMax(*replica->segment, plan));
+    replica->queue->Serve(plan, members,
+                          BatchMax(*replica->segment, plan, replica->workspaces->count()));
     replica->waiting -= static_cast<uint32_t>(members.size());
   }
   Results results;

@@ -232,7 +232,8 @@ MRL_GPU_CODE void Scan(Block& block, const ScanArgs& args, ScanShared<kTile>& sh
 }
 
 // The tile that a scan of `word_count` words, kTileWordsMax at most, uses for `query_count`
-// queries: 32 KB of words, so that two blocks of threads find room on every device.
+// queries: 32 KB of words, so that two blocks of threads find room on a multiprocessor; on one with
+// 64 KB of shared memory (compute capability 7.5) the widest tile leaves room for one.
 inline constexpr uint32_t kTileMax = 16;
 inline constexpr uint32_t kTileWordsMax = 8192;
 inline uint32_t TileFor(uint32_t word_count, uint32_t query_count) {

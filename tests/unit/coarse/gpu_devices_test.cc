@@ -6,6 +6,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "index/coarse/gpu/batch.h"
 #include "index/coarse/gpu/device_set.h"
 #include "tests/unit/coarse/on_gpu.h"
 
@@ -88,6 +89,80 @@ TEST(GpuDevices, GoesOnWithoutADeviceThatWasLost) {
     EXPECT_EQ(required.index->Search(request).status().code(), absl::StatusCode::kUnavailable);
   }
   EXPECT_EQ(required.set->MakeScan(sample.scan).status().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST(GpuDevices, GoOnAfterTheyLackedMemoryForABatch) {
+  const Sample sample({.rows = 5000});
+  const std::vector<float> query = sample.QueryNear(1, 2);
+  const Request request = {.query = query.data(), .dims = 8, .bits = 8, .keep = 10};
+  const OnGpu gpu(sample);
+  gpu.host[0]->FailAllocations(1);
+  ExpectSame(sample, *gpu.index, request);
+  EXPECT_EQ(gpu.host[0]->scans(), 0);
+  ExpectSame(sample, *gpu.index, request);
+  EXPECT_GT(gpu.host[0]->scans(), 0);
+
+  const OnGpu required(sample, {}, {.mode = GpuMode::kRequire});
+  required.host[0]->FailAllocations(1);
+  EXPECT_EQ(required.index->Search(request).status().code(), absl::StatusCode::kResourceExhausted);
+  ExpectSame(sample, *required.index, request);
+}
+
+// Codes, then norms, then levels, then their table: three codes of two allocations each.
+TEST(GpuDevices, KeepWhatServesWhenMemoryEndsWithinALoad) {
+  const Sample sample({.rows = 5000});
+  const std::vector<LaterStage> stages = {{8, 8, 200}, {16, 0, 60}, {48, 0, 10}};
+  auto device = std::make_unique<HostGpu>(HostGpuOptions{});
+  HostGpu* const host = device.get();
+  std::vector<std::unique_ptr<gpu::Device>> devices;
+  devices.push_back(std::move(device));
+  DeviceSet set(std::move(devices), {}, "");
+  const auto load = [&](int after) {
+    host->FailAllocations(1, after);
+    auto made = set.MakeScan(sample.scan);
+    EXPECT_TRUE(made.ok()) << made.status();
+    return *std::move(made);
+  };
+  for (const int codes : {0, 1, 5}) {
+    EXPECT_THAT(load(codes)->Describe(), HasSubstr("codes: a test asked for it"));
+    EXPECT_EQ(host->account().used_bytes(), 0);
+  }
+  const std::vector<float> query = sample.QueryNear(17, 3);
+  const auto stages_run = [&](const CoarseIndex& index) {
+    const auto result = index.Search({.query = query.data(),
+                                      .dims = 8,
+                                      .bits = 8,
+                                      .keep = 200,
+                                      .later = absl::MakeConstSpan(stages).subspan(1)});
+    EXPECT_TRUE(result.ok()) << result.status();
+    return result.ok() ? 1 + result->later.size() : 0;
+  };
+  const auto without_norms = load(6);
+  EXPECT_EQ(stages_run(*without_norms), 1);
+  EXPECT_EQ(host->scans(), 1);
+  const auto without_a_level = load(8);
+  EXPECT_THAT(without_a_level->Describe(), HasSubstr("levels to 8 dims there, to 48 dims from"));
+  ExpectFunnel(sample, *without_a_level, stages, 3);
+  const auto without_table = load(11);
+  EXPECT_EQ(without_table->Describe(), without_norms->Describe());
+  EXPECT_EQ(stages_run(*without_table), 1);
+}
+
+TEST(GpuDevices, SamplesMoreOfTheLargestSegments) {
+  using gpu::PlanSample;
+  EXPECT_EQ(PlanSample(1000, 10).blocks, 0);
+  EXPECT_EQ(PlanSample(10'000, 10).blocks, 32);
+  EXPECT_EQ(PlanSample(1'000'000, 200).blocks, 192);
+  EXPECT_EQ(PlanSample(64U << 20, 200).blocks, 1024);
+  // What a query's list may hold does not grow with the rows as they do.
+  for (const uint32_t rows : {60'000'000U, 100'000'000U, 1'000'000'000U, 4'000'000'000U}) {
+    for (const uint32_t keep : {1U, 200U, 4000U}) {
+      const gpu::SamplePlan plan = PlanSample(rows, keep);
+      EXPECT_LT(plan.capacity, rows == 4'000'000'000U ? 810'000U : 300'000U) << rows << " " << keep;
+      EXPECT_GE(uint64_t{plan.rank} * plan.step, keep);
+      EXPECT_LE(plan.blocks * 64, plan.capacity);
+    }
+  }
 }
 
 TEST(GpuDevices, AreLostForEveryIndexAndSayWhyOnce) {
