@@ -293,7 +293,8 @@ std::string BatchRun::RecordingKey() const {
 }
 
 // Puts the first round on its way: few queries by a recording, whose one launch costs less than
-// those of its dozen steps.
+// those of its dozen steps. To make one costs more than it saves once, so that is done when a plan
+// comes for the second time.
 absl::Status BatchRun::Start() {
   const auto steps = [this] {
     EnqueueFirst();
@@ -303,18 +304,18 @@ absl::Status BatchRun::Start() {
     steps();
     return absl::OkStatus();
   }
-  std::string key = RecordingKey();
-  const Recording* recording = workspace_.Find(key);
-  if (recording == nullptr) {
+  const std::string key = RecordingKey();
+  const Workspace::Known known = workspace_.Find(key);
+  const Recording* recording = known.recording;
+  if (known.seen && recording == nullptr) {
     std::unique_ptr<Recording> made = workspace_.stream().Record(steps);
-    if (made == nullptr) {
-      steps();
-      return absl::OkStatus();
-    }
-    recording = made.get();
-    workspace_.Keep(std::move(key), std::move(made));
+    if (made != nullptr) recording = &workspace_.Keep(key, std::move(made));
   }
-  workspace_.stream().Replay(*recording);
+  if (recording != nullptr) {
+    workspace_.stream().Replay(*recording);
+  } else {
+    steps();
+  }
   return absl::OkStatus();
 }
 

@@ -1,5 +1,6 @@
 #include "index/coarse/gpu/workspace.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/status.h"
@@ -13,7 +14,7 @@ absl::StatusOr<std::unique_ptr<Workspace>> Workspace::Make(Device& device) {
 
 absl::Status Workspace::Grow(Memory& memory, size_t bytes, bool pinned) {
   if (memory.bytes() >= bytes) return absl::OkStatus();
-  recordings_.clear();
+  for (auto& [key, recorded] : recordings_) recorded.recording = nullptr;
   memory = Memory();  // first, so that the two are never there at once
   const size_t roomy = bytes + bytes / 4;
   absl::StatusOr<Memory> grown =
@@ -31,14 +32,21 @@ absl::Status Workspace::Reserve(size_t input_bytes, size_t list_bytes, size_t ou
   return Grow(host_output_, output_bytes, true);
 }
 
-const Recording* Workspace::Find(const std::string& key) const {
-  const auto found = recordings_.find(key);
-  return found == recordings_.end() ? nullptr : found->second.get();
+Workspace::Known Workspace::Find(const std::string& key) {
+  const auto [at, is_new] = recordings_.try_emplace(key);
+  at->second.last_use = ++uses_;
+  if (recordings_.size() > kRecordingsMax) {
+    recordings_.erase(std::min_element(
+        recordings_.begin(), recordings_.end(),
+        [](const auto& a, const auto& b) { return a.second.last_use < b.second.last_use; }));
+  }
+  return {!is_new, at->second.recording.get()};
 }
 
-void Workspace::Keep(std::string key, std::unique_ptr<Recording> recording) {
-  if (recordings_.size() >= kRecordingsMax) recordings_.clear();
-  recordings_[std::move(key)] = std::move(recording);
+const Recording& Workspace::Keep(const std::string& key, std::unique_ptr<Recording> recording) {
+  Recorded& kept = recordings_[key];
+  kept.recording = std::move(recording);
+  return *kept.recording;
 }
 
 absl::StatusOr<std::unique_ptr<WorkspacePool::Lease>> WorkspacePool::Take() {

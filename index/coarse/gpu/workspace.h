@@ -31,12 +31,21 @@ class Workspace {
   uint8_t* output() { return output_.As<uint8_t>(); }
   uint8_t* host_output() { return host_output_.As<uint8_t>(); }
 
-  // The recording of that key; null when there is none.
-  const Recording* Find(const std::string& key) const;
-  void Keep(std::string key, std::unique_ptr<Recording> recording);
+  // What is known of the steps of that key. To be used before the next call of either.
+  struct Known {
+    bool seen = false;  // they were asked for before, and may be worth recording
+    const Recording* recording = nullptr;
+  };
+  Known Find(const std::string& key);
+  const Recording& Keep(const std::string& key, std::unique_ptr<Recording> recording);
 
  private:
+  // Those that were used last are kept.
   static constexpr size_t kRecordingsMax = 64;
+  struct Recorded {
+    std::unique_ptr<Recording> recording;  // null after the first use
+    uint64_t last_use = 0;
+  };
 
   Workspace(Device& device, std::unique_ptr<Stream> stream)
       : device_(device), stream_(std::move(stream)) {}
@@ -48,7 +57,8 @@ class Workspace {
   Memory lists_;
   Memory output_;
   Memory host_output_;
-  std::map<std::string, std::unique_ptr<Recording>> recordings_;
+  std::map<std::string, Recorded> recordings_;
+  uint64_t uses_ = 0;
   const std::unique_ptr<Stream> stream_;  // goes first: it may still be at work
 };
 

@@ -213,10 +213,37 @@ TEST(GpuDevices, ReplaysARecordingForAPlanThatComesAgain) {
     ExpectSame(sample, *gpu.index, {.query = query.data(), .dims = 8, .bits = 8, .keep = 10});
     ExpectSame(sample, *gpu.index, {.query = query.data(), .dims = 16, .bits = 8, .keep = 300});
   }
-  EXPECT_EQ(gpu.host[0]->replays(), 8);
+  EXPECT_EQ(gpu.host[0]->recordings(), 2);  // at the second use
+  EXPECT_EQ(gpu.host[0]->replays(), 6);
   const OnGpu without(sample, {.can_record = false});
   const std::vector<float> query = sample.QueryNear(1, 2);
-  ExpectSame(sample, *without.index, {.query = query.data(), .dims = 8, .bits = 8, .keep = 10});
+  for (int i = 0; i < 2; ++i) {
+    ExpectSame(sample, *without.index, {.query = query.data(), .dims = 8, .bits = 8, .keep = 10});
+  }
+}
+
+TEST(GpuDevices, ForgetTheRecordingThatWasLongestUnused) {
+  const Sample sample({.rows = 500});
+  const OnGpu gpu(sample);
+  const std::vector<float> query = sample.QueryNear(1, 2);
+  const auto search = [&](uint32_t keep) {
+    ExpectSame(sample, *gpu.index, {.query = query.data(), .dims = 8, .bits = 8, .keep = keep});
+  };
+  search(200);  // grows the buffers, and again
+  search(200);
+  search(1);
+  search(1);
+  EXPECT_EQ(gpu.host[0]->recordings(), 2);
+  for (uint32_t keep = 2; keep < 64; ++keep) search(keep);
+  search(1);
+  search(64);  // the 65th: 200 goes
+  search(1);
+  EXPECT_EQ(gpu.host[0]->recordings(), 2);
+  EXPECT_EQ(gpu.host[0]->replays(), 4);
+  search(200);
+  EXPECT_EQ(gpu.host[0]->recordings(), 2);
+  search(200);
+  EXPECT_EQ(gpu.host[0]->recordings(), 3);
 }
 
 TEST(GpuDevices, RecordsOnceForFiltersOfAnySize) {
@@ -232,9 +259,11 @@ TEST(GpuDevices, RecordsOnceForFiltersOfAnySize) {
   };
   for (const uint32_t step : {2U, 3U, 7U}) search(step);
   EXPECT_EQ(gpu.host[0]->recordings(), 1);
+  EXPECT_EQ(gpu.host[0]->replays(), 2);
   search(1000);  // 5 rows: fewer than are kept
+  search(1000);
   EXPECT_EQ(gpu.host[0]->recordings(), 2);
-  EXPECT_EQ(gpu.host[0]->replays(), 4);
+  EXPECT_EQ(gpu.host[0]->replays(), 3);
 }
 
 TEST(GpuDevices, LeavesRoomForTwoFullBatches) {
