@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status.h"
+#include "index/coarse/gpu/device_set.h"
 #include "server/low_priority.h"
 
 namespace mrl::server {
@@ -347,6 +348,8 @@ void DataFolder::Maintain() {
         spdlog::error("maintenance: {}", done.ToString());
       }
     }
+    // Searches that began before a merge have let go of its inputs by now, or will have next time.
+    if (options_.open.gpu != nullptr) options_.open.gpu->PlaceAgain();
   }
 }
 

@@ -1,12 +1,12 @@
 #include "index/coarse/gpu/device_set.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status.h"
-#include "index/coarse/gpu/gpu_scan.h"
 
 namespace mrl::coarse::gpu {
 absl::StatusOr<GpuMode> ParseGpuMode(absl::string_view text) {
@@ -126,12 +126,32 @@ absl::StatusOr<std::shared_ptr<const CoarseIndex>> DeviceSet::MakeScan(
     return absl::InvalidArgumentError(
         absl::StrCat("gpu_scan: needs an index of the kind scan, not ", scan->kind()));
   }
+  absl::StatusOr<std::vector<GpuScan::Copy>> copies = CopyScan(*codes);
+  const bool required = options_.mode == GpuMode::kRequire;
+  if (!copies.ok() && required) return copies.status();
+  const auto made = std::make_shared<GpuScan>(std::move(scan), *codes, required,
+                                              std::string(copies.status().message()));
+  if (copies.ok()) {
+    made->Place(*std::move(copies));
+  } else {
+    TryAgain(copies.status(), [this, codes, weak = std::weak_ptr<GpuScan>(made)] {
+      const auto index = weak.lock();
+      if (index == nullptr) return true;
+      auto later = CopyScan(*codes);
+      if (later.ok()) index->Place(*std::move(later));
+      return later.ok();
+    });
+  }
+  return made;
+}
+
+absl::StatusOr<std::vector<GpuScan::Copy>> DeviceSet::CopyScan(const ScanIndex& codes) {
   std::vector<GpuScan::Copy> copies;
   absl::Status refused = NoDevice();
   for (const size_t number : ByRoom()) {
     if (copies.size() >= std::max<uint32_t>(1, options_.replicas)) break;
     Device& device = *devices_[number];
-    auto loaded = DeviceSegment::Load(device, *codes);
+    auto loaded = DeviceSegment::Load(device, codes);
     if (loaded.ok()) {
       copies.push_back({*std::move(loaded), pools_[number].get()});
     } else {
@@ -139,10 +159,34 @@ absl::StatusOr<std::shared_ptr<const CoarseIndex>> DeviceSet::MakeScan(
       device.Note(refused);
     }
   }
-  const bool required = options_.mode == GpuMode::kRequire;
-  if (copies.empty() && required) return refused;
-  return std::make_shared<GpuScan>(std::move(scan), *codes, std::move(copies), required,
-                                   std::string(refused.message()));
+  if (copies.empty()) return refused;
+  return copies;
+}
+
+uint64_t DeviceSet::given_back() const {
+  uint64_t all = 0;
+  for (const auto& device : devices_) all += device->given_back();
+  return all;
+}
+
+void DeviceSet::TryAgain(const absl::Status& refused, std::function<bool()> attempt) {
+  if (!absl::IsResourceExhausted(refused)) return;
+  const absl::MutexLock lock(&mutex_);
+  attempts_.push_back(std::move(attempt));
+}
+
+void DeviceSet::PlaceAgain() {
+  std::vector<std::function<bool()>> attempts;
+  {
+    const absl::MutexLock lock(&mutex_);
+    const uint64_t now = given_back();  // what is given back later is for the next call
+    if (now == given_back_) return;
+    given_back_ = now;
+    attempts.swap(attempts_);
+  }
+  std::erase_if(attempts, [](const auto& attempt) { return attempt(); });
+  const absl::MutexLock lock(&mutex_);
+  std::move(attempts.begin(), attempts.end(), std::back_inserter(attempts_));
 }
 
 namespace {
@@ -162,22 +206,40 @@ absl::StatusOr<std::shared_ptr<const CoarseIndex>> DeviceSet::MakeFaiss(
     return absl::InvalidArgumentError(
         absl::StrCat("faiss_gpu: needs an index of the kind faiss, not ", faiss->kind()));
   }
+  absl::StatusOr<std::vector<FaissGpu::Copy>> copies = CopyFaiss(*index);
+  const bool required = options_.mode == GpuMode::kRequire;
+  if (!copies.ok() && required && !absl::IsUnimplemented(copies.status())) return copies.status();
+  const auto made = std::make_shared<FaissGpu>(std::move(faiss), *index, required,
+                                               std::string(copies.status().message()));
+  if (copies.ok()) {
+    made->Place(*std::move(copies));
+  } else {
+    TryAgain(copies.status(), [this, index, weak = std::weak_ptr<FaissGpu>(made)] {
+      const auto gpu = weak.lock();
+      if (gpu == nullptr) return true;
+      auto later = CopyFaiss(*index);
+      if (later.ok()) gpu->Place(*std::move(later));
+      return later.ok();
+    });
+  }
+  return made;
+}
+
+absl::StatusOr<std::vector<FaissGpu::Copy>> DeviceSet::CopyFaiss(const FaissIndex& index) {
   const auto precision = options_.float16 ? FaissPrecision::kHalf : FaissPrecision::kFull;
   std::vector<FaissGpu::Copy> copies;
   absl::Status refused = NoDevice();
   for (const size_t number : ByRoom()) {
     if (copies.size() >= std::max<uint32_t>(1, options_.replicas)) break;
-    auto runner = faiss_[number]->Copy(index->library(), DeviceBytes(*index), precision);
+    auto runner = faiss_[number]->Copy(index.library(), DeviceBytes(index), precision);
     if (runner.ok()) {
       copies.push_back({*std::move(runner), faiss_[number].get()});
     } else {
       refused = runner.status();
     }
   }
-  const bool required = options_.mode == GpuMode::kRequire;
-  if (copies.empty() && required && !absl::IsUnimplemented(refused)) return refused;
-  return std::make_shared<FaissGpu>(std::move(faiss), *index, std::move(copies), required,
-                                    std::string(refused.message()));
+  if (copies.empty()) return refused;
+  return copies;
 }
 
 absl::StatusOr<std::unique_ptr<FaissRunner>> DeviceSet::Build(const FaissLibrary& empty,

@@ -7,9 +7,12 @@
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "index/coarse/coarse.h"
 #include "index/coarse/gpu/faiss_gpu.h"
+#include "index/coarse/gpu/gpu_scan.h"
 #include "index/coarse/gpu/runtime.h"
 #include "index/coarse/gpu/workspace.h"
 
@@ -81,6 +84,10 @@ class DeviceSet {
   // no GPU form and in builds without FAISS's GPU classes, with kRequire too.
   absl::StatusOr<std::shared_ptr<const CoarseIndex>> MakeFaiss(
       std::shared_ptr<const CoarseIndex> faiss);
+  // Once more for those indexes that found no room, if memory was given back since: a merged
+  // segment is made while the segments it takes the place of are still there. For a thread that may
+  // take its time; searches go on.
+  void PlaceAgain();
   // An index to be trained and filled on the device with the most room, of which it will take
   // `bytes`. In full precision, whatever the options say of searches. FAILED_PRECONDITION without a
   // device; else as FaissDevice::Copy.
@@ -94,12 +101,21 @@ class DeviceSet {
   std::vector<size_t> ByRoom() const;
   // Why ByRoom has none.
   absl::Status NoDevice() const;
+  // At least one copy.
+  absl::StatusOr<std::vector<GpuScan::Copy>> CopyScan(const ScanIndex& codes);
+  absl::StatusOr<std::vector<FaissGpu::Copy>> CopyFaiss(const FaissIndex& index);
+  uint64_t given_back() const;  // of all devices
+  // Leaves `attempt` to PlaceAgain where it may help; it is true when there is no more to try.
+  void TryAgain(const absl::Status& refused, std::function<bool()> attempt);
 
   const GpuOptions options_;
   const std::string why_not_;
   const std::vector<std::unique_ptr<Device>> devices_;
   std::vector<std::unique_ptr<WorkspacePool>> pools_;  // beside devices_
   std::vector<std::unique_ptr<FaissDevice>> faiss_;    // beside devices_
+  absl::Mutex mutex_;
+  std::vector<std::function<bool()>> attempts_ ABSL_GUARDED_BY(mutex_);
+  uint64_t given_back_ ABSL_GUARDED_BY(mutex_) = 0;  // when they were last tried
 };
 
 // In cuda_runtime.cu, or in no_cuda.cc where the build has no CUDA.

@@ -39,6 +39,8 @@ class OneAtATime final : public FaissRunner {
     const absl::MutexLock lock(&mutex_);
     if (device_.lost()) Abandon(std::move(runner_));
     runner_ = nullptr;
+    memory_ = MemoryAccount::Reservation();
+    device_.GaveBack();
   }
   absl::Status Search(absl::Span<const float> queries, size_t k, size_t nprobe, float* distances,
                       int64_t* labels) override {
@@ -72,7 +74,7 @@ class OneAtATime final : public FaissRunner {
 
   Device& device_;
   absl::Mutex& mutex_;
-  const MemoryAccount::Reservation memory_;
+  MemoryAccount::Reservation memory_;
   std::unique_ptr<FaissRunner> runner_;
 };
 
@@ -155,21 +157,27 @@ struct FaissGpu::Asked {
   absl::Status failed;
 };
 
-FaissGpu::FaissGpu(std::shared_ptr<const CoarseIndex> built, const FaissIndex& index,
-                   std::vector<Copy> copies, bool required, std::string why_none)
-    : built_(std::move(built)), index_(index), required_(required), why_none_(std::move(why_none)) {
+FaissGpu::FaissGpu(std::shared_ptr<const CoarseIndex> built, const FaissIndex& index, bool required,
+                   std::string why_none)
+    : built_(std::move(built)),
+      index_(index),
+      required_(required),
+      why_none_(std::move(why_none)) {}
+
+void FaissGpu::Place(std::vector<Copy> copies) {
   for (Copy& copy : copies) {
     Replica& replica = *replicas_.emplace_back(std::make_unique<Replica>());
     replica.runner = std::move(copy.runner);
     replica.device = copy.device;
   }
+  placed_ = true;
 }
 
 std::string FaissGpu::Describe() const {
   const std::string text = absl::StrCat("faiss_gpu ", index_.factory(), " on ", dims(), " dims");
-  if (replicas_.empty()) return absl::StrCat(text, " by the CPU: ", why_none_);
+  if (replicas().empty()) return absl::StrCat(text, " by the CPU: ", why_none_);
   std::vector<std::string> places;
-  for (const auto& replica : replicas_) {
+  for (const auto& replica : replicas()) {
     const Device& device = replica->device->device();
     places.push_back(device.lost() || replica->broken ? "the CPU, after a fault of the device"
                                                       : device.name());
@@ -183,7 +191,7 @@ absl::StatusOr<Result> FaissGpu::Search(const Request& request) const {
 
 FaissGpu::Replica* FaissGpu::Choose() const {
   Replica* chosen = nullptr;
-  for (const auto& replica : replicas_) {
+  for (const auto& replica : replicas()) {
     if (replica->broken || replica->device->device().lost()) continue;
     if (chosen == nullptr || replica->waiting < chosen->waiting) chosen = replica.get();
   }
@@ -191,7 +199,7 @@ FaissGpu::Replica* FaissGpu::Choose() const {
 }
 
 absl::Status FaissGpu::Lost() const {
-  const Replica& first = *replicas_.front();
+  const Replica& first = *replicas().front();
   MRL_RETURN_IF_ERROR(first.device->device().CheckLost());
   return absl::InternalError("faiss_gpu: FAISS refused an earlier search of this index");
 }
@@ -215,7 +223,7 @@ Results FaissGpu::SearchTile(absl::Span<const Request> requests) const {
     replica->waiting += static_cast<uint32_t>(asked.size());
     RunRounds(*replica, asked);
     replica->waiting -= static_cast<uint32_t>(asked.size());
-  } else if (!replicas_.empty()) {
+  } else if (!replicas().empty()) {
     for (Asked& one : asked) one.failed.Update(Lost());
   }
   Results results;

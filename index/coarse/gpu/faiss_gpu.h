@@ -75,9 +75,11 @@ class FaissGpu final : public CoarseIndex {
     std::unique_ptr<FaissRunner> runner;
     FaissDevice* device = nullptr;
   };
-  // `index` is `*built`. `copies` may be empty: then `why_none` says why.
-  FaissGpu(std::shared_ptr<const CoarseIndex> built, const FaissIndex& index,
-           std::vector<Copy> copies, bool required, std::string why_none);
+  // `index` is `*built`. `why_none`: why it has no copies, until Place.
+  FaissGpu(std::shared_ptr<const CoarseIndex> built, const FaissIndex& index, bool required,
+           std::string why_none);
+  // As GpuScan::Place.
+  void Place(std::vector<Copy> copies);
 
   absl::string_view kind() const override { return "faiss_gpu"; }
   std::string Describe() const override;
@@ -100,6 +102,10 @@ class FaissGpu final : public CoarseIndex {
   };
   struct Asked;
 
+  // None before Place.
+  absl::Span<const std::unique_ptr<Replica>> replicas() const {
+    return placed_ ? absl::MakeConstSpan(replicas_) : absl::Span<const std::unique_ptr<Replica>>();
+  }
   Replica* Choose() const;
   // Why Choose has none.
   absl::Status Lost() const;
@@ -114,7 +120,8 @@ class FaissGpu final : public CoarseIndex {
   const FaissIndex& index_;
   const bool required_;
   const std::string why_none_;
-  std::vector<std::unique_ptr<Replica>> replicas_;
+  std::vector<std::unique_ptr<Replica>> replicas_;  // constant once placed_
+  std::atomic<bool> placed_ = false;
 };
 
 }  // namespace mrl::coarse::gpu

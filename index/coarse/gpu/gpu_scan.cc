@@ -10,9 +10,11 @@
 
 namespace mrl::coarse::gpu {
 
-GpuScan::GpuScan(std::shared_ptr<const CoarseIndex> scan, const ScanIndex& codes,
-                 std::vector<Copy> copies, bool required, std::string why_none)
-    : scan_(std::move(scan)), codes_(codes), required_(required), why_none_(std::move(why_none)) {
+GpuScan::GpuScan(std::shared_ptr<const CoarseIndex> scan, const ScanIndex& codes, bool required,
+                 std::string why_none)
+    : scan_(std::move(scan)), codes_(codes), required_(required), why_none_(std::move(why_none)) {}
+
+void GpuScan::Place(std::vector<Copy> copies) {
   for (Copy& copy : copies) {
     Replica& replica = *replicas_.emplace_back(std::make_unique<Replica>());
     replica.segment = std::move(copy.segment);
@@ -23,13 +25,14 @@ GpuScan::GpuScan(std::shared_ptr<const CoarseIndex> scan, const ScanIndex& codes
           RunOn(replica, plan, items);
         });
   }
+  placed_ = true;
 }
 
 std::string GpuScan::Describe() const {
   const std::string codes = FormatCodes(codes_.segment()->schema().codes);
-  if (replicas_.empty()) return absl::StrCat("gpu_scan ", codes, " by the CPU: ", why_none_);
+  if (replicas().empty()) return absl::StrCat("gpu_scan ", codes, " by the CPU: ", why_none_);
   std::vector<std::string> places;
-  for (const auto& replica : replicas_) {
+  for (const auto& replica : replicas()) {
     places.push_back(replica->segment->device().lost() ? "the CPU, after a fault of the device"
                                                        : replica->segment->Describe());
   }
@@ -41,13 +44,13 @@ absl::StatusOr<Result> GpuScan::Search(const Request& request) const {
 }
 
 std::optional<BatchPlan> GpuScan::PlanOf(const Request& request) const {
-  if (replicas_.empty() || codes_.segment()->rows() == 0) return std::nullopt;
+  if (replicas().empty() || codes_.segment()->rows() == 0) return std::nullopt;
   BatchPlan plan;
   plan.allowed = request.allowed;
   plan.stages.push_back({request.dims, request.bits, request.keep});
   plan.stages.insert(plan.stages.end(), request.later.begin(), request.later.end());
   size_t can = plan.stages.size();
-  for (const auto& replica : replicas_) {
+  for (const auto& replica : replicas()) {
     can = std::min(can, StagesOnDevice(*replica->segment, plan.stages));
   }
   if (can == 0) return std::nullopt;
@@ -58,7 +61,7 @@ std::optional<BatchPlan> GpuScan::PlanOf(const Request& request) const {
 
 GpuScan::Replica* GpuScan::Choose() const {
   Replica* chosen = nullptr;
-  for (const auto& replica : replicas_) {
+  for (const auto& replica : replicas()) {
     if (replica->segment->device().lost()) continue;
     if (chosen == nullptr || replica->waiting < chosen->waiting) chosen = replica.get();
   }
@@ -82,7 +85,7 @@ Results GpuScan::SearchTile(absl::Span<const Request> requests) const {
   for (const auto& [plan, members] : groups) {
     Replica* replica = Choose();
     if (replica == nullptr) {
-      const absl::Status lost = replicas_.front()->segment->device().CheckLost();
+      const absl::Status lost = replicas().front()->segment->device().CheckLost();
       for (Item* item : members) item->answer = lost;
       continue;
     }

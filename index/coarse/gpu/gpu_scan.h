@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/types/span.h"
 #include "index/coarse/coarse.h"
 #include "index/coarse/gpu/batch.h"
 #include "index/coarse/gpu/batch_queue.h"
@@ -26,9 +27,11 @@ class GpuScan final : public CoarseIndex {
     std::unique_ptr<const DeviceSegment> segment;
     WorkspacePool* workspaces = nullptr;
   };
-  // `codes` is `*scan`. `copies` may be empty: then `why_none` says why.
-  GpuScan(std::shared_ptr<const CoarseIndex> scan, const ScanIndex& codes, std::vector<Copy> copies,
-          bool required, std::string why_none);
+  // `codes` is `*scan`. `why_none`: why it has no copies, until Place.
+  GpuScan(std::shared_ptr<const CoarseIndex> scan, const ScanIndex& codes, bool required,
+          std::string why_none);
+  // Searches run on these, at least one, from now on. May be called once, at any time.
+  void Place(std::vector<Copy> copies);
 
   absl::string_view kind() const override { return "gpu_scan"; }
   std::string Describe() const override;
@@ -55,6 +58,10 @@ class GpuScan final : public CoarseIndex {
     std::atomic<uint32_t> waiting = 0;  // requests
   };
 
+  // None before Place.
+  absl::Span<const std::unique_ptr<Replica>> replicas() const {
+    return placed_ ? absl::MakeConstSpan(replicas_) : absl::Span<const std::unique_ptr<Replica>>();
+  }
   // What the device does of a request; nothing where it does nothing.
   std::optional<BatchPlan> PlanOf(const Request& request) const;
   // The replica that the fewest wait for, of those whose device is not lost; null without one.
@@ -67,7 +74,8 @@ class GpuScan final : public CoarseIndex {
   const ScanIndex& codes_;
   const bool required_;
   const std::string why_none_;
-  std::vector<std::unique_ptr<Replica>> replicas_;
+  std::vector<std::unique_ptr<Replica>> replicas_;  // constant once placed_
+  std::atomic<bool> placed_ = false;
 };
 
 }  // namespace mrl::coarse::gpu

@@ -43,7 +43,10 @@ absl::StatusOr<Memory> Device::Allocate(size_t bytes, absl::string_view what) {
   auto held = std::make_shared<std::pair<Memory, MemoryAccount::Reservation>>(std::move(raw),
                                                                               std::move(reserved));
   void* const data = held->first.As<void>();
-  return Memory(data, bytes, [held](void*) mutable { held.reset(); });
+  return Memory(data, bytes, [this, held](void*) mutable {
+    held.reset();
+    GaveBack();
+  });
 }
 
 }  // namespace mrl::coarse::gpu

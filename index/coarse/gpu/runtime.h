@@ -105,6 +105,9 @@ class Device {
   absl::StatusOr<MemoryAccount::Reservation> Reserve(uint64_t bytes, absl::string_view what) {
     return account_.Reserve(bytes, what);
   }
+  // How often memory was given back: while it stays, what found no room finds none now.
+  uint64_t given_back() const { return given_back_; }
+  void GaveBack() { ++given_back_; }
   // A number that this device gives once.
   uint64_t NextSerial() { return ++serial_; }
 
@@ -137,6 +140,7 @@ class Device {
   static constexpr uint64_t kBatchBytesMax = uint64_t{1} << 30;
 
   MemoryAccount account_;
+  std::atomic<uint64_t> given_back_ = 0;
   std::atomic<uint64_t> serial_ = 0;
   std::function<void(const std::string&)> warn_;
   std::atomic<bool> lost_ = false;

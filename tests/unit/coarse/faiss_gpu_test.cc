@@ -323,6 +323,23 @@ TEST_F(FaissGpuTest, IsTheCpuIndexWhereFaissWasBuiltWithoutIt) {
   EXPECT_THAT((*made)->Describe(), HasSubstr("by the CPU: faiss_gpu: this program was built"));
 }
 
+TEST_F(FaissGpuTest, IsPutOnADeviceWhenThereIsRoomAtLast) {
+  Build("Flat");
+  std::vector<std::unique_ptr<Device>> devices;
+  devices.push_back(std::make_unique<HostGpu>(HostGpuOptions{.memory_bytes = 700'000}));
+  DeviceSet set(std::move(devices), {}, "");
+  set.UseFaiss(StandInFaiss(counts_));
+  auto first = set.MakeFaiss(cpu_);
+  const auto second = set.MakeFaiss(cpu_);
+  ASSERT_TRUE(first.ok() && second.ok());
+  EXPECT_THAT((*first)->Describe(), HasSubstr(": the host"));
+  EXPECT_THAT((*second)->Describe(), HasSubstr("by the CPU: "));
+  first->reset();
+  set.PlaceAgain();
+  EXPECT_THAT((*second)->Describe(), HasSubstr(": the host"));
+  ExpectSame({.query = query_.data(), .dims = 16, .keep = 5}, **second);
+}
+
 // A device for each index, or a copy on each.
 TEST_F(FaissGpuTest, UsesSeveralDevices) {
   Build("Flat");

@@ -1,4 +1,5 @@
 // Where kind `gpu_scan` puts segments, and what happens when a device cannot.
+#include <atomic>
 #include <memory>
 #include <string>
 #include <thread>
@@ -337,6 +338,34 @@ TEST(GpuDevices, SpreadsSegmentsOverDevices) {
   EXPECT_EQ(gpu.host[0]->account().used_bytes(), gpu.host[1]->account().used_bytes());
   second->reset();
   EXPECT_EQ(gpu.host[1]->account().used_bytes(), 0);  // a segment that goes gives its memory back
+}
+
+TEST(GpuDevices, TakeASegmentWhenThereIsRoomAtLast) {
+  const Sample sample({.rows = 20'000});
+  const uint64_t codes = 20'032 * (8 + 16 + 32) + 3 * 313 * 12;
+  OnGpu gpu(sample, {.memory_bytes = 2 * codes, .can_map = false});
+  const auto merged = gpu.set->MakeScan(sample.scan);
+  const auto dropped = gpu.set->MakeScan(sample.scan);
+  ASSERT_TRUE(merged.ok() && dropped.ok());
+  EXPECT_THAT((*merged)->Describe(), HasSubstr("by the CPU: "));
+  const std::vector<float> query = sample.QueryNear(1, 2);
+  const Request request = {.query = query.data(), .dims = 8, .bits = 8, .keep = 10};
+  ExpectSame(sample, **merged, request);
+  gpu.set->PlaceAgain();
+  EXPECT_THAT((*merged)->Describe(), HasSubstr("by the CPU: "));
+  std::atomic<bool> done = false;
+  std::thread searches([&] {
+    while (!done) ExpectSame(sample, **merged, request);
+  });
+  gpu.index = nullptr;
+  gpu.set->PlaceAgain();
+  done = true;
+  searches.join();
+  EXPECT_THAT((*merged)->Describe(), HasSubstr("MiB on the host"));
+  EXPECT_THAT((*dropped)->Describe(), HasSubstr("by the CPU: "));
+  const uint64_t scans = gpu.host[0]->scans();
+  ExpectSame(sample, **merged, request);
+  EXPECT_GT(gpu.host[0]->scans(), scans);
 }
 
 TEST(GpuDevices, ServesManyThreads) {
