@@ -5,7 +5,7 @@
 #                                                       architecture); prints the prefix
 #   deploy/deps/faiss-gpu.sh [--arch LIST] --find       print the prefix if it is built; else exit 1
 #   deploy/deps/faiss-gpu.sh --installed DIR            check a FAISS with GPU that is installed at
-#                                                       DIR (conda, own build; 1.9 to 1.15)
+#                                                       DIR (conda, own build; 1.7, 1.9 to 1.15)
 #
 # LIST: CUDA architectures, separated by commas or semicolons (default 90). CUDA 12 takes 70 to 90,
 # CUDA 13 takes 75 to 120. Give the prefix to CMake:
@@ -49,8 +49,10 @@ check_installed() {
   local major minor
   major=$(sed -n 's/^#define FAISS_VERSION_MAJOR \([0-9]*\).*/\1/p' "$header")
   minor=$(sed -n 's/^#define FAISS_VERSION_MINOR \([0-9]*\).*/\1/p' "$header")
-  { [ "$major" = 1 ] && [ "$minor" -ge 7 ] && [ "$minor" -le 15 ]; } ||
-    die "FAISS $major.$minor at $1 is not known: 1.7.3 of the distribution, or 1.9 to 1.15"
+  case $major.$minor in
+    1.7 | 1.9 | 1.1[0-5]) ;;
+    *) die "FAISS $major.$minor at $1 is not known: 1.7 as the distribution has it, or 1.9 to 1.15" ;;
+  esac
   echo "$1"
 }
 
