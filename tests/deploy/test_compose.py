@@ -56,6 +56,23 @@ def test_observability_is_a_profile_of_its_own(compose):
         "mrl": None, "mrl-gpu": ["gpu"], "prometheus": ["observability"], "grafana": ["observability"]}  # fmt: skip
 
 
+def test_gpu_service_asks_for_a_device(compose):
+    service = compose["services"]["mrl-gpu"]
+    devices = service["deploy"]["resources"]["reservations"]["devices"]
+    assert devices == [
+        {"driver": "nvidia", "count": "${MRL_GPU_COUNT:-1}", "capabilities": ["gpu"]}
+    ]
+    assert service["environment"]["MRL_GPU"] == "${MRL_GPU:-auto}"
+    assert service["ulimits"] == {"memlock": -1}
+
+
+def test_no_build_argument_is_passed_empty(compose):
+    """An empty string would take the place of the Dockerfile's default."""
+    for service in compose["services"].values():
+        for value in service.get("build", {}).get("args", {}).values():
+            assert value and not value.endswith(":-}")
+
+
 def test_mounted_files_and_volumes_exist(compose):
     for service in compose["services"].values():
         for volume in service.get("volumes", []):

@@ -14,11 +14,22 @@ UNAVAILABLE = 69
 both = pytest.mark.parametrize("dockerfile", [DOCKERFILE, GPU], ids=["cpu", "gpu"])
 
 
-def test_base_is_pinned_by_digest():
-    default = re.search(r"^ARG BASE=(\S+)$", DOCKERFILE, re.MULTILINE)[1]
+@both
+def test_base_is_pinned_by_digest(dockerfile):
+    default = re.search(r"^ARG BASE=(\S+)$", dockerfile, re.MULTILINE)[1]
     assert re.search(r"/debian:bookworm-\d{8}-slim@sha256:[0-9a-f]{64}$", default)
-    stages = set(re.findall(r"^FROM \S+ AS (\w+)$", DOCKERFILE, re.MULTILINE))
-    assert set(re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)) <= stages | {"${BASE}"}
+    stages = set(re.findall(r"^FROM \S+ AS (\w+)$", dockerfile, re.MULTILINE))
+    assert set(re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)) <= stages | {"${BASE}"}
+
+
+@both
+def test_image_builds_with_no_argument(dockerfile):
+    """What a stage is made from has a default, and an empty string is none."""
+    before_the_first_stage = dockerfile[: dockerfile.index("\nFROM ")]
+    defaults = set(re.findall(r"^ARG (\w+)=\S+$", before_the_first_stage, re.MULTILINE))
+    named = re.findall(r"^FROM .*?\$\{(\w+)\}", dockerfile, re.MULTILINE)
+    assert named
+    assert set(named) <= defaults
 
 
 @both

@@ -5,7 +5,7 @@ import re
 
 import pytest
 import yaml
-from conftest import DEPLOY
+from conftest import BUILD, DEPLOY, checked
 
 CHART = DEPLOY / "helm" / "mrl"
 PLAIN = DEPLOY / "kubernetes"
@@ -204,3 +204,31 @@ def test_chart_asks_who_may_call(helm):
 def test_chart_refuses_wrong_values(helm, values, words):
     with helm.Chart.load(CHART) as chart, pytest.raises(helm.HelmValuesError, match=words):
         chart.validate_schema(values)
+
+
+@pytest.fixture(scope="module")
+def gpu_values():
+    return yaml.safe_load((CHART / "values-gpu.yaml").read_text())
+
+
+def test_gpu_values_ask_for_one_device(gpu_values):
+    # An extended resource is asked for by its limit; a request would have to be the same.
+    assert gpu_values["resources"]["limits"]["nvidia.com/gpu"] == 1
+    assert "nvidia.com/gpu" not in gpu_values["resources"]["requests"]
+    assert gpu_values["config"] == {"gpu": "require"}
+
+
+def test_gpu_values_are_values_of_the_chart(gpu_values):
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    assert set(gpu_values) <= set(values)
+    known = checked(BUILD / "bin/mrl-server", "--print-config", env={})
+    for key, value in gpu_values["config"].items():
+        assert re.search(rf"^{key}: ", known, re.MULTILINE), key
+        checked(BUILD / "bin/mrl-server", f"--{key}", value, "--print-config", env={})
+
+
+def test_gpu_pod_has_its_device(helm, gpu_values):
+    kinds = by_kind(rendered(helm, gpu_values | {"security": {"insecure": True}}))
+    limits = pod(kinds)["spec"]["containers"][0]["resources"]["limits"]
+    assert limits["nvidia.com/gpu"] == 1
+    assert "gpu: require" in kinds["ConfigMap"][0]["data"]["mrl-server.yaml"]
