@@ -16,19 +16,6 @@ def search(torch, base, queries):
         torch.topk(queries[begin:begin + at_once] @ base.T, KEEP, dim=1, sorted=False)
 
 
-def bandwidth(torch):
-    """Bytes read and written per second by a copy on the device."""
-    source = torch.empty(1 << 30, dtype=torch.uint8, device="cuda")
-    target = torch.empty_like(source)
-    target.copy_(source)
-    torch.cuda.synchronize()
-    start = time.perf_counter()
-    for _ in range(10):
-        target.copy_(source)
-    torch.cuda.synchronize()
-    return 10 * 2 * source.numel() / (time.perf_counter() - start)
-
-
 def measure(torch, base, queries, seconds):
     search(torch, base, queries)
     torch.cuda.synchronize()
@@ -55,7 +42,6 @@ def main():
     if not torch.cuda.is_available():
         print("left out: torch sees no CUDA device", file=sys.stderr)
         return 0
-    print(json.dumps({"engine": "card", "what": "copy", "bytes_per_s": bandwidth(torch)}))
     torch.manual_seed(1)
     for dims in DIMS:
         base = torch.randn(args.rows, dims, dtype=torch.float16, device="cuda")

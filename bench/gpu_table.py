@@ -19,10 +19,11 @@ def share(line, card):
 
 
 def print_table(lines, card):
-    print("| rows | what | B | queries/s | p50 µs | p99 µs | recall of scan | codes once, of the card's copy |")
+    print("| rows | what | B | queries/s | p50 µs | p99 µs | recall | codes once, of the card's copy |")
     print("|---|---|---|---|---|---|---|---|")
     for line in lines:
-        recall = f"{line['recall_of_scan']:.4f}" if "recall_of_scan" in line else ""
+        recall = next((f"{line[key]:.4f} of {key.removeprefix('recall_of_')}"
+                       for key in ("recall_of_scan", "recall_of_exact") if key in line), "")
         print(f"| {line['rows']:,} | {line['engine']} {line['what']} | {line['batch']:,} "
               f"| {line['queries_per_s']:,.0f} | {line['p50_us']:,.1f} | {line['p99_us']:,.1f} "
               f"| {recall} | {share(line, card)} |")

@@ -37,6 +37,7 @@ struct Line {
   std::string name;
   coarse::LaterStage first;
   std::vector<coarse::LaterStage> later;
+  coarse::Params params = {};
 };
 
 std::vector<Line> Lines(const Schema& schema) {
@@ -57,9 +58,10 @@ std::vector<Line> Lines(const Schema& schema) {
 
 class Bench {
  public:
-  Bench(const Args& args, const coarse::CoarseIndex& cpu, const coarse::CoarseIndex& gpu,
-        uint32_t dim)
-      : args_(args), cpu_(cpu), gpu_(gpu), dim_(dim) {
+  // `recall_of`: what `cpu` finds for a line's first stage, by which the device's is judged.
+  Bench(const Args& args, const coarse::CoarseIndex& cpu, std::string recall_of,
+        const coarse::CoarseIndex& gpu, uint32_t dim)
+      : args_(args), cpu_(cpu), recall_of_(std::move(recall_of)), gpu_(gpu), dim_(dim) {
     const uint32_t most = *std::max_element(args.batches.begin(), args.batches.end());
     queries_.resize(size_t{most} * dim);
     for (uint32_t q = 0; q < most; ++q) {
@@ -96,6 +98,7 @@ class Bench {
                           .dims = line.first.dims,
                           .bits = line.first.bits,
                           .keep = line.first.keep,
+                          .params = line.params.empty() ? nullptr : &line.params,
                           .later = line.later});
     }
     return requests;
@@ -109,17 +112,19 @@ class Bench {
     }
     return bytes;
   }
-  // Share of the first stage's rows that the CPU finds too: of 16 queries, or as many as the CPU
-  // answers in a few seconds.
+  // Share of what the CPU finds that the first stage finds too: of 16 queries, or as many as the
+  // CPU answers in a few seconds.
   absl::StatusOr<double> Agreement(const Line& line) const {
     constexpr auto kPatience = std::chrono::seconds(2);
     const Clock::time_point start = Clock::now();
     size_t same = 0;
     size_t all = 0;
-    for (const coarse::Request& request : Requests({line.name, line.first, {}}, 16)) {
+    const Line first = {line.name, line.first, {}, line.params};
+    for (coarse::Request& request : Requests(first, 16)) {
       if (all > 0 && Clock::now() - start > kPatience) break;
-      MRL_ASSIGN_OR_RETURN(const auto cpu, cpu_.Search(request));
       MRL_ASSIGN_OR_RETURN(const auto gpu, gpu_.Search(request));
+      request.params = nullptr;  // scans take none
+      MRL_ASSIGN_OR_RETURN(const auto cpu, cpu_.Search(request));
       std::vector<uint32_t> rows;
       for (const auto& candidate : cpu.candidates) rows.push_back(candidate.row);
       std::sort(rows.begin(), rows.end());
@@ -138,7 +143,7 @@ class Bench {
                                 {"what", line.name},
                                 {"rows", args_.rows},
                                 {"batch", batch},
-                                {"recall_of_scan", agreement},
+                                {absl::StrCat("recall_of_", recall_of_), agreement},
                                 {"queries_per_s", batch / median * 1e6},
                                 {"p50_us", median},
                                 {"p99_us", micros[micros.size() * 99 / 100]},
@@ -150,15 +155,39 @@ class Bench {
 
   const Args& args_;
   const coarse::CoarseIndex& cpu_;
+  const std::string recall_of_;
   const coarse::CoarseIndex& gpu_;
   const uint32_t dim_;
   std::vector<float> queries_;
 };
 
+// Bytes read and written per second by a copy on the device: the most that a scan could reach.
+absl::Status PrintCard(coarse::gpu::Device& device) {
+  constexpr int kCopies = 10;
+  const uint64_t bytes = std::min(uint64_t{1} << 30, device.account().limit_bytes() / 4);
+  MRL_ASSIGN_OR_RETURN(const coarse::gpu::Memory from, device.Allocate(bytes, "a copy"));
+  MRL_ASSIGN_OR_RETURN(const coarse::gpu::Memory to, device.Allocate(bytes, "a copy"));
+  MRL_ASSIGN_OR_RETURN(const auto stream, device.MakeStream());
+  stream->Zero(from.As<void>(), bytes);
+  stream->CopyWithin(to.As<void>(), from.As<void>(), bytes);
+  MRL_RETURN_IF_ERROR(stream->Wait());
+  const Clock::time_point start = Clock::now();
+  for (int i = 0; i < kCopies; ++i) stream->CopyWithin(to.As<void>(), from.As<void>(), bytes);
+  MRL_RETURN_IF_ERROR(stream->Wait());
+  const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  const double per_s = 2.0 * kCopies * static_cast<double>(bytes) / seconds;
+  const nlohmann::json out = {{"engine", "card"}, {"what", "copy"}, {"bytes_per_s", per_s}};
+  std::printf("%s\n", out.dump().c_str());
+  std::fflush(stdout);
+  return absl::OkStatus();
+}
+
 // FAISS's GPU classes on a prefix, built on the device, saved and opened as a collection does.
+// `exact`: searches stored precision.
 absl::Status RunFaiss(const Args& args, const std::string& factory, uint32_t dims,
                       const std::shared_ptr<const store::Segment>& segment,
-                      coarse::gpu::DeviceSet& devices, MemoryAccount& account) {
+                      const coarse::CoarseIndex& exact, coarse::gpu::DeviceSet& devices,
+                      MemoryAccount& account) {
   FileSystem& files = FileSystem::Posix();
   const std::string path = absl::StrCat(args.folder, "/mrl-gpu-bench.faiss.idx");
   MRL_RETURN_IF_ERROR(coarse::BuildFaiss(files, path, *segment,
@@ -168,15 +197,23 @@ absl::Status RunFaiss(const Args& args, const std::string& factory, uint32_t dim
   MRL_RETURN_IF_ERROR(opened.status());
   const std::shared_ptr<const coarse::CoarseIndex> cpu = std::move(*opened);
   MRL_ASSIGN_OR_RETURN(const auto gpu, devices.MakeFaiss(cpu));
-  Bench bench(args, *cpu, *gpu, segment->schema().dim);
+  Bench bench(args, exact, "exact", *gpu, segment->schema().dim);
   const std::string name = absl::StrCat("faiss_gpu ", factory, " on ", dims, ":200");
-  return bench.Run({name, {dims, 0, 200}, {}});
+  if (cpu->effort().param.empty()) return bench.Run({name, {dims, 0, 200}, {}});
+  for (const int nprobe : {16, 64}) {
+    MRL_RETURN_IF_ERROR(bench.Run({absl::StrCat(name, " nprobe ", nprobe),
+                                   {dims, 0, 200},
+                                   {},
+                                   {{"nprobe", static_cast<double>(nprobe)}}}));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status RunAll(const Args& args) {
   MRL_ASSIGN_OR_RETURN(const auto devices,
                        coarse::gpu::DeviceSet::Open({.mode = coarse::gpu::GpuMode::kRequire}));
   std::fprintf(stderr, "%s\n", devices->report().c_str());
+  MRL_RETURN_IF_ERROR(PrintCard(devices->device(0)));
   Schema schema;
   schema.dim = 512;
   schema.ladder = {16, 32, 64, 128, 256, 512};
@@ -189,11 +226,11 @@ absl::Status RunAll(const Args& args) {
   MRL_ASSIGN_OR_RETURN(const auto cpu, MakeCodes(segment, threads, account));
   MRL_ASSIGN_OR_RETURN(const auto gpu, devices->MakeScan(cpu));
   std::fprintf(stderr, "%s\n", gpu->Describe().c_str());
-  Bench bench(args, *cpu, *gpu, schema.dim);
+  Bench bench(args, *cpu, "scan", *gpu, schema.dim);
   for (const Line& line : Lines(schema)) MRL_RETURN_IF_ERROR(bench.Run(line));
   for (const std::string& factory : args.factories) {
     for (const uint32_t dims : {16U, 64U, 128U}) {
-      const absl::Status ran = RunFaiss(args, factory, dims, segment, *devices, account);
+      const absl::Status ran = RunFaiss(args, factory, dims, segment, *cpu, *devices, account);
       if (!ran.ok()) {
         std::fprintf(stderr, "left out: faiss_gpu %s: %s\n", factory.c_str(),
                      std::string(ran.message()).c_str());
@@ -208,7 +245,7 @@ int Main(int argc, char** argv) {
   Args args;
   app.add_option("--rows", args.rows, "Rows")->capture_default_str();
   app.add_option("--batch", args.batches, "Queries asked at once; may be repeated");
-  app.add_option("--faiss", args.factories, "FAISS indexes; may be repeated")
+  app.add_option("--faiss", args.factories, "FAISS indexes, Flat or IVF; may be repeated")
       ->capture_default_str();
   app.add_option("--folder", args.folder, "For a FAISS index on its way")->capture_default_str();
   app.add_option("--seconds", args.seconds, "Of measuring, a line")->capture_default_str();

@@ -147,10 +147,12 @@ def test_gpu_table_sets_lines_beside_the_targets(tmp_path):
         {"engine": "card", "what": "copy", "bytes_per_s": 4e12},
         gpu_line("mrl", "gpu_scan 16b8:200", 1024, 1_500_000, recall_of_scan=1.0),
         gpu_line("mrl", "gpu_scan 16b8:200", 1, 10_000, recall_of_scan=1.0),
+        gpu_line("mrl", "faiss_gpu IVF4096,Flat on 16:200 nprobe 16", 64, 9_000, recall_of_exact=0.87),
         gpu_line("torch", "matmul f16 + topk 16:200", 1024, 300_000),
     ])
     assert "The card copies 4,000 GB/s" in table
-    assert "| 1,000,000 | mrl gpu_scan 16b8:200 | 1 | 10,000 | 100.0 | 100.0 | 1.0000 | 4 % |" in table
+    assert "| 1,000,000 | mrl gpu_scan 16b8:200 | 1 | 10,000 | 100.0 | 100.0 | 1.0000 of scan | 4 % |" in table
+    assert "| mrl faiss_gpu IVF4096,Flat on 16:200 nprobe 16 | 64 | 9,000 | 7,111.1 | 100.0 | 0.8700 of exact |" in table
     assert "| torch matmul f16 + topk 16:200 | 1,024 | 300,000 |" in table
     assert "- 1 M queries/s at least: 1,500,000, met" in table
     assert "- recall of the scan 1.0: 1.0000, met" in table

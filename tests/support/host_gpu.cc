@@ -61,6 +61,7 @@ class HostStream final : public gpu::Stream {
   void CopyOut(void* to, const void* from, size_t bytes) override {
     Do([=] { std::memcpy(to, from, bytes); });
   }
+  void CopyWithin(void* to, const void* from, size_t bytes) override { CopyIn(to, from, bytes); }
   void Zero(void* at, size_t bytes) override {
     Do([=] { std::memset(at, 0, bytes); });
   }

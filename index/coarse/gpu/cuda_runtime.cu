@@ -152,6 +152,10 @@ class CudaStream final : public Stream {
     UseDevice(device_);
     Note(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream_), "copying out");
   }
+  void CopyWithin(void* to, const void* from, size_t bytes) override {
+    UseDevice(device_);
+    Note(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream_), "copying");
+  }
   void Zero(void* device, size_t bytes) override {
     UseDevice(device_);
     Note(cudaMemsetAsync(device, 0, bytes, stream_), "clearing");

@@ -66,6 +66,7 @@ class Stream {
   virtual ~Stream() = default;
   virtual void CopyIn(void* device, const void* host, size_t bytes) = 0;  // host: pinned
   virtual void CopyOut(void* host, const void* device, size_t bytes) = 0;
+  virtual void CopyWithin(void* to, const void* from, size_t bytes) = 0;  // for measuring
   virtual void Zero(void* device, size_t bytes) = 0;
   // Over 8-bit codes, or over those of 1, 2 and 4 bits.
   virtual void Scan(const ScanArgs& args, bool int8) = 0;
