@@ -128,6 +128,7 @@ class HostStream final : public gpu::Stream {
     for (const auto& step : dynamic_cast<const HostRecording&>(recording).steps) step();
   }
   absl::Status Wait() override {
+    if (options_.on_wait) options_.on_wait();
     if (device_.failing_waits_ <= 0) return absl::OkStatus();
     --device_.failing_waits_;
     return absl::UnavailableError("gpu: the device was lost (a test asked for it)");

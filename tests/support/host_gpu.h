@@ -12,6 +12,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <random>
 #include <string>
@@ -55,6 +56,7 @@ struct HostGpuOptions {
   uint32_t blocks = 3;     // in x, of every grid that is cut in x: few, so that each loops
   bool can_map = true;     // false: Map fails, as where the system refuses to pin
   bool can_record = true;  // false: Record gives null
+  std::function<void()> on_wait = {};  // called by Wait, as the time that a device takes
 };
 
 // A device whose memory and threads are the host's.

@@ -28,6 +28,22 @@ void GpuScan::Place(std::vector<Copy> copies) {
   placed_ = true;
 }
 
+std::pair<size_t, size_t> GpuScan::served() const {
+  std::pair<size_t, size_t> all;
+  for (const auto& replica : replicas()) {
+    const auto [batches, requests] = replica->queue->served();
+    all.first += batches;
+    all.second += requests;
+  }
+  return all;
+}
+
+size_t GpuScan::queued() const {
+  size_t all = 0;
+  for (const auto& replica : replicas()) all += replica->queue->waiting();
+  return all;
+}
+
 std::string GpuScan::Describe() const {
   const std::string codes = FormatCodes(codes_.segment()->schema().codes);
   if (replicas().empty()) return absl::StrCat("gpu_scan ", codes, " by the CPU: ", why_none_);

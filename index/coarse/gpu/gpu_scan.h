@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/types/span.h"
@@ -32,6 +33,11 @@ class GpuScan final : public CoarseIndex {
           std::string why_none);
   // Searches run on these, at least one, from now on. May be called once, at any time.
   void Place(std::vector<Copy> copies);
+
+  // Batches that its devices ran, and the requests in them.
+  std::pair<size_t, size_t> served() const;
+  // Requests that no batch has taken yet.
+  size_t queued() const;
 
   absl::string_view kind() const override { return "gpu_scan"; }
   std::string Describe() const override;

@@ -3,12 +3,14 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "index/coarse/gpu/batch.h"
 #include "index/coarse/gpu/device_set.h"
+#include "index/coarse/gpu/gpu_scan.h"
 #include "tests/unit/coarse/on_gpu.h"
 
 namespace mrl::coarse {
@@ -382,6 +384,28 @@ TEST(GpuDevices, ServesManyThreads) {
     });
   }
   for (std::thread& thread : threads) thread.join();
+}
+
+TEST(GpuDevices, JoinWhatIsAskedWhileABatchRuns) {
+  const Sample sample({.rows = 5000});
+  std::atomic<const gpu::GpuScan*> index = nullptr;
+  std::atomic<bool> is_first = true;
+  // The first batch lasts until three more requests wait.
+  const auto until_three_wait = [&] {
+    if (!is_first.exchange(false)) return;
+    while (index.load()->queued() < 3) std::this_thread::yield();
+  };
+  const OnGpu gpu(sample, {.on_wait = until_three_wait}, {.batches = 1});
+  index = dynamic_cast<const gpu::GpuScan*>(gpu.index.get());
+  std::vector<std::thread> threads;
+  for (uint32_t t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      const std::vector<float> query = sample.QueryNear(t * 100, t);
+      ExpectSame(sample, *gpu.index, {.query = query.data(), .dims = 8, .bits = 8, .keep = 10});
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(index.load()->served(), (std::pair<size_t, size_t>{2, 4}));
 }
 
 TEST(GpuDevices, AddTheirKindUnlessTheyAreOff) {

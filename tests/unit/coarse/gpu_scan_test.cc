@@ -41,23 +41,26 @@ std::vector<uint64_t> EveryThird(uint32_t rows) {
 struct Shape {
   uint32_t rows;
   ThreadOrder order;
+  uint32_t blocks;  // of the grid
 };
 class GpuScanShapes : public ::testing::TestWithParam<Shape> {};
 // Around blocks of 64 rows and groups of 8 warps; with and without a sample for thresholds.
 INSTANTIATE_TEST_SUITE_P(
     Gpu, GpuScanShapes,
-    ::testing::Values(Shape{1, ThreadOrder::kForward}, Shape{2, ThreadOrder::kBackward},
-                      Shape{63, ThreadOrder::kForward}, Shape{64, ThreadOrder::kShuffled},
-                      Shape{65, ThreadOrder::kBackward}, Shape{511, ThreadOrder::kForward},
-                      Shape{513, ThreadOrder::kShuffled}, Shape{8191, ThreadOrder::kForward},
-                      Shape{20'001, ThreadOrder::kShuffled},
-                      Shape{50'003, ThreadOrder::kBackward}));
+    ::testing::Values(Shape{1, ThreadOrder::kForward, 1}, Shape{2, ThreadOrder::kBackward, 2},
+                      Shape{63, ThreadOrder::kForward, 3}, Shape{64, ThreadOrder::kShuffled, 7},
+                      Shape{65, ThreadOrder::kBackward, 64}, Shape{511, ThreadOrder::kForward, 2},
+                      Shape{513, ThreadOrder::kShuffled, 1}, Shape{513, ThreadOrder::kForward, 64},
+                      Shape{8191, ThreadOrder::kForward, 7}, Shape{8191, ThreadOrder::kBackward, 1},
+                      Shape{20'001, ThreadOrder::kShuffled, 3},
+                      Shape{20'001, ThreadOrder::kForward, 64},
+                      Shape{50'003, ThreadOrder::kBackward, 7}));
 
 TEST_P(GpuScanShapes, FindsWhatTheCpuFindsByEveryCode) {
   const Sample sample({.rows = GetParam().rows,
                        .ladder = {2, 8, 19, 48, 100},
                        .codes = {{2, 8}, {19, 8}, {48, 8}, {100, 1}, {100, 2}, {100, 4}}});
-  const OnGpu gpu(sample, {.order = GetParam().order});
+  const OnGpu gpu(sample, {.order = GetParam().order, .blocks = GetParam().blocks});
   const std::vector<uint64_t> thirds = EveryThird(GetParam().rows);
   const std::vector<float> query = sample.QueryNear(GetParam().rows / 2, 5);
   for (const Code code : std::vector<Code>{{2, 8},
@@ -167,6 +170,27 @@ TEST(GpuScan, AnswersManyQueriesAtOnceAsEachAlone) {
         EXPECT_EQ(ByRow(*together[i]), ByRow(*alone));
       }
     }
+  }
+}
+
+// The most words that codes of a usual length have, in tiles that do not divide the batch.
+TEST(GpuScan, ScansLongCodesForManyQueries) {
+  const Sample sample({.rows = 3000, .ladder = {64, 1024}, .codes = {{1024, 4}}});
+  for (const uint32_t blocks : {1U, 7U}) {
+    const OnGpu gpu(sample, {.order = ThreadOrder::kShuffled, .blocks = blocks});
+    std::vector<std::vector<float>> queries;
+    std::vector<Request> requests;
+    for (uint32_t i = 0; i < 33; ++i) queries.push_back(sample.QueryNear(i * 31, i));
+    for (const auto& query : queries) {
+      requests.push_back({.query = query.data(), .dims = 1024, .bits = 4, .keep = 20});
+    }
+    const Results together = gpu.index->SearchTile(requests);
+    for (size_t i = 0; i < requests.size(); ++i) {
+      const auto cpu = sample.scan->Search(requests[i]);
+      ASSERT_TRUE(together[i].ok() && cpu.ok());
+      EXPECT_EQ(ByRow(*together[i]), ByRow(*cpu)) << i;
+    }
+    EXPECT_GT(gpu.host[0]->scans(), 0);
   }
 }
 
