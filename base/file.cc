@@ -83,6 +83,8 @@ class PosixWritableFile final : public WritableFile {
     return absl::OkStatus();
   }
 
+  void StartSync() override { sync_file_range(descriptor_, 0, 0, SYNC_FILE_RANGE_WRITE); }
+
   absl::Status Sync() override {
     if (fsync(descriptor_) != 0) return ErrnoStatus(errno, absl::StrCat("sync ", path_));
     return absl::OkStatus();
@@ -175,6 +177,8 @@ class PosixFileSystem final : public FileSystem {
 }  // namespace
 
 void ReadableFile::WillNeed(uint64_t /*offset*/, uint64_t /*bytes*/) const {}
+
+void WritableFile::StartSync() {}
 
 absl::StatusOr<std::unique_ptr<MappedBytes>> ReadableFile::Map(uint64_t offset,
                                                                uint64_t bytes) const {

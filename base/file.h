@@ -36,6 +36,8 @@ class WritableFile {
   virtual ~WritableFile() = default;
   // Writes all of `data` at `offset`, past the end too. RESOURCE_EXHAUSTED on a full disk.
   virtual absl::Status WriteAt(uint64_t offset, absl::Span<const std::byte> data) = 0;
+  // Says that Sync comes when more is written: the device may begin with what is there. A wish.
+  virtual void StartSync();
   virtual absl::Status Sync() = 0;
   virtual absl::Status Close() = 0;
 };

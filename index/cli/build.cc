@@ -2,14 +2,19 @@
 #include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "base/stopwatch.h"
+#include "index/cli/build_steps.h"
 #include "index/cli/choose_kind.h"
+#include "index/cli/chunk_reader.h"
 #include "index/cli/command.h"
 #include "index/cli/open_index.h"
+#include "index/cli/output.h"
 #include "index/cli/progress.h"
 #include "index/cli/rotate.h"
 #include "index/cli/side_rows.h"
@@ -25,11 +30,15 @@ struct BuildArgs {
   std::string ids, id_field, payloads, coarse = "auto", faiss_factory, gpu = "off";
   uint32_t coarse_dims = 0;
   uint64_t limit = 0, choose_above = kChooseAbove;
-  uint32_t chunk_rows = 0;
-  bool skip_invalid = false, replace = false, force_rotate = false;
+  uint32_t chunk_rows = 0, threads = 0;  // 0 = the default
+  bool skip_invalid = false, replace = false, force_rotate = false, json = false;
 };
 
-using Readers = std::vector<std::unique_ptr<io::EmbeddingReader>>;
+using Readers = ChunkReader::Readers;
+
+uint32_t Threads(const BuildArgs& args) {
+  return args.threads != 0 ? args.threads : std::max(1u, std::thread::hardware_concurrency());
+}
 
 absl::StatusOr<Readers> OpenInputs(const BuildArgs& args) {
   Readers readers;
@@ -78,10 +87,10 @@ collection::BuildOptions MakeOptions(const BuildArgs& args, const Schema& schema
   options.replace = args.replace;
   options.skip_invalid = args.skip_invalid;
   options.rows_expected = rows;
+  options.threads = Threads(args);
   if (args.coarse != "scan" && args.coarse != "auto") {
     options.index = coarse::WithDefaults(
         {.kind = args.coarse, .dims = args.coarse_dims, .factory = args.faiss_factory}, schema);
-    options.threads = std::max(1u, std::thread::hardware_concurrency());
     options.gpu = gpu;
   }
   return options;
@@ -94,55 +103,83 @@ size_t ChunkRows(const BuildArgs& args, uint32_t dim) {
 }
 
 absl::Status Load(const BuildArgs& args, const Readers& readers, uint64_t rows,
-                  collection::CollectionBuilder& builder) {
+                  collection::CollectionBuilder& builder, double* read_seconds) {
   MRL_ASSIGN_OR_RETURN(SideRows side, SideRows::Open({args.ids, args.payloads, args.id_field}));
   Progress progress("building", "rows", rows);
-  const uint32_t dim = readers.front()->dims();
-  const size_t chunk_rows = ChunkRows(args, dim);
+  ChunkReader chunks(readers, side,
+                     {.rows = rows,
+                      .chunk_rows = ChunkRows(args, readers.front()->dims()),
+                      .ahead = Threads(args) > 1});
   uint64_t done = 0;
-  for (const auto& reader : readers) {
-    for (uint64_t begin = 0; begin < reader->rows() && done < rows;) {
-      if (Interrupted()) return absl::CancelledError("interrupted; nothing was written");
-      const size_t count = std::min<uint64_t>({chunk_rows, reader->rows() - begin, rows - done});
-      collection::Chunk chunk;
-      chunk.vectors.resize(count * dim);
-      MRL_RETURN_IF_ERROR(reader->Read(begin, absl::MakeSpan(chunk.vectors)));
-      MRL_RETURN_IF_ERROR(side.Read(done, count, &chunk));
-      MRL_RETURN_IF_ERROR(builder.Append(std::move(chunk)));
-      begin += count;
-      done += count;
-      progress.Set(done);
-    }
+  while (true) {
+    if (Interrupted()) return absl::CancelledError("interrupted; nothing was written");
+    MRL_ASSIGN_OR_RETURN(collection::Chunk chunk, chunks.Next());
+    if (chunk.ids.empty()) break;
+    done += chunk.ids.size();
+    MRL_RETURN_IF_ERROR(builder.Append(std::move(chunk)));
+    progress.Set(done);
   }
+  *read_seconds = chunks.seconds();
   // With --limit the rest of the input is left out on purpose, and so is theirs.
   return args.limit == 0 ? side.CheckEnd(done) : absl::OkStatus();
 }
 
+void Print(const BuildArgs& args, const Schema& schema, const collection::BuildReport& report,
+           const BuildSteps& steps) {
+  if (report.skipped > 0) {
+    std::fprintf(stderr, "skipped %llu rows; the first: %s\n",
+                 static_cast<unsigned long long>(report.skipped), report.first_skipped.c_str());
+  }
+  const std::string metric(ToString(schema.metric));
+  const std::string storage(ToString(schema.storage));
+  if (args.json) {
+    nlohmann::json out = ToJson(steps);
+    out.update({{"index", args.output},
+                {"rows", report.rows},
+                {"skipped", report.skipped},
+                {"dim", schema.dim},
+                {"ladder", schema.ladder},
+                {"codes", FormatCodes(schema.codes)},
+                {"metric", metric},
+                {"storage", storage},
+                {"rotated", !args.rotate.empty()}});
+    PrintJson(out);
+    return;
+  }
+  std::printf("%s: %llu rows of %u dimensions, ladder %s, %s, %s%s\n", args.output.c_str(),
+              static_cast<unsigned long long>(report.rows), schema.dim,
+              FormatLadder(schema.ladder).c_str(), metric.c_str(), storage.c_str(),
+              args.rotate.empty() ? "" : ", rotated");
+  std::puts(ToText(steps).c_str());
+}
+
 // Returns the rows that were written.
 absl::StatusOr<uint64_t> Write(const BuildArgs& args) {
+  double seconds = 0;
+  double rotate_seconds = 0;
+  std::optional<Stopwatch> whole(&seconds);
   MRL_ASSIGN_OR_RETURN(const Readers readers, OpenInputs(args));
   MRL_ASSIGN_OR_RETURN(Schema schema, MakeSchema(args, readers));
   uint64_t rows = 0;
   for (const auto& reader : readers) rows += reader->rows();
   if (args.limit != 0) rows = std::min(rows, args.limit);
   if (!args.rotate.empty()) {
+    const Stopwatch stopwatch(&rotate_seconds);
     MRL_RETURN_IF_ERROR(Rotate(readers, rows, args.force_rotate, &schema));
   }
   MRL_ASSIGN_OR_RETURN(const auto gpu, OpenGpu(args.gpu));
   const collection::BuildOptions options = MakeOptions(args, schema, rows, gpu.get());
   MRL_ASSIGN_OR_RETURN(const auto builder, collection::CollectionBuilder::Create(
                                                FileSystem::Posix(), args.output, schema, options));
-  MRL_RETURN_IF_ERROR(Load(args, readers, rows, *builder));
-  MRL_ASSIGN_OR_RETURN(const collection::BuildReport report, builder->Finish());
-  if (report.skipped > 0) {
-    std::fprintf(stderr, "skipped %llu rows; the first: %s\n",
-                 static_cast<unsigned long long>(report.skipped), report.first_skipped.c_str());
-  }
-  std::printf("%s: %llu rows of %u dimensions, ladder %s, %s, %s%s\n", args.output.c_str(),
-              static_cast<unsigned long long>(report.rows), schema.dim,
-              FormatLadder(schema.ladder).c_str(), std::string(ToString(schema.metric)).c_str(),
-              std::string(ToString(schema.storage)).c_str(),
-              args.rotate.empty() ? "" : ", rotated");
+  double read_seconds = 0;
+  MRL_RETURN_IF_ERROR(Load(args, readers, rows, *builder, &read_seconds));
+  MRL_ASSIGN_OR_RETURN(collection::BuildReport report, builder->Finish());
+  whole.reset();
+  report.seconds.read = read_seconds;
+  BuildSteps steps = StepsOf(report, rotate_seconds);
+  steps.threads = options.threads;
+  steps.seconds = seconds;
+  Print(args, schema, report, steps);
   return report.rows;
 }
 
@@ -150,7 +187,9 @@ absl::Status Build(const BuildArgs& args) {
   CatchInterrupts();
   MRL_ASSIGN_OR_RETURN(const uint64_t rows, Write(args));
   if (args.coarse != "auto") return absl::OkStatus();
-  return ChooseKind(args.output, rows, args.choose_above);
+  return ChooseKind(
+      args.output, rows,
+      {.above = args.choose_above, .threads = Threads(args), .out = args.json ? stderr : stdout});
 }
 
 constexpr char kExamples[] = R"(Examples:
@@ -252,10 +291,17 @@ void AddBuild(CLI::App& app, Verb* verb) {
   AddSideOptions(*build, *args);
   AddCoarseOptions(*build, *args);
   build->add_option("--limit", args->limit, "Read at most so many rows");
-  build->add_option("--chunk-rows", args->chunk_rows, "Rows held at a time; default 16 MB of them");
+  build->add_option("--chunk-rows", args->chunk_rows,
+                    "Rows that are read, encoded or written at a time; default 16 MB of them");
+  build
+      ->add_option("--threads", args->threads,
+                   "That check, encode and index, with one that reads and one that writes beside "
+                   "them; 1: all in turn, on one. Default: all cores")
+      ->check(CLI::Range(1, 256));
   build->add_flag("--skip-invalid", args->skip_invalid,
                   "Drop rows with NaN, zero norm or out of range, and count them");
   build->add_flag("--replace", args->replace, "Exchange an existing collection at --output");
+  build->add_flag("--json", args->json, "One object, with rows a second and each step's seconds");
   build->callback([args, build, verb] {
     CheckCoarse(*args);
     if (args->coarse != "auto" && build->count("--choose-above") > 0) {

@@ -4,7 +4,6 @@
 #include <cstdio>
 #include <numeric>
 #include <optional>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -53,8 +52,8 @@ absl::StatusOr<funnel::Plan> PlanOf(const collection::Collection& collection,
 
 class Choice {
  public:
-  explicit Choice(std::string index)
-      : index_(std::move(index)), threads_(std::max(1U, std::thread::hardware_concurrency())) {}
+  Choice(std::string index, const ChooseOptions& options)
+      : index_(std::move(index)), threads_(options.threads), out_(options.out) {}
 
   absl::Status Run() {
     MRL_RETURN_IF_ERROR(Start());
@@ -153,8 +152,8 @@ class Choice {
   }
 
   void Print() const {
-    std::printf(
-        "%s: by %zu of its rows, each left out of its own result, recall@%u is %.4f by %s\n",
+    std::fprintf(
+        out_, "%s: by %zu of its rows, each left out of its own result, recall@%u is %.4f by %s\n",
         index_.c_str(), queries_.rows(), kK, recall_, scan_.ToText().c_str());
     std::vector<std::vector<std::string>> table = {
         {"funnel", absl::StrCat("recall@", kK), "ms a query", "by a scan", ""}};
@@ -167,17 +166,18 @@ class Choice {
                        : tried.reached ? "costs too much"
                                        : "finds too little"});
     }
-    if (!tried_.empty()) PrintTable(table);
+    if (!tried_.empty()) PrintTable(table, out_);
     if (best_.has_value()) {
-      std::printf("coarse index %s: active, its funnel is the default profile `%s`\n",
-                  best_->kind.c_str(), kProfile);
+      std::fprintf(out_, "coarse index %s: active, its funnel is the default profile `%s`\n",
+                   best_->kind.c_str(), kProfile);
     } else {
-      std::puts("coarse index scan: nothing else is worth an index here");
+      std::fputs("coarse index scan: nothing else is worth an index here\n", out_);
     }
   }
 
   const std::string index_;
   const uint32_t threads_;
+  std::FILE* const out_;
   tune::ViewQueries queries_;
   std::vector<size_t> all_;  // numbers of the queries
   std::vector<std::vector<tune::Scored>> truth_;
@@ -189,13 +189,14 @@ class Choice {
 
 }  // namespace
 
-absl::Status ChooseKind(const std::string& index, uint64_t rows, uint64_t above) {
-  if (rows <= above) {
-    std::printf("coarse index scan: ivf_scan is tried above %llu rows (--choose-above)\n",
-                static_cast<unsigned long long>(above));
+absl::Status ChooseKind(const std::string& index, uint64_t rows, const ChooseOptions& options) {
+  if (rows <= options.above) {
+    std::fprintf(options.out,
+                 "coarse index scan: ivf_scan is tried above %llu rows (--choose-above)\n",
+                 static_cast<unsigned long long>(options.above));
     return absl::OkStatus();
   }
-  return Annotate(Choice(index).Run(),
+  return Annotate(Choice(index, options).Run(),
                   absl::StrCat(index, " is built and scans, no other coarse index was chosen"));
 }
 

@@ -8,7 +8,7 @@
 
 namespace mrl::cli {
 
-void PrintTable(const std::vector<std::vector<std::string>>& rows) {
+void PrintTable(const std::vector<std::vector<std::string>>& rows, std::FILE* out) {
   std::vector<size_t> widths;
   for (const auto& row : rows) {
     widths.resize(std::max(widths.size(), row.size()));
@@ -20,7 +20,7 @@ void PrintTable(const std::vector<std::vector<std::string>>& rows) {
       absl::StrAppend(&line, row[i], std::string(widths[i] - row[i].size() + 2, ' '));
     }
     while (!line.empty() && line.back() == ' ') line.pop_back();
-    std::puts(line.c_str());
+    std::fprintf(out, "%s\n", line.c_str());
   }
 }
 

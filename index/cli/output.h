@@ -1,6 +1,7 @@
 // Tables for people, on stdout.
 #pragma once
 
+#include <cstdio>
 #include <string>
 #include <vector>
 
@@ -11,7 +12,7 @@
 namespace mrl::cli {
 
 // Columns padded to their widest cell; the first row is the heading.
-void PrintTable(const std::vector<std::vector<std::string>>& rows);
+void PrintTable(const std::vector<std::vector<std::string>>& rows, std::FILE* out = stdout);
 void PrintJson(const nlohmann::json& value);
 // "1.5 MB".
 std::string HumanBytes(uint64_t bytes);

@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "base/check.h"
+#include "index/store/prefix_sums.h"
 
 namespace mrl::coarse {
 namespace {
@@ -93,28 +94,58 @@ BitEncoder::BitEncoder(const Schema& schema, Code code)
 }
 
 void BitEncoder::Encode(const float* row, uint64_t* words) {
-  std::fill_n(words, BitWords(code_), 0);
-  double squares = 0;
-  for (uint32_t i = 0; i < code_.dims; ++i) squares += static_cast<double>(row[i]) * row[i];
+  std::vector<double> agreements(levels());
+  Encode({&row, 1}, words, agreements.data());
+  Count(agreements.data(), 1);
+}
+
+void BitEncoder::EncodeRow(const float* row, double squares, uint64_t* words,
+                           float* products) const {
   // A zero prefix has no direction: its code is that of tiny positive values.
   const auto factor = static_cast<float>(squares > 0 ? std::sqrt(code_.dims / squares) / step_ : 0);
   const int steps = 1 << code_.bits;
   const float middle = static_cast<float>(steps) / 2;
-  double prefix_squares = 0;
-  double agreement = 0;
-  uint32_t i = 0;
-  for (size_t level = 0; level < ladder_.size(); ++level) {
-    for (; i < ladder_[level]; ++i) {
-      const float at = row[i] * factor + middle;
-      const int code = std::clamp(static_cast<int>(std::floor(at)), 0, steps - 1);
-      const size_t bit = size_t{i} * code_.bits;
-      words[bit / 64] |= static_cast<uint64_t>(code) << (bit % 64);
-      prefix_squares += static_cast<double>(row[i]) * row[i];
-      agreement += row[i] * (static_cast<float>(code) + 0.5F - middle);
+  const uint32_t dims_a_word = kernels::kStripBits / code_.bits;
+  for (uint32_t begin = 0; begin < code_.dims; begin += dims_a_word) {
+    const uint32_t end = std::min(code_.dims, begin + dims_a_word);
+    uint64_t word = 0;
+    for (uint32_t i = begin; i < end; ++i) {
+      // Clamped before it is cut to a whole number, which is the floor then.
+      const float at = std::clamp(row[i] * factor + middle, 0.0F, static_cast<float>(steps - 1));
+      const int code = static_cast<int>(at);
+      word |= static_cast<uint64_t>(code) << ((i - begin) * code_.bits);
+      products[i] = row[i] * (static_cast<float>(code) + 0.5F - middle);
     }
-    if (prefix_squares > 0) agreements_[level] += agreement / std::sqrt(prefix_squares);
+    *words++ = word;
   }
-  ++rows_;
+}
+
+void BitEncoder::Encode(absl::Span<const float* const> rows, uint64_t* words,
+                        double* agreements) const {
+  std::vector<double> squares(store::kRowsAtOnce * levels());
+  std::vector<float> products(store::kRowsAtOnce * code_.dims);
+  const float* product_rows[store::kRowsAtOnce];
+  for (size_t r = 0; r < store::kRowsAtOnce; ++r) {
+    product_rows[r] = products.data() + r * code_.dims;
+  }
+  const auto value = [](float product) { return static_cast<double>(product); };
+  for (size_t begin = 0; begin < rows.size(); begin += store::kRowsAtOnce) {
+    const auto some = rows.subspan(begin, store::kRowsAtOnce);
+    store::PrefixSums(ladder_, some, store::Square, squares.data());
+    for (size_t r = 0; r < some.size(); ++r) {
+      EncodeRow(some[r], squares[(r + 1) * levels() - 1], words, products.data() + r * code_.dims);
+      words += BitWords(code_);
+    }
+    store::PrefixSums(ladder_, absl::MakeConstSpan(product_rows, some.size()), value, agreements);
+    for (size_t i = 0; i < some.size() * levels(); ++i, ++agreements) {
+      *agreements = squares[i] > 0 ? *agreements / std::sqrt(squares[i]) : 0;
+    }
+  }
+}
+
+void BitEncoder::Count(const double* agreements, size_t rows) {
+  for (size_t i = 0; i < rows * levels(); ++i) agreements_[i % levels()] += agreements[i];
+  rows_ += rows;
 }
 
 std::vector<float> BitEncoder::Calibration() const {

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/types/span.h"
 #include "index/kernels/kernels.h"
 #include "index/schema/schema.h"
 
@@ -27,7 +28,8 @@ constexpr size_t BitWords(Code code) {
   return (size_t{code.dims} * code.bits + kernels::kStripBits - 1) / kernels::kStripBits;
 }
 
-// Codes rows of one segment and measures the calibration on the way. Not thread-safe.
+// Codes rows of one segment and measures the calibration on the way. Not thread-safe where it
+// changes.
 class BitEncoder {
  public:
   // `code.dims` is on the ladder.
@@ -35,11 +37,20 @@ class BitEncoder {
 
   // Codes one row (the first `code.dims` floats are read) into BitWords(code) words.
   void Encode(const float* row, uint64_t* words);
+  // Codes `rows`, as many as there are, each into BitWords(code) words, one after the other, and
+  // leaves levels() agreements of each: <x, v(x)> at each ladder step. For any number of threads.
+  void Encode(absl::Span<const float* const> rows, uint64_t* words, double* agreements) const;
+  // Takes the agreements of `rows` rows into the calibration. Their order counts, to the last bit.
+  void Count(const double* agreements, size_t rows);
+  size_t levels() const { return ladder_.size(); }
   // The mean of <x, v(x)> so far, x normalised at that prefix, for each ladder step up to the
   // code's dims; 0 where every row had a zero prefix.
   std::vector<float> Calibration() const;
 
  private:
+  // Codes a row whose squares add up to `squares`; `products`: of its values with their coded ones.
+  void EncodeRow(const float* row, double squares, uint64_t* words, float* products) const;
+
   const Code code_;
   const std::vector<uint32_t> ladder_;  // up to code_.dims
   const double step_;                   // for values scaled by sqrt(dims)

@@ -161,19 +161,29 @@ uint64_t BitStrips::MemoryBytes(Code code, uint64_t rows) {
 absl::StatusOr<BitStrips> BitStrips::Make(Code code, uint32_t rows, const uint64_t* words) {
   BitStrips strips;
   strips.rows_ = rows;
-  const size_t row_words = BitWords(code);
-  for (size_t strip = 0; strip < row_words; ++strip) {
+  for (size_t strip = 0; strip < BitWords(code); ++strip) {
     MRL_ASSIGN_OR_RETURN(Buffer buffer,
                          Buffer::Allocate(BlockCount(rows) * kernels::kStripBlockBytes));
-    for (uint32_t row = 0; row < rows; ++row) {
-      uint8_t bytes[sizeof(uint64_t)];
-      std::memcpy(bytes, words + row * row_words + strip, sizeof(bytes));
-      uint8_t* block = buffer.As<uint8_t>() + row / 64 * kernels::kStripBlockBytes + row % 64;
-      for (size_t c = 0; c < sizeof(bytes); ++c) block[c * kernels::kBlockRows] = bytes[c];
-    }
     strips.strips_.push_back(std::move(buffer));
   }
+  // Block by block, so that words and strips are gone through once.
+  for (uint32_t begin = 0; begin < rows; begin += kernels::kBlockRows) {
+    strips.FillBlock(begin, std::min<uint32_t>(rows, begin + kernels::kBlockRows), words);
+  }
   return strips;
+}
+
+void BitStrips::FillBlock(uint32_t begin, uint32_t end, const uint64_t* words) {
+  const size_t row_words = strips_.size();
+  for (size_t strip = 0; strip < row_words; ++strip) {
+    uint8_t* block =
+        strips_[strip].As<uint8_t>() + begin / kernels::kBlockRows * kernels::kStripBlockBytes;
+    for (uint32_t row = begin; row < end; ++row, ++block) {
+      uint8_t bytes[sizeof(uint64_t)];
+      std::memcpy(bytes, words + row * row_words + strip, sizeof(bytes));
+      for (size_t c = 0; c < sizeof(bytes); ++c) block[c * kernels::kBlockRows] = bytes[c];
+    }
+  }
 }
 
 void BitArray::Score(const QuantisedBits& query, absl::Span<const uint32_t> rows,

@@ -27,6 +27,8 @@ class BitStrips {
   std::vector<const uint8_t*> First(size_t count) const;
 
  private:
+  void FillBlock(uint32_t begin, uint32_t end, const uint64_t* words);
+
   uint32_t rows_ = 0;
   std::vector<Buffer> strips_;
 };

@@ -108,11 +108,15 @@ class ScanWriter {
  public:
   static absl::StatusOr<std::unique_ptr<ScanWriter>> Create(FileSystem& files,
                                                             const std::string& path,
-                                                            const Schema& schema,
-                                                            uint32_t rows_max);
+                                                            const Schema& schema, uint32_t rows_max,
+                                                            uint32_t threads = 1);
   ~ScanWriter();
-  // `vectors`: rows x dim floats as SegmentWriter left them (rounded to storage).
+  // `vectors`: rows x dim floats as SegmentWriter left them (rounded to storage). Encoded on up to
+  // `threads` threads.
   absl::Status Append(absl::Span<const float> vectors);
+  // Append in two steps, as SegmentWriter has them.
+  format::Pieces Encode(absl::Span<const float> vectors);
+  absl::Status Write(const format::Pieces& pieces);
   absl::Status Finish(const store::SegmentInfo& segment);
 
  private:
@@ -133,6 +137,7 @@ struct FaissOptions {
   // Trains and fills it on a device, and saves it as the CPU index that it is a copy of; null, or
   // where no device can and none is required: on the CPU.
   gpu::DeviceSet* gpu = nullptr;
+  uint32_t threads = 1;  // of FAISS's own, while it trains and fills on the CPU
 };
 // CANCELLED, with no file left, when it was stopped.
 absl::Status BuildFaiss(FileSystem& files, const std::string& path, const store::Segment& segment,

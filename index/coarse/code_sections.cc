@@ -1,6 +1,5 @@
 #include "index/coarse/code_sections.h"
 
-#include <array>
 #include <cmath>
 #include <utility>
 
@@ -39,69 +38,77 @@ uint64_t CalibrationBytes(const Schema& schema, Code code) {
   return static_cast<uint64_t>(schema.LevelOf(code.dims) + 1) * sizeof(float);
 }
 
-// 8 bits, by blocks of 64 rows, into three sections from `section` on.
-class Int8Writer final : public CodeWriter {
+// 8 bits, into three sections from `section` on.
+class Int8Encoder final : public CodeEncoder {
  public:
-  Int8Writer(const Schema& schema, Code code, format::SectionFileWriter& file, size_t section)
-      : metric_(schema.metric),
-        file_(file),
-        section_(section),
-        encoder_(schema.metric, code.dims),
-        codes_(BlockBytes(code.dims)) {}
+  Int8Encoder(const Schema& schema, Code code, size_t section)
+      : schema_(schema), code_(code), section_(section) {}
 
-  absl::Status Append(const float* row) override {
-    encoder_.Add(row);
-    return encoder_.full() ? Flush() : absl::OkStatus();
+  void Begin(size_t places) override {
+    const ArraySizes sizes = SizesOf(schema_, code_, places);
+    codes_.resize(sizes.codes);
+    blocks_.resize(sizes.blocks);
+    bias_.resize(sizes.bias);
   }
-  absl::Status EndBlock() override { return encoder_.rows() > 0 ? Flush() : absl::OkStatus(); }
-  absl::Status Finish() override { return EndBlock(); }
+  void EncodeBlock(size_t block, absl::Span<const float* const> rows) override {
+    BlockEncoder encoder(schema_.metric, code_.dims);
+    for (const float* row : rows) encoder.Add(row);
+    auto* bias = reinterpret_cast<float*>(bias_.data());
+    if (bias != nullptr) bias += block * kernels::kBlockRows;
+    encoder.Encode(reinterpret_cast<uint8_t*>(codes_.data()) + block * BlockBytes(code_.dims),
+                   reinterpret_cast<kernels::Int8Block*>(blocks_.data()) + block, bias);
+  }
+  format::Pieces Take() override {
+    return {{section_, std::exchange(codes_, {})},
+            {section_ + 1, std::exchange(blocks_, {})},
+            {section_ + 2, std::exchange(bias_, {})}};
+  }
+  format::Pieces Finish() override { return {}; }
 
  private:
-  absl::Status Flush() {
-    kernels::Int8Block block;
-    std::array<float, kernels::kBlockRows> bias;
-    encoder_.Encode(codes_.data(), &block, bias.data());
-    MRL_RETURN_IF_ERROR(file_.Append(section_, format::AsBytes<uint8_t>(codes_)));
-    MRL_RETURN_IF_ERROR(
-        file_.Append(section_ + 1, format::AsBytes<kernels::Int8Block>({&block, 1})));
-    if (metric_ != Metric::kL2) return absl::OkStatus();
-    return file_.Append(section_ + 2, format::AsBytes<float>(bias));
-  }
-
-  const Metric metric_;
-  format::SectionFileWriter& file_;
+  const Schema schema_;
+  const Code code_;
   const size_t section_;
-  BlockEncoder encoder_;
-  std::vector<uint8_t> codes_;  // one block
+  std::vector<std::byte> codes_, blocks_, bias_;  // of all blocks since Begin
 };
 
-// Bit codes, row by row, into two sections from `section` on.
-class BitWriter final : public CodeWriter {
+// Codes that nest, into two sections from `section` on.
+class NestedEncoder final : public CodeEncoder {
  public:
-  BitWriter(const Schema& schema, Code code, format::SectionFileWriter& file, size_t section)
-      : file_(file), section_(section), encoder_(schema, code), words_(BitWords(code)) {}
+  NestedEncoder(const Schema& schema, Code code, size_t section)
+      : code_(code), section_(section), encoder_(schema, code) {}
 
-  absl::Status Append(const float* row) override {
-    encoder_.Encode(row, words_.data());
-    ++rows_;
-    return file_.Append(section_, format::AsBytes<uint64_t>(words_));
+  void Begin(size_t places) override {
+    words_.resize(WordsBytes(code_, places));
+    agreements_.resize(BlockCount(places) * kernels::kBlockRows * encoder_.levels());
+    rows_.resize(BlockCount(places));
   }
-  absl::Status EndBlock() override {
-    const uint64_t missing = BlockCount(rows_) * kernels::kBlockRows - rows_;
-    rows_ += missing;
-    const std::vector<uint64_t> zeros(missing * words_.size());
-    return file_.Append(section_, format::AsBytes<uint64_t>(zeros));
+  void EncodeBlock(size_t block, absl::Span<const float* const> rows) override {
+    const size_t place = block * kernels::kBlockRows;
+    encoder_.Encode(rows, reinterpret_cast<uint64_t*>(words_.data()) + place * BitWords(code_),
+                    agreements_.data() + place * encoder_.levels());
+    rows_[block] = static_cast<uint8_t>(rows.size());
   }
-  absl::Status Finish() override {
-    return file_.Append(section_ + 1, format::AsBytes<float>(encoder_.Calibration()));
+  format::Pieces Take() override {
+    for (size_t block = 0; block < rows_.size(); ++block) {
+      encoder_.Count(agreements_.data() + block * kernels::kBlockRows * encoder_.levels(),
+                     rows_[block]);
+    }
+    return {{section_, std::exchange(words_, {})}};
+  }
+  format::Pieces Finish() override {
+    const std::vector<float> calibration = encoder_.Calibration();
+    const auto bytes = format::AsBytes<float>(calibration);
+    return {{section_ + 1, {bytes.begin(), bytes.end()}}};
   }
 
  private:
-  format::SectionFileWriter& file_;
+  const Code code_;
   const size_t section_;
   BitEncoder encoder_;
-  std::vector<uint64_t> words_;  // one row
-  uint64_t rows_ = 0;            // with those that fill blocks up
+  std::vector<std::byte> words_;    // of all places since Begin
+  std::vector<double> agreements_;  // of them
+  std::vector<uint8_t> rows_;       // of each block
 };
 
 }  // namespace
@@ -121,10 +128,9 @@ uint64_t CodeArrayBytes(const Schema& schema, Code code, uint64_t rows) {
   return SizesOf(schema, code, rows).total();
 }
 
-std::unique_ptr<CodeWriter> CodeWriter::Make(const Schema& schema, Code code,
-                                             format::SectionFileWriter& file, size_t section) {
-  if (code.nests()) return std::make_unique<BitWriter>(schema, code, file, section);
-  return std::make_unique<Int8Writer>(schema, code, file, section);
+std::unique_ptr<CodeEncoder> CodeEncoder::Make(const Schema& schema, Code code, size_t section) {
+  if (code.nests()) return std::make_unique<NestedEncoder>(schema, code, section);
+  return std::make_unique<Int8Encoder>(schema, code, section);
 }
 
 absl::Status WriteBits(absl::Span<const uint64_t> words, absl::Span<const float> calibration,

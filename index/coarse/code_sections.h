@@ -1,4 +1,4 @@
-// Codes in a side file: the sections of one code, written as rows stream by, and loaded.
+// Codes in a side file: the sections of one code, encoded as rows stream by, and loaded.
 #pragma once
 
 #include <cstdint>
@@ -21,18 +21,21 @@ namespace mrl::coarse {
 // rows, and the calibration.
 std::vector<format::SectionSpec> CodeSections(const Schema& schema, Code code, uint64_t rows_max);
 
-// Writes one code, into CodeSections() of a file from `section` on. Not thread-safe.
-class CodeWriter {
+// Encodes one code by blocks of kernels::kBlockRows places, as pieces of CodeSections() of a file
+// from `section` on. Begin, EncodeBlock for each block, Take, and over again; then Finish.
+class CodeEncoder {
  public:
-  // Outlived by `file`.
-  static std::unique_ptr<CodeWriter> Make(const Schema& schema, Code code,
-                                          format::SectionFileWriter& file, size_t section);
-  virtual ~CodeWriter() = default;
-  // Floats of one row, the code's dims at least.
-  virtual absl::Status Append(const float* row) = 0;
-  // Fills the block up with rows that mean nothing: the next row begins a block.
-  virtual absl::Status EndBlock() = 0;
-  virtual absl::Status Finish() = 0;
+  static std::unique_ptr<CodeEncoder> Make(const Schema& schema, Code code, size_t section);
+  virtual ~CodeEncoder() = default;
+  // So many places come next; whole blocks, but for the last ones of the file.
+  virtual void Begin(size_t places) = 0;
+  // Codes the rows of block `block` since Begin, of the code's dims at least each; places that are
+  // left mean nothing. May be called from many threads at once, each for other blocks.
+  virtual void EncodeBlock(size_t block, absl::Span<const float* const> rows) = 0;
+  // What was encoded since Begin.
+  virtual format::Pieces Take() = 0;
+  // What follows when all was taken.
+  virtual format::Pieces Finish() = 0;
 };
 
 // Bytes in memory of a code of 8 bits.
@@ -50,7 +53,7 @@ struct CodedBits {
 absl::StatusOr<CodedBits> LoadBits(const format::SectionFileReader& reader, const std::string& path,
                                    const Schema& schema, Code code, uint32_t rows);
 
-// Writes a code that nests, all rows at once, where a CodeWriter would write it row by row.
+// Writes a code that nests, all rows at once, where a CodeEncoder would make it block by block.
 absl::Status WriteBits(absl::Span<const uint64_t> words, absl::Span<const float> calibration,
                        format::SectionFileWriter& file, size_t section);
 

@@ -51,7 +51,16 @@ absl::StatusOr<std::vector<float>> Gather(const store::Segment& segment, size_t 
   return vectors;
 }
 
-// `index` is a FaissLibrary, or a copy of one on a device.
+// A FaissLibrary that its own threads train and fill.
+struct OnThreads {
+  absl::Status Train(absl::Span<const float> vectors) { return library.Train(vectors, threads); }
+  absl::Status Add(absl::Span<const float> vectors) { return library.Add(vectors, threads); }
+
+  FaissLibrary& library;
+  uint32_t threads;
+};
+
+// `index` is a FaissLibrary on threads, or a copy of one on a device.
 template <typename Index>
 absl::Status TrainAndAdd(const store::Segment& segment, size_t level, bool needs_training,
                          const std::function<bool()>& stopped, Index& index) {
@@ -100,7 +109,8 @@ absl::Status Fill(const store::Segment& segment, size_t level, const FaissOption
                           !absl::IsUnimplemented(filled.status());
     if (required || absl::IsCancelled(filled.status())) return filled.status();
   }
-  return TrainAndAdd(segment, level, library->needs_training(), options.stopped, *library);
+  OnThreads on_threads = {*library, options.threads};
+  return TrainAndAdd(segment, level, library->needs_training(), options.stopped, on_threads);
 }
 
 struct About {

@@ -31,10 +31,10 @@ namespace {
 
 constexpr uint32_t kParamMax = 1'000'000;
 
-// Runs `call` on one thread; an exception becomes a status of `code` with its text.
-absl::Status Guard(absl::StatusCode code, absl::string_view what,
-                   const std::function<void()>& call) {
-  const OmpThreads one_thread(1);
+// Runs `call` on so many threads; an exception becomes a status of `code` with its text.
+absl::Status Guard(absl::StatusCode code, absl::string_view what, const std::function<void()>& call,
+                   uint32_t threads = 1) {
+  const OmpThreads omp_threads(static_cast<int>(threads));
   try {
     call();
     return absl::OkStatus();
@@ -240,16 +240,18 @@ std::vector<std::string> FaissLibrary::param_names() const {
   return {};
 }
 
-absl::Status FaissLibrary::Train(absl::Span<const float> vectors) {
-  return Guard(absl::StatusCode::kInvalidArgument, "training", [&] {
+absl::Status FaissLibrary::Train(absl::Span<const float> vectors, uint32_t threads) {
+  const auto train = [&] {
     impl_->index->train(static_cast<FaissId>(vectors.size() / dims()), vectors.data());
-  });
+  };
+  return Guard(absl::StatusCode::kInvalidArgument, "training", train, threads);
 }
 
-absl::Status FaissLibrary::Add(absl::Span<const float> vectors) {
-  return Guard(absl::StatusCode::kInvalidArgument, "adding rows", [&] {
+absl::Status FaissLibrary::Add(absl::Span<const float> vectors, uint32_t threads) {
+  const auto add = [&] {
     impl_->index->add(static_cast<FaissId>(vectors.size() / dims()), vectors.data());
-  });
+  };
+  return Guard(absl::StatusCode::kInvalidArgument, "adding rows", add, threads);
 }
 
 absl::StatusOr<std::vector<uint8_t>> FaissLibrary::Serialise() const {

@@ -18,8 +18,9 @@ struct Index;
 
 namespace mrl::coarse {
 
-// One FAISS index. FAISS's own threads are held to one around every call, so that results do not
-// depend on the machine and workers do not multiply. Search is thread-safe, the rest is not.
+// One FAISS index. FAISS's own threads are held to one around every call but Train and Add, so that
+// results do not depend on the machine and workers do not multiply. Search is thread-safe, the rest
+// is not.
 class FaissLibrary {
  public:
   // INVALID_ARGUMENT, with FAISS's own words, for a factory string it cannot make.
@@ -43,8 +44,9 @@ class FaissLibrary {
   // Named parameters of a query that this index knows, in order.
   std::vector<std::string> param_names() const;
 
-  absl::Status Train(absl::Span<const float> vectors);
-  absl::Status Add(absl::Span<const float> vectors);
+  // On up to `threads` threads. A graph that is filled by several has other links each time.
+  absl::Status Train(absl::Span<const float> vectors, uint32_t threads = 1);
+  absl::Status Add(absl::Span<const float> vectors, uint32_t threads = 1);
   absl::StatusOr<std::vector<uint8_t>> Serialise() const;
 
   struct Found {

@@ -1,9 +1,11 @@
 #include "index/coarse/graph_file.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/for_each.h"
 #include "base/status.h"
 #include "index/coarse/bit_codes.h"
 #include "index/coarse/code_sections.h"
@@ -18,6 +20,9 @@ namespace {
 constexpr absl::string_view kAboutSection = "about";
 constexpr absl::string_view kLinksSection = "links";
 constexpr size_t kCodeSection = 2;
+// Rows that one thread codes at a time, and how often before they are counted.
+constexpr size_t kPieceRows = 256;
+constexpr size_t kPieces = 64;
 
 // As it lies in the file.
 struct About {
@@ -48,14 +53,26 @@ struct Encoded {
   std::vector<float> calibration;
 };
 
-absl::StatusOr<Encoded> EncodeRows(const store::Segment& segment, Code code) {
+absl::StatusOr<Encoded> EncodeRows(const store::Segment& segment, Code code, uint32_t threads) {
   const auto level = static_cast<size_t>(segment.schema().LevelOf(code.dims));
+  const size_t rows = segment.rows();
   BitEncoder encoder(segment.schema(), code);
-  std::vector<uint64_t> words(segment.rows() * BitWords(code));
-  std::vector<float> prefix(code.dims);
-  for (uint32_t row = 0; row < segment.rows(); ++row) {
-    MRL_RETURN_IF_ERROR(segment.Prefix(row, level, prefix.data()));
-    encoder.Encode(prefix.data(), words.data() + row * BitWords(code));
+  std::vector<uint64_t> words(rows * BitWords(code));
+  std::vector<double> agreements(kPieces * kPieceRows * encoder.levels());
+  for (size_t begin = 0; begin < rows; begin += kPieces * kPieceRows) {
+    const auto encode = [&](size_t piece) -> absl::Status {
+      const size_t first = begin + piece * kPieceRows;
+      std::vector<float> prefix(code.dims);
+      const float* at = prefix.data();
+      for (size_t row = first; row < std::min(rows, first + kPieceRows); ++row) {
+        MRL_RETURN_IF_ERROR(segment.Prefix(static_cast<uint32_t>(row), level, prefix.data()));
+        encoder.Encode({&at, 1}, words.data() + row * BitWords(code),
+                       agreements.data() + (row - begin) * encoder.levels());
+      }
+      return absl::OkStatus();
+    };
+    MRL_RETURN_IF_ERROR(ForEach(kPieces, threads, encode));
+    encoder.Count(agreements.data(), std::min(rows - begin, kPieces * kPieceRows));
   }
   return Encoded{std::move(words), encoder.Calibration()};
 }
@@ -107,7 +124,7 @@ absl::Status BuildGraph(FileSystem& files, const std::string& path, const store:
                        .degree = spec.degree,
                        .code_dims = spec.code.dims,
                        .code_bits = spec.code.bits};
-  MRL_ASSIGN_OR_RETURN(const Encoded encoded, EncodeRows(segment, spec.code));
+  MRL_ASSIGN_OR_RETURN(const Encoded encoded, EncodeRows(segment, spec.code, context.threads));
   MRL_ASSIGN_OR_RETURN(const std::vector<uint32_t> links,
                        LinkRows(encoded.words, BitWords(spec.code), spec.degree, context));
   MRL_ASSIGN_OR_RETURN(const auto file,

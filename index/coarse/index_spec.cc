@@ -145,7 +145,8 @@ absl::Status BuildIndex(FileSystem& files, const std::string& path, const store:
                         const IndexSpec& spec, const BuildContext& context) {
   if (spec.kind == "ivf_scan") return BuildIvfScan(files, path, segment, spec, context);
   if (spec.kind == "graph") return BuildGraph(files, path, segment, spec, context);
-  return BuildFaiss(files, path, segment, {spec.factory, spec.dims, context.stopped, context.gpu});
+  return BuildFaiss(files, path, segment,
+                    {spec.factory, spec.dims, context.stopped, context.gpu, context.threads});
 }
 
 uint64_t ExpectedMemoryBytes(const Schema& schema, const IndexSpec& spec, uint64_t rows) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/for_each.h"
 #include "base/status.h"
 #include "index/coarse/bit_codes.h"
 #include "index/coarse/centroids.h"
@@ -27,6 +28,8 @@ constexpr size_t kCodeSection = 4;
 constexpr uint32_t kRowsPerList = 256;
 constexpr uint32_t kRowsPerListMin = 64;
 constexpr uint32_t kTrainRowsPerList = 64;
+constexpr size_t kPlacesAtOnce =
+    256 * kernels::kBlockRows;  // that are coded before they are written
 
 // As it lies in the file.
 struct About {
@@ -84,19 +87,35 @@ Dealt Deal(const std::vector<uint32_t>& list_of_row, uint32_t lists) {
   return dealt;
 }
 
-absl::Status WriteCodes(const store::Segment& segment, Code code, const std::vector<uint32_t>& rows,
-                        format::SectionFileWriter& file) {
+// Codes one block: the rows up to the first place that has none.
+absl::Status EncodeBlock(const store::Segment& segment, Code code, const uint32_t* rows,
+                         size_t block, CodeEncoder& encoder) {
   const auto level = static_cast<size_t>(segment.schema().LevelOf(code.dims));
-  const auto writer = CodeWriter::Make(segment.schema(), code, file, kCodeSection);
-  std::vector<float> prefix(code.dims);
-  for (size_t place = 0; place < rows.size(); ++place) {
-    if (rows[place] == IvfLists::kNoRow) continue;
-    MRL_RETURN_IF_ERROR(segment.Prefix(rows[place], level, prefix.data()));
-    MRL_RETURN_IF_ERROR(writer->Append(prefix.data()));
-    const bool is_last = place + 1 == rows.size() || rows[place + 1] == IvfLists::kNoRow;
-    if (is_last) MRL_RETURN_IF_ERROR(writer->EndBlock());
+  std::vector<float> values(kernels::kBlockRows * code.dims);
+  std::vector<const float*> prefixes;
+  for (size_t i = 0; i < kernels::kBlockRows && rows[i] != IvfLists::kNoRow; ++i) {
+    float* prefix = values.data() + i * code.dims;
+    MRL_RETURN_IF_ERROR(segment.Prefix(rows[i], level, prefix));
+    prefixes.push_back(prefix);
   }
-  return writer->Finish();
+  encoder.EncodeBlock(block, prefixes);
+  return absl::OkStatus();
+}
+
+absl::Status WriteCodes(const store::Segment& segment, Code code, const std::vector<uint32_t>& rows,
+                        uint32_t threads, format::SectionFileWriter& file) {
+  const auto encoder = CodeEncoder::Make(segment.schema(), code, kCodeSection);
+  for (size_t begin = 0; begin < rows.size(); begin += kPlacesAtOnce) {
+    const size_t places = std::min(kPlacesAtOnce, rows.size() - begin);
+    encoder->Begin(places);
+    const auto encode = [&](size_t block) -> absl::Status {
+      const uint32_t* block_rows = rows.data() + begin + block * kernels::kBlockRows;
+      return EncodeBlock(segment, code, block_rows, block, *encoder);
+    };
+    MRL_RETURN_IF_ERROR(ForEach(BlockCount(places), threads, encode));
+    MRL_RETURN_IF_ERROR(file.Append(encoder->Take()));
+  }
+  return file.Append(encoder->Finish());
 }
 
 std::vector<format::SectionSpec> Sections(const Schema& schema, const About& about) {
@@ -254,7 +273,7 @@ absl::Status BuildIvfScan(FileSystem& files, const std::string& path, const stor
   MRL_RETURN_IF_ERROR(file->Append(1, format::AsBytes<uint32_t>(dealt.begins)));
   MRL_RETURN_IF_ERROR(file->Append(2, format::AsBytes<uint32_t>(dealt.rows)));
   MRL_RETURN_IF_ERROR(file->Append(3, format::AsBytes<float>(centres)));
-  MRL_RETURN_IF_ERROR(WriteCodes(segment, spec.code, dealt.rows, *file));
+  MRL_RETURN_IF_ERROR(WriteCodes(segment, spec.code, dealt.rows, context.threads, *file));
   return file->Finish(SideFileHeader(format::FileKind::kIvfScan, segment.info().uuid, schema))
       .status();
 }

@@ -24,7 +24,11 @@ float ScaleFor(double largest) { return static_cast<float>(largest / kCodeMax); 
 
 int Quantise(double value, float scale) {
   if (scale == 0) return 0;
-  return static_cast<int>(std::lrint(std::clamp(value / scale, -kCodeMax, kCodeMax)));
+  // To the nearest, ties to even, as lrint does, which is a call: a sum this large has no bits for
+  // a fraction.
+  constexpr double kNoFraction = 0x1.8p52;
+  const double code = std::clamp(value / scale, -kCodeMax, kCodeMax);
+  return static_cast<int>((code + kNoFraction) - kNoFraction);
 }
 
 }  // namespace

@@ -4,8 +4,11 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/background.h"
 #include "base/check.h"
+#include "base/for_each.h"
 #include "base/status.h"
+#include "base/stopwatch.h"
 #include "index/collection/collection.h"
 #include "index/collection/database.h"
 #include "index/collection/layout.h"
@@ -19,6 +22,8 @@
 
 namespace mrl::collection {
 namespace {
+
+constexpr size_t kPieceRows = 64;  // that one thread checks at a time
 
 std::string TrimSlashes(std::string path) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
@@ -51,6 +56,7 @@ class CollectionBuilder::Impl {
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
   ~Impl() {
+    writing_.Wait().IgnoreError();
     segment_.reset();
     scan_.reset();
     files_.RemoveTree(temporary_path_).IgnoreError();  // an unnamed left-over at worst
@@ -70,13 +76,26 @@ class CollectionBuilder::Impl {
     std::vector<filter::RowValues> values;  // with fields only
   };
 
+  // What the checks found of one row.
+  struct Checked {
+    absl::Status refused;
+    float mean = 0;
+    float deviation = 1;
+    filter::RowValues values;
+  };
+
   absl::Status CheckDestination();
   absl::Status CheckChunk(const Chunk& chunk) const;
+  // Transforms a row, or all, in their place and checks them.
+  Checked CheckRow(const Chunk& chunk, size_t row, float* vector) const;
+  std::vector<Checked> CheckRows(const Chunk& chunk, std::vector<float>* vectors) const;
   // The chunk's rows that may be stored; counts the others.
   Rows Accept(Chunk chunk);
   // A row was refused: the rest is read to count what is like it, and nothing more is written.
   bool refuses() const { return report_.skipped > 0 && !options_.skip_invalid; }
   absl::Status AppendRows(Rows& rows, size_t begin, size_t count);
+  // Rows that were encoded, into both files.
+  absl::Status Write(const format::Pieces& rows, const format::Pieces& codes);
   absl::Status OpenSegment();
   absl::Status CloseSegment();
   absl::Status BuildIndexes();
@@ -100,6 +119,7 @@ class CollectionBuilder::Impl {
   std::unique_ptr<coarse::ScanWriter> scan_;
   std::unique_ptr<filter::FieldFileWriter> fields_;
   uint32_t segment_rows_max_ = 0;
+  Background writing_;  // what was encoded last, while the next rows are read and encoded
 };
 
 absl::Status CollectionBuilder::Impl::CheckDestination() {
@@ -151,40 +171,66 @@ absl::Status CollectionBuilder::Impl::CheckChunk(const Chunk& chunk) const {
   return absl::OkStatus();
 }
 
+CollectionBuilder::Impl::Checked CollectionBuilder::Impl::CheckRow(const Chunk& chunk, size_t row,
+                                                                   float* vector) const {
+  Checked checked;
+  if (schema_.transform == Transform::kLayerNorm) {
+    transform::LayerNorm(vector, schema_.dim, vector, &checked.mean, &checked.deviation);
+  }
+  const store::VectorProblem problem = store::CheckVector(schema_, vector);
+  checked.refused = chunk.ids[row].Validate();
+  if (problem != store::VectorProblem::kNone) {
+    checked.refused = absl::InvalidArgumentError(store::Describe(problem, schema_, vector));
+  }
+  auto values =
+      filter::ReadValues(schema_.fields, chunk.payloads.empty() ? "" : chunk.payloads[row]);
+  checked.refused.Update(values.status());
+  if (values.ok()) checked.values = *std::move(values);
+  return checked;
+}
+
+std::vector<CollectionBuilder::Impl::Checked> CollectionBuilder::Impl::CheckRows(
+    const Chunk& chunk, std::vector<float>* vectors) const {
+  if (schema_.transform == Transform::kRotation) {
+    transform::RotateRows(schema_.rotation, schema_.dim, vectors);
+  }
+  std::vector<Checked> checked(chunk.ids.size());
+  const auto check = [&](size_t piece) {
+    const size_t end = std::min(checked.size(), (piece + 1) * kPieceRows);
+    for (size_t row = piece * kPieceRows; row < end; ++row) {
+      checked[row] = CheckRow(chunk, row, vectors->data() + row * schema_.dim);
+    }
+    return absl::OkStatus();
+  };
+  CHECK(ForEach((checked.size() + kPieceRows - 1) / kPieceRows, options_.threads, check).ok());
+  return checked;
+}
+
 CollectionBuilder::Impl::Rows CollectionBuilder::Impl::Accept(Chunk chunk) {
-  const bool layer_norm = schema_.transform == Transform::kLayerNorm;
+  const Stopwatch stopwatch(&report_.seconds.check);
   const size_t dim = schema_.dim;
   Rows rows;
   rows.vectors = std::move(chunk.vectors);
-  if (schema_.transform == Transform::kRotation) {
-    transform::RotateRows(schema_.rotation, dim, &rows.vectors);
-  }
-  for (size_t row = 0; row < chunk.ids.size(); ++row) {
-    float* to = rows.vectors.data() + rows.ids.size() * dim;
-    std::copy_n(rows.vectors.data() + row * dim, dim, to);
-    float mean = 0;
-    float deviation = 1;
-    if (layer_norm) transform::LayerNorm(to, dim, to, &mean, &deviation);
-    const store::VectorProblem problem = store::CheckVector(schema_, to);
-    absl::Status refused = chunk.ids[row].Validate();
-    if (problem != store::VectorProblem::kNone) {
-      refused = absl::InvalidArgumentError(store::Describe(problem, schema_, to));
-    }
-    auto values =
-        filter::ReadValues(schema_.fields, chunk.payloads.empty() ? "" : chunk.payloads[row]);
-    refused.Update(values.status());
-    if (!refused.ok()) {
+  std::vector<Checked> checked = CheckRows(chunk, &rows.vectors);
+  for (size_t row = 0; row < checked.size(); ++row) {
+    if (!checked[row].refused.ok()) {
       if (report_.skipped++ == 0) {
-        report_.first_skipped = absl::StrCat("row ", rows_read_ + row, ": ", refused.message());
+        report_.first_skipped =
+            absl::StrCat("row ", rows_read_ + row, ": ", checked[row].refused.message());
       }
       continue;
     }
+    float* to = rows.vectors.data() + rows.ids.size() * dim;
+    if (rows.ids.size() < row) std::copy_n(rows.vectors.data() + row * dim, dim, to);
     rows.ids.push_back(std::move(chunk.ids[row]));
-    if (!schema_.fields.empty()) rows.values.push_back(*std::move(values));
+    if (!schema_.fields.empty()) rows.values.push_back(std::move(checked[row].values));
     if (!chunk.payloads.empty()) rows.payloads.push_back(std::move(chunk.payloads[row]));
-    if (layer_norm) rows.mean_deviation.insert(rows.mean_deviation.end(), {mean, deviation});
+    if (schema_.transform == Transform::kLayerNorm) {
+      rows.mean_deviation.insert(rows.mean_deviation.end(),
+                                 {checked[row].mean, checked[row].deviation});
+    }
   }
-  rows_read_ += chunk.ids.size();
+  rows_read_ += checked.size();
   rows.vectors.resize(rows.ids.size() * dim);
   return rows;
 }
@@ -214,13 +260,30 @@ absl::Status CollectionBuilder::Impl::AppendRows(Rows& rows, size_t begin, size_
   if (!rows.mean_deviation.empty()) {
     mean_deviation = absl::MakeConstSpan(rows.mean_deviation).subspan(2 * begin, 2 * count);
   }
-  MRL_RETURN_IF_ERROR(segment_->Append(vectors, ids, payloads, mean_deviation));
-  MRL_RETURN_IF_ERROR(scan_->Append(vectors));
-  if (!rows.values.empty()) {
-    for (size_t row = begin; row < begin + count; ++row) fields_->Append(rows.values[row]);
+  format::Pieces stored;
+  format::Pieces codes;
+  {
+    const Stopwatch stopwatch(&report_.seconds.encode);
+    MRL_ASSIGN_OR_RETURN(stored, segment_->Encode(vectors, ids, payloads, mean_deviation));
+    codes = scan_->Encode(vectors);
+    if (!rows.values.empty()) {
+      for (size_t row = begin; row < begin + count; ++row) fields_->Append(rows.values[row]);
+    }
   }
   report_.rows += count;
+  MRL_RETURN_IF_ERROR(writing_.Wait());
+  if (options_.threads <= 1) return Write(stored, codes);
+  writing_.Start([this, stored = std::move(stored), codes = std::move(codes)] {
+    return Write(stored, codes);
+  });
   return absl::OkStatus();
+}
+
+absl::Status CollectionBuilder::Impl::Write(const format::Pieces& rows,
+                                            const format::Pieces& codes) {
+  const Stopwatch stopwatch(&report_.seconds.write);
+  MRL_RETURN_IF_ERROR(segment_->Write(rows));
+  return scan_->Write(codes);
 }
 
 absl::Status CollectionBuilder::Impl::OpenSegment() {
@@ -235,17 +298,20 @@ absl::Status CollectionBuilder::Impl::OpenSegment() {
   options.first_sequence = report_.rows + 1;
   options.rows_max = segment_rows_max_;
   options.layer_norm = schema_.transform == Transform::kLayerNorm;
+  options.threads = options_.threads;
   MRL_ASSIGN_OR_RETURN(
       segment_,
       store::SegmentWriter::Create(files_, SegmentPath(temporary_path_, number), schema_, options));
   MRL_ASSIGN_OR_RETURN(
       scan_, coarse::ScanWriter::Create(files_, SideFilePath(temporary_path_, number, "scan"),
-                                        schema_, segment_rows_max_));
+                                        schema_, segment_rows_max_, options_.threads));
   fields_ = std::make_unique<filter::FieldFileWriter>(schema_);
   return absl::OkStatus();
 }
 
 absl::Status CollectionBuilder::Impl::CloseSegment() {
+  MRL_RETURN_IF_ERROR(writing_.Wait());
+  const Stopwatch stopwatch(&report_.seconds.finish);
   MRL_ASSIGN_OR_RETURN(const store::SegmentInfo info, segment_->Finish());
   MRL_RETURN_IF_ERROR(scan_->Finish(info));
   MRL_RETURN_IF_ERROR(WriteIdTable(IdTablePath(info.number), segment_->ids(), info.first_sequence));
@@ -267,6 +333,7 @@ absl::Status CollectionBuilder::Impl::CloseSegment() {
 
 absl::Status CollectionBuilder::Impl::BuildIndexes() {
   if (!options_.index.has_value()) return absl::OkStatus();
+  const Stopwatch stopwatch(&report_.seconds.index);
   MemoryAccount account(MemoryAccount::DefaultLimitBytes());
   for (const store::SegmentInfo& info : manifest_.segments) {
     const std::string path = SideFilePath(temporary_path_, info.number, options_.index->kind);
@@ -320,6 +387,7 @@ absl::Status CollectionBuilder::Impl::RemoveUnread() {
 }
 
 absl::StatusOr<BuildReport> CollectionBuilder::Impl::Finish() {
+  MRL_RETURN_IF_ERROR(writing_.Wait());
   if (refuses()) {
     return absl::InvalidArgumentError(
         absl::StrCat(report_.first_skipped, "; ", report_.skipped, " of ", rows_read_,
@@ -331,8 +399,11 @@ absl::StatusOr<BuildReport> CollectionBuilder::Impl::Finish() {
         "there are no rows to build from; ", report_.skipped, " of ", rows_read_, " were skipped"));
   }
   MRL_RETURN_IF_ERROR(BuildIndexes());
-  MRL_RETURN_IF_ERROR(WriteDatabase());
-  MRL_RETURN_IF_ERROR(Publish());
+  {
+    const Stopwatch stopwatch(&report_.seconds.database);
+    MRL_RETURN_IF_ERROR(WriteDatabase());
+    MRL_RETURN_IF_ERROR(Publish());
+  }
   return report_;
 }
 

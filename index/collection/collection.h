@@ -35,15 +35,30 @@ struct BuildOptions {
   bool skip_invalid = false;  // drop rows that CheckVector refuses, and count them
   uint32_t segment_rows_max = store::Segment::kRowsMax;
   std::optional<coarse::IndexSpec> index;  // built as the active index beside `scan`
-  uint32_t threads = 1;                    // that build it
-  coarse::gpu::DeviceSet* gpu = nullptr;   // that may build it; null = the CPU alone
-  uint64_t rows_expected = 0;  // a hint for the layout of the first segment; 0 = unknown
+  // That check, encode and index. With more than one, one more writes what is encoded. Codes and
+  // lists are the same bytes whatever their number; graphs, and what FAISS trains, need not be.
+  uint32_t threads = 1;
+  coarse::gpu::DeviceSet* gpu = nullptr;  // that may build it; null = the CPU alone
+  uint64_t rows_expected = 0;             // a hint for the layout of the first segment; 0 = unknown
+};
+
+// Seconds that the steps of a build took. Where there are threads for it, rows are written beside
+// the other steps, and read by who gives them.
+struct BuildSeconds {
+  double read = 0;      // left to who gives the rows
+  double check = 0;     // and transform
+  double encode = 0;    // in storage, norms and scan codes
+  double write = 0;     // to the file system
+  double finish = 0;    // ids, sorted, and what fsync waits for
+  double index = 0;     // the coarse index beside `scan`
+  double database = 0;  // manifest and id map, and the renaming
 };
 
 struct BuildReport {
   uint64_t rows = 0;
   uint64_t skipped = 0;       // with skip_invalid
   std::string first_skipped;  // "row 17: a value is NaN or infinite: nan at dimension 3"
+  BuildSeconds seconds;
 };
 
 // Builds beside `path` (a temporary folder in the same parent) and renames at the end; whatever

@@ -46,6 +46,14 @@ struct SectionSpec {
 };
 inline constexpr uint64_t kUnbounded = ~uint64_t{0};
 
+// Bytes that are to be appended to a section, made before: by several threads, or while another
+// piece is written.
+struct Piece {
+  size_t section = 0;
+  std::vector<std::byte> bytes;
+};
+using Pieces = std::vector<Piece>;
+
 // Streams sections into `path`: each is appended to independently, holding one page of it in
 // memory. The file appears under its name in Finish only; without Finish nothing is left. Not
 // thread-safe.
@@ -57,6 +65,9 @@ class SectionFileWriter {
 
   // `section` is an index into the specs. RESOURCE_EXHAUSTED when it would outgrow its space.
   absl::Status Append(size_t section, absl::Span<const std::byte> data);
+  absl::Status Append(const Pieces& pieces);
+  // Lets the disk begin with what was appended, so that Finish has less to wait for.
+  void StartSync() { file_->StartSync(); }
   // Bytes appended to a section so far.
   uint64_t size(size_t section) const;
   // Writes table and header, syncs, renames, syncs the folder. Returns the file's size.
@@ -67,6 +78,8 @@ class SectionFileWriter {
   SectionFileWriter(FileSystem& files, std::string path);
   absl::Status Place(size_t index);
   absl::Status FlushPage(Section& section);
+  // Whole pages, but for the last one of the section.
+  absl::Status WritePages(Section& section, absl::Span<const std::byte> data);
   std::vector<std::byte> Table() const;
 
   FileSystem& files_;

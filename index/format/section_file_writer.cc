@@ -102,22 +102,42 @@ absl::Status SectionFileWriter::Append(size_t index, absl::Span<const std::byte>
                                                      " bytes"));
   }
   section.bytes += data.size();
+  const size_t page_bytes = section.spec.page_bytes;
   while (!data.empty()) {
-    const size_t take =
-        std::min<size_t>(data.size(), section.spec.page_bytes - section.page.size());
+    if (section.page.empty() && data.size() >= page_bytes) {  // needs no copy
+      const size_t whole = data.size() / page_bytes * page_bytes;
+      MRL_RETURN_IF_ERROR(WritePages(section, data.first(whole)));
+      data.remove_prefix(whole);
+      continue;
+    }
+    const size_t take = std::min(data.size(), page_bytes - section.page.size());
     section.page.insert(section.page.end(), data.begin(), data.begin() + take);
     data.remove_prefix(take);
-    if (section.page.size() == section.spec.page_bytes) MRL_RETURN_IF_ERROR(FlushPage(section));
+    if (section.page.size() == page_bytes) MRL_RETURN_IF_ERROR(FlushPage(section));
   }
+  return absl::OkStatus();
+}
+
+absl::Status SectionFileWriter::Append(const Pieces& pieces) {
+  for (const Piece& piece : pieces) MRL_RETURN_IF_ERROR(Append(piece.section, piece.bytes));
   return absl::OkStatus();
 }
 
 absl::Status SectionFileWriter::FlushPage(Section& section) {
   if (section.page.empty()) return absl::OkStatus();
-  const uint64_t at = section.offset + section.checksums.size() * section.spec.page_bytes;
-  MRL_RETURN_IF_ERROR(file_->WriteAt(at, section.page));
-  section.checksums.push_back(Checksum(section.page.data(), section.page.size()));
+  MRL_RETURN_IF_ERROR(WritePages(section, section.page));
   section.page.clear();
+  return absl::OkStatus();
+}
+
+absl::Status SectionFileWriter::WritePages(Section& section, absl::Span<const std::byte> data) {
+  const size_t page_bytes = section.spec.page_bytes;
+  const uint64_t at = section.offset + section.checksums.size() * page_bytes;
+  MRL_RETURN_IF_ERROR(file_->WriteAt(at, data));
+  for (; !data.empty(); data.remove_prefix(std::min(page_bytes, data.size()))) {
+    const absl::Span<const std::byte> page = data.first(std::min(page_bytes, data.size()));
+    section.checksums.push_back(Checksum(page.data(), page.size()));
+  }
   return absl::OkStatus();
 }
 

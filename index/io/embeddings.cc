@@ -10,8 +10,8 @@
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/status.h"
-#include "index/io/float16.h"
 #include "index/io/npy.h"
+#include "index/kernels/kernels.h"
 
 namespace mrl::io {
 namespace {
@@ -21,7 +21,7 @@ struct RowLayout {
   uint64_t rows = 0;
   uint32_t dims = 0;
   uint64_t data_offset = 0;
-  uint64_t row_prefix_bytes = 0;  // fvecs: the row's own dimension
+  uint64_t row_prefix_bytes = 0;  // fvecs: the row's own dimension, before floats
   uint64_t element_bytes = 4;
 
   uint64_t row_bytes() const { return row_prefix_bytes + dims * element_bytes; }
@@ -43,36 +43,37 @@ class RowReader final : public EmbeddingReader {
   absl::Status Read(uint64_t begin, absl::Span<float> out) const override {
     const uint64_t count = out.size() / layout_.dims;
     CHECK(count * layout_.dims == out.size() && begin + count <= layout_.rows);
-    std::vector<std::byte> bytes(count * layout_.row_bytes());
-    MRL_RETURN_IF_ERROR(
-        file_->ReadAt(layout_.data_offset + begin * layout_.row_bytes(), absl::MakeSpan(bytes)));
-    for (uint64_t row = 0; row < count; ++row) {
-      const std::byte* from = bytes.data() + row * layout_.row_bytes();
-      MRL_RETURN_IF_ERROR(CheckRowPrefix(from, begin + row));
-      Convert(from + layout_.row_prefix_bytes, out.data() + row * layout_.dims);
+    const uint64_t offset = layout_.data_offset + begin * layout_.row_bytes();
+    if (layout_.row_prefix_bytes > 0) return ReadPrefixed(begin, offset, out);
+    if (layout_.element_bytes == sizeof(float)) {
+      return file_->ReadAt(offset,
+                           {reinterpret_cast<std::byte*>(out.data()), sizeof(float) * out.size()});
     }
+    std::vector<uint16_t> halves(out.size());
+    MRL_RETURN_IF_ERROR(file_->ReadAt(
+        offset, {reinterpret_cast<std::byte*>(halves.data()), sizeof(uint16_t) * halves.size()}));
+    kernels::Active().f16_to_f32(halves.data(), halves.size(), out.data());
     return absl::OkStatus();
   }
 
  private:
+  absl::Status ReadPrefixed(uint64_t begin, uint64_t offset, absl::Span<float> out) const {
+    std::vector<std::byte> bytes(out.size() / layout_.dims * layout_.row_bytes());
+    MRL_RETURN_IF_ERROR(file_->ReadAt(offset, absl::MakeSpan(bytes)));
+    for (uint64_t row = 0; row < out.size() / layout_.dims; ++row) {
+      const std::byte* from = bytes.data() + row * layout_.row_bytes();
+      MRL_RETURN_IF_ERROR(CheckRowPrefix(from, begin + row));
+      std::memcpy(out.data() + row * layout_.dims, from + layout_.row_prefix_bytes,
+                  layout_.dims * sizeof(float));
+    }
+    return absl::OkStatus();
+  }
   absl::Status CheckRowPrefix(const std::byte* from, uint64_t row) const {
-    if (layout_.row_prefix_bytes == 0) return absl::OkStatus();
     int32_t dims = 0;
     std::memcpy(&dims, from, sizeof(dims));
     if (dims == static_cast<int64_t>(layout_.dims)) return absl::OkStatus();
     return absl::InvalidArgumentError(
         absl::StrCat(name_, ": row ", row, " has ", dims, " dimensions; row 0 has ", layout_.dims));
-  }
-  void Convert(const std::byte* from, float* out) const {
-    if (layout_.element_bytes == 4) {
-      std::memcpy(out, from, layout_.dims * sizeof(float));
-      return;
-    }
-    for (uint32_t i = 0; i < layout_.dims; ++i) {
-      uint16_t half = 0;
-      std::memcpy(&half, from + sizeof(half) * i, sizeof(half));
-      out[i] = HalfToFloat(half);
-    }
   }
 
   const std::unique_ptr<ReadableFile> file_;

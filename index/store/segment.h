@@ -14,6 +14,7 @@
 #include "absl/types/span.h"
 #include "base/file.h"
 #include "base/memory_account.h"
+#include "index/format/section_file.h"
 #include "index/schema/point_id.h"
 #include "index/schema/schema.h"
 
@@ -158,8 +159,8 @@ absl::string_view ToString(VectorProblem problem);  // "a value is NaN or infini
 VectorProblem CheckVector(const Schema& schema, const float* vector);
 
 // Writes one segment file, streaming: memory is bounded by the chunk, the ids and a page per
-// section. Rows are already checked and transformed. Not thread-safe. The file appears under its
-// name in Finish only; without Finish nothing is left behind.
+// section. Rows are already checked and transformed. Not thread-safe, but Write may run beside
+// Encode. The file appears under its name in Finish only; without Finish nothing is left behind.
 class SegmentWriter {
  public:
   struct Options {
@@ -168,6 +169,7 @@ class SegmentWriter {
     uint32_t rows_max = Segment::kRowsMax;  // space is laid out for this many; fewer may come
     bool layer_norm = false;                // rows come with mean and deviation
     bool sequences = false;                 // rows come with sequences, which may leave numbers out
+    uint32_t threads = 1;                   // that encode, at most
   };
   static absl::StatusOr<std::unique_ptr<SegmentWriter>> Create(FileSystem& files,
                                                                const std::string& path,
@@ -183,6 +185,14 @@ class SegmentWriter {
                       absl::Span<const std::string> payloads,
                       absl::Span<const float> mean_deviation,
                       absl::Span<const uint64_t> sequences = {});
+  // Append in two steps, for bulk loads: what is encoded is written in the same order, maybe by
+  // another thread while more is encoded, and the disk begins with it at once.
+  absl::StatusOr<format::Pieces> Encode(absl::Span<float> vectors, absl::Span<const PointId> ids,
+                                        absl::Span<const std::string> payloads,
+                                        absl::Span<const float> mean_deviation,
+                                        absl::Span<const uint64_t> sequences = {});
+  absl::Status Write(const format::Pieces& pieces);
+  // Of the rows that were encoded.
   uint32_t rows() const;
   // The ids so far.
   IdColumn& ids();

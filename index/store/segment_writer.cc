@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "base/for_each.h"
 #include "base/status.h"
 #include "index/format/manifest.h"
 #include "index/format/section_file.h"
@@ -15,6 +16,8 @@
 
 namespace mrl::store {
 namespace {
+
+constexpr size_t kPieceRows = 64;  // that one thread encodes at a time
 
 template <typename T>
 absl::Span<const std::byte> BytesOf(const std::vector<T>& values) {
@@ -29,18 +32,27 @@ class SegmentWriter::Impl {
       : schema_(schema), options_(options), ids_(options.rows_max) {}
 
   absl::Status Create(FileSystem& files, const std::string& path);
-  absl::Status Append(absl::Span<float> vectors, absl::Span<const PointId> ids,
-                      absl::Span<const std::string> payloads,
-                      absl::Span<const float> mean_deviation, absl::Span<const uint64_t> sequences);
+  absl::StatusOr<format::Pieces> Encode(absl::Span<float> vectors, absl::Span<const PointId> ids,
+                                        absl::Span<const std::string> payloads,
+                                        absl::Span<const float> mean_deviation,
+                                        absl::Span<const uint64_t> sequences);
+  absl::Status Write(const format::Pieces& pieces) { return file_->Append(pieces); }
+  void StartSync() { file_->StartSync(); }
   absl::StatusOr<SegmentInfo> Finish();
   IdColumn& ids() { return ids_; }
   uint32_t rows() const { return ids_.rows(); }
 
  private:
-  absl::Status AppendLevels(absl::Span<float> vectors, size_t rows);
-  absl::Status AppendNorms(absl::Span<const float> vectors, size_t rows);
-  absl::Status AppendSequences(absl::Span<const uint64_t> sequences);
-  absl::Status AppendPayloads(size_t rows, absl::Span<const std::string> payloads);
+  // Where the values of a chunk go: one piece per level, that of the scales, that of the norms.
+  struct Values {
+    format::Pieces levels;
+    std::vector<float> scales, norms;  // rows x levels
+  };
+  Values EncodeValues(absl::Span<float> vectors, size_t rows) const;
+  void EncodeRows(float* vectors, size_t begin, size_t end, Values& out) const;
+  format::Piece PieceOf(absl::string_view section, absl::Span<const std::byte> bytes) const;
+  format::Piece EncodeSequences(absl::Span<const uint64_t> sequences);
+  void EncodePayloads(size_t rows, absl::Span<const std::string> payloads, format::Pieces& out);
   absl::Status WriteIds();
   size_t SectionOf(absl::string_view name) const;
 
@@ -95,10 +107,11 @@ absl::Status SegmentWriter::Impl::Create(FileSystem& files, const std::string& p
   return file_->Append(SectionOf(kPayloadOffsetsSection), BytesOf(first_offset));
 }
 
-absl::Status SegmentWriter::Impl::Append(absl::Span<float> vectors, absl::Span<const PointId> ids,
-                                         absl::Span<const std::string> payloads,
-                                         absl::Span<const float> mean_deviation,
-                                         absl::Span<const uint64_t> sequences) {
+absl::StatusOr<format::Pieces> SegmentWriter::Impl::Encode(absl::Span<float> vectors,
+                                                           absl::Span<const PointId> ids,
+                                                           absl::Span<const std::string> payloads,
+                                                           absl::Span<const float> mean_deviation,
+                                                           absl::Span<const uint64_t> sequences) {
   const size_t rows = ids.size();
   CHECK(vectors.size() == rows * schema_.dim);
   CHECK(payloads.empty() || payloads.size() == rows);
@@ -108,50 +121,63 @@ absl::Status SegmentWriter::Impl::Append(absl::Span<float> vectors, absl::Span<c
     return absl::ResourceExhaustedError(absl::StrCat("the segment has room for ", options_.rows_max,
                                                      " rows; ", ids_.rows() + rows, " were given"));
   }
-  MRL_RETURN_IF_ERROR(AppendLevels(vectors, rows));
-  if (schema_.metric == Metric::kCosine) MRL_RETURN_IF_ERROR(AppendNorms(vectors, rows));
+  Values values = EncodeValues(vectors, rows);
+  format::Pieces pieces = std::move(values.levels);
+  if (!values.scales.empty()) pieces.push_back(PieceOf(kScalesSection, BytesOf(values.scales)));
+  if (!values.norms.empty()) pieces.push_back(PieceOf(kNormsSection, BytesOf(values.norms)));
   if (options_.layer_norm) {
-    MRL_RETURN_IF_ERROR(
-        file_->Append(SectionOf(kTransformSection), format::AsBytes(mean_deviation)));
+    pieces.push_back(PieceOf(kTransformSection, format::AsBytes(mean_deviation)));
   }
-  MRL_RETURN_IF_ERROR(AppendSequences(sequences));
+  if (options_.sequences) pieces.push_back(EncodeSequences(sequences));
   for (const PointId& id : ids) ids_.Append(id);
-  return AppendPayloads(rows, payloads);
+  EncodePayloads(rows, payloads, pieces);
+  return pieces;
 }
 
 // Leaves in `vectors` what readers will see.
-absl::Status SegmentWriter::Impl::AppendLevels(absl::Span<float> vectors, size_t rows) {
-  std::vector<std::byte> encoded;
-  std::vector<float> scales(rows * schema_.levels());
+SegmentWriter::Impl::Values SegmentWriter::Impl::EncodeValues(absl::Span<float> vectors,
+                                                              size_t rows) const {
+  Values out;
+  for (size_t level = 0; level < schema_.levels(); ++level) {
+    const size_t row_bytes = schema_.level_width(level) * ElementBytes(schema_.storage);
+    out.levels.push_back({level, std::vector<std::byte>(rows * row_bytes)});
+  }
+  if (ScaleBytes(schema_.storage) > 0) out.scales.resize(rows * schema_.levels());
+  if (schema_.metric == Metric::kCosine) out.norms.resize(rows * schema_.levels());
+  const size_t pieces = (rows + kPieceRows - 1) / kPieceRows;
+  const auto encode = [&](size_t piece) {
+    EncodeRows(vectors.data(), piece * kPieceRows, std::min(rows, (piece + 1) * kPieceRows), out);
+    return absl::OkStatus();
+  };
+  CHECK(ForEach(pieces, options_.threads, encode).ok());
+  return out;
+}
+
+void SegmentWriter::Impl::EncodeRows(float* vectors, size_t begin, size_t end, Values& out) const {
   for (size_t level = 0; level < schema_.levels(); ++level) {
     const size_t width = schema_.level_width(level);
     const size_t row_bytes = width * ElementBytes(schema_.storage);
-    encoded.resize(rows * row_bytes);
-    for (size_t row = 0; row < rows; ++row) {
-      float* values = vectors.data() + row * schema_.dim + schema_.level_begin(level);
-      std::byte* to = encoded.data() + row * row_bytes;
+    for (size_t row = begin; row < end; ++row) {
+      float* values = vectors + row * schema_.dim + schema_.level_begin(level);
+      std::byte* to = out.levels[level].bytes.data() + row * row_bytes;
       const float scale = EncodeLevel(schema_.storage, values, width, to);
       if (schema_.storage != StorageType::kF32) {
         DecodeLevel(schema_.storage, to, scale, width, values);
       }
-      scales[row * schema_.levels() + level] = scale;
+      if (!out.scales.empty()) out.scales[row * schema_.levels() + level] = scale;
     }
-    MRL_RETURN_IF_ERROR(file_->Append(level, encoded));
   }
-  if (ScaleBytes(schema_.storage) == 0) return absl::OkStatus();
-  return file_->Append(SectionOf(kScalesSection), BytesOf(scales));
+  if (out.norms.empty()) return;
+  InverseNorms(schema_, vectors + begin * schema_.dim, end - begin,
+               out.norms.data() + begin * schema_.levels());
 }
 
-absl::Status SegmentWriter::Impl::AppendNorms(absl::Span<const float> vectors, size_t rows) {
-  std::vector<float> norms(rows * schema_.levels());
-  for (size_t row = 0; row < rows; ++row) {
-    InverseNorms(schema_, vectors.data() + row * schema_.dim,
-                 norms.data() + row * schema_.levels());
-  }
-  return file_->Append(SectionOf(kNormsSection), BytesOf(norms));
+format::Piece SegmentWriter::Impl::PieceOf(absl::string_view section,
+                                           absl::Span<const std::byte> bytes) const {
+  return {SectionOf(section), {bytes.begin(), bytes.end()}};
 }
 
-absl::Status SegmentWriter::Impl::AppendSequences(absl::Span<const uint64_t> sequences) {
+format::Piece SegmentWriter::Impl::EncodeSequences(absl::Span<const uint64_t> sequences) {
   std::vector<uint32_t> above;
   above.reserve(sequences.size());
   for (const uint64_t sequence : sequences) {
@@ -160,23 +186,25 @@ absl::Status SegmentWriter::Impl::AppendSequences(absl::Span<const uint64_t> seq
     above.push_back(static_cast<uint32_t>(sequence - options_.first_sequence));
     last_sequence_ = sequence;
   }
-  if (!options_.sequences) return absl::OkStatus();
-  return file_->Append(SectionOf(kSequencesSection), BytesOf(above));
+  return PieceOf(kSequencesSection, BytesOf(above));
 }
 
-absl::Status SegmentWriter::Impl::AppendPayloads(size_t rows,
-                                                 absl::Span<const std::string> payloads) {
+void SegmentWriter::Impl::EncodePayloads(size_t rows, absl::Span<const std::string> payloads,
+                                         format::Pieces& out) {
+  format::Piece texts = PieceOf(kPayloadsSection, {});
   std::vector<uint64_t> offsets;
+  offsets.reserve(rows);
   for (size_t row = 0; row < rows; ++row) {
     if (!payloads.empty()) {
-      payload_bytes_ += payloads[row].size();
-      MRL_RETURN_IF_ERROR(file_->Append(
-          SectionOf(kPayloadsSection),
-          format::AsBytes(absl::MakeConstSpan(payloads[row].data(), payloads[row].size()))));
+      const auto text = format::AsBytes(absl::MakeConstSpan(payloads[row]));
+      texts.bytes.insert(texts.bytes.end(), text.begin(), text.end());
+      payload_bytes_ += text.size();
     }
     offsets.push_back(payload_bytes_);
   }
-  return file_->Append(SectionOf(kPayloadOffsetsSection), BytesOf(offsets));
+  out.push_back(PieceOf(kPayloadOffsetsSection, BytesOf(offsets)));
+  // Without payloads their section is not begun.
+  if (!texts.bytes.empty()) out.push_back(std::move(texts));
 }
 
 absl::Status SegmentWriter::Impl::WriteIds() {
@@ -231,7 +259,23 @@ absl::Status SegmentWriter::Append(absl::Span<float> vectors, absl::Span<const P
                                    absl::Span<const std::string> payloads,
                                    absl::Span<const float> mean_deviation,
                                    absl::Span<const uint64_t> sequences) {
-  return impl_->Append(vectors, ids, payloads, mean_deviation, sequences);
+  MRL_ASSIGN_OR_RETURN(const format::Pieces pieces,
+                       Encode(vectors, ids, payloads, mean_deviation, sequences));
+  return impl_->Write(pieces);
+}
+
+absl::StatusOr<format::Pieces> SegmentWriter::Encode(absl::Span<float> vectors,
+                                                     absl::Span<const PointId> ids,
+                                                     absl::Span<const std::string> payloads,
+                                                     absl::Span<const float> mean_deviation,
+                                                     absl::Span<const uint64_t> sequences) {
+  return impl_->Encode(vectors, ids, payloads, mean_deviation, sequences);
+}
+
+absl::Status SegmentWriter::Write(const format::Pieces& pieces) {
+  MRL_RETURN_IF_ERROR(impl_->Write(pieces));
+  impl_->StartSync();
+  return absl::OkStatus();
 }
 
 uint32_t SegmentWriter::rows() const { return impl_->rows(); }

@@ -1,11 +1,13 @@
 #include "index/store/stored_row.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "index/store/level_codec.h"
+#include "index/store/prefix_sums.h"
 
 namespace mrl::store {
 namespace {
@@ -134,12 +136,20 @@ void RoundToStorage(const Schema& schema, float* vector) {
 }
 
 void InverseNorms(const Schema& schema, const float* vector, float* out) {
-  double squares = 0;
-  uint32_t i = 0;
-  for (const uint32_t dims : schema.ladder) {
-    for (; i < dims; ++i) squares += static_cast<double>(vector[i]) * vector[i];
-    const auto inverse = static_cast<float>(squares > 0 ? 1 / std::sqrt(squares) : 0);
-    *out++ = std::isfinite(inverse) ? inverse : 0;
+  InverseNorms(schema, vector, 1, out);
+}
+
+void InverseNorms(const Schema& schema, const float* vectors, size_t rows, float* out) {
+  std::vector<double> squares(kRowsAtOnce * schema.levels());
+  const float* at[kRowsAtOnce];
+  for (size_t row = 0; row < rows; row += kRowsAtOnce) {
+    const size_t count = std::min(kRowsAtOnce, rows - row);
+    for (size_t r = 0; r < count; ++r) at[r] = vectors + (row + r) * schema.dim;
+    PrefixSums(schema.ladder, absl::MakeConstSpan(at, count), Square, squares.data());
+    for (size_t i = 0; i < count * schema.levels(); ++i) {
+      const auto inverse = static_cast<float>(squares[i] > 0 ? 1 / std::sqrt(squares[i]) : 0);
+      *out++ = std::isfinite(inverse) ? inverse : 0;
+    }
   }
 }
 

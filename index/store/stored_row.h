@@ -31,5 +31,7 @@ absl::StatusOr<StoredRow> DecodeRow(const Schema& schema, absl::string_view byte
 void RoundToStorage(const Schema& schema, float* vector);
 // 1 / |prefix| of each level of a stored vector, 0 for a zero prefix, into `out` (levels floats).
 void InverseNorms(const Schema& schema, const float* vector, float* out);
+// Of `rows` vectors that lie one after the other.
+void InverseNorms(const Schema& schema, const float* vectors, size_t rows, float* out);
 
 }  // namespace mrl::store

@@ -6,9 +6,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "base/for_each.h"
 #include "base/status.h"
 #include "index/funnel/stepped.h"
-#include "index/tune/for_each.h"
 
 namespace mrl::tune {
 namespace {

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
+#include "base/for_each.h"
 #include "base/status.h"
-#include "index/tune/for_each.h"
 #include "index/tune/measure.h"
 
 namespace mrl::tune {

@@ -10,8 +10,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/synchronization/mutex.h"
+#include "base/for_each.h"
 #include "base/status.h"
-#include "index/tune/for_each.h"
 
 namespace mrl::tune {
 namespace {

@@ -5,9 +5,9 @@
 #include <limits>
 #include <utility>
 
+#include "base/for_each.h"
 #include "base/status.h"
 #include "index/funnel/stepped.h"
-#include "index/tune/for_each.h"
 
 namespace mrl::tune {
 namespace {

@@ -4,8 +4,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "base/for_each.h"
 #include "base/status.h"
-#include "index/tune/for_each.h"
 
 namespace mrl::tune {
 namespace {

@@ -6,8 +6,8 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
 #include "base/check.h"
+#include "base/for_each.h"
 #include "base/status.h"
-#include "index/tune/for_each.h"
 
 namespace mrl::tune {
 namespace {

@@ -10,9 +10,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "base/for_each.h"
 #include "base/status.h"
 #include "index/transform/transform.h"
-#include "index/tune/for_each.h"
 
 namespace mrl::tune {
 namespace {

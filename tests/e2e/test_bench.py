@@ -85,6 +85,20 @@ def test_a_database_is_loaded_once_per_version(tmp_path, monkeypatch):
         one.build()
 
 
+def test_build_bench_runs_on_made_up_rows(tmp_path):
+    program = [sys.executable, BENCH / "build_bench.py", "--smoke", "--bin", BIN, "--work", tmp_path]
+    ran = subprocess.run(program + ["--results", tmp_path / "results.jsonl"],
+                         capture_output=True, text=True, timeout=120, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert "| what | threads | rows/s |" in ran.stdout
+    lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    assert [(line["kind"], line.get("threads")) for line in lines] == [
+        ("read", None), ("copy", None), ("build", 1), ("build", 2)]
+    assert all(line["rows_per_s"]["min"] > 0 for line in lines)
+    assert list(lines[-1]["share"]) == ["read", "check", "encode", "write", "finish", "index", "database"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["results.jsonl"]
+
+
 def test_ingest_bench_runs_on_made_up_rows(tmp_path):
     program = [sys.executable, BENCH / "ingest.py", "--smoke", "--bin", BIN, "--work", tmp_path]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

@@ -23,7 +23,7 @@ EDGES = {
     "funnel": {"coarse", "filter", "store", "transform", "schedule", "kernels", "schema", "base"},
     "collection": {"store", "filter", "coarse", "funnel", "transform", "format", "schema", "base"},
     "tune": {"funnel", "transform", "kernels", "schema", "base"},
-    "io": {"base"},
+    "io": {"kernels", "base"},
     "cli": {"collection", "filter", "tune", "io", "funnel", "coarse", "store", "transform", "kernels", "schema",
             "base"},
     "server": {"collection", "filter", "funnel", "tune", "io", "store", "schedule", "kernels", "schema",

@@ -14,6 +14,7 @@ namespace mrl::cli {
 namespace {
 
 using ::testing::Contains;
+using ::testing::ContainsRegex;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -50,6 +51,40 @@ TEST_F(Build, DefaultsComeFromTheInput) {
   EXPECT_THAT(run.out, HasSubstr("20 rows of 32 dimensions, ladder 16,32, cosine, f32"));
   EXPECT_EQ(Inspect()["codes"], "16b8,32b8");
   EXPECT_EQ(HitIds("7"), "7");
+}
+
+TEST_F(Build, SaysWhereItsTimeWent) {
+  const std::string base = WriteNpy("base.npy", Vectors(200));
+  EXPECT_THAT(Make(base, {"--threads", "2"}).out,
+              ContainsRegex("\n200 rows in [0-9.]+ s, [0-9]+ rows/s on 2 threads: read [0-9]+ %, "
+                            "check [0-9]+ %, encode [0-9]+ %, write [0-9]+ %, finish [0-9]+ %, "
+                            "index 0 %, database [0-9]+ %\n"));
+  const Finished run = Make(base, {"--threads", "1", "--replace", "--json"});
+  EXPECT_EQ(run.code, 0) << run.err;
+  const nlohmann::json report = nlohmann::json::parse(run.out);
+  EXPECT_EQ(report["rows"], 200);
+  EXPECT_EQ(report["threads"], 1);
+  EXPECT_EQ(report["ladder"], nlohmann::json({16, 32}));
+  EXPECT_EQ(report["storage"], "f32");
+  EXPECT_GT(report["rows_per_s"], 0);
+  double seconds = 0;
+  for (const auto& step : report["steps"]) seconds += step["seconds"].get<double>();
+  EXPECT_GT(seconds, 0);
+  EXPECT_LE(seconds, report["seconds"]);  // one thread: one step at a time
+}
+
+TEST_F(Build, ReadsAheadAcrossFilesAndKeepsTheirOrder) {
+  const std::string first = WriteNpy("first.npy", Vectors(30, 1));
+  const std::string second = WriteNpy("second.npy", Vectors(20, 2));
+  const std::vector<std::string> both = {"--input", second, "--chunk-rows", "7"};
+  for (const std::string threads : {"1", "3"}) {
+    std::vector<std::string> more = both;
+    more.insert(more.end(), {"--threads", threads, "--limit", "45", "--replace"});
+    EXPECT_THAT(Make(first, more).out, HasSubstr("45 rows of 32 dimensions"));
+    const Finished found = Run({"search", "--index", *this / "index", "--vector", second, "--row",
+                                "14", "-k", "1", "--exact", "--json"});
+    EXPECT_EQ(nlohmann::json::parse(found.out)["hits"][0]["id"], 44) << found.err;
+  }
 }
 
 TEST_F(Build, HalvesAreStoredAsHalves) {

@@ -46,6 +46,22 @@ double Recall(const Sample& sample, const CoarseIndex& index, const Params& para
   return static_cast<double>(hits) / 200;
 }
 
+TEST(FaissThreads, TrainAndFillWhatOneThreadDoes) {
+  Sample sample({.rows = 3000});
+  FileSystem& files = FileSystem::Posix();
+  for (const std::string factory : {"Flat", "IVF16,Flat", "HNSW16"}) {
+    const std::string path = sample.PathOf("threads.idx");
+    const FaissOptions options = {.factory = factory, .dims = 16, .threads = 3};
+    ASSERT_TRUE(BuildFaiss(files, path, *sample.segment, options).ok());
+    const auto index = OpenFaiss(files, path, sample.segment, sample.account);
+    ASSERT_TRUE(index.ok()) << index.status();
+    const double recall =
+        Recall(sample, **index, factory[0] == 'I' ? Params{{"nprobe", 16}} : Params{});
+    EXPECT_GE(recall, factory == "HNSW16" ? 0.9 : 0.99) << factory;
+    ASSERT_TRUE(files.Remove(path).ok());
+  }
+}
+
 class FaissFlat : public ::testing::TestWithParam<Metric> {};
 INSTANTIATE_TEST_SUITE_P(Metrics, FaissFlat,
                          ::testing::Values(Metric::kCosine, Metric::kInnerProduct, Metric::kL2));

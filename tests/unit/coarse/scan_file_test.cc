@@ -46,6 +46,26 @@ TEST(ScanFile, RefusesAChangedByteInEverySection) {
   EXPECT_GE(refused, 8);  // header, rows, and three sections of two codes
 }
 
+// Blocks are 64 rows of the segment, not of a chunk.
+TEST(ScanFile, IsTheSameHoweverRowsComeAndOnAnyNumberOfThreads) {
+  const Sample sample({.rows = 500, .codes = {{8, 8}, {16, 8}, {48, 1}}});
+  FileSystem& files = FileSystem::Posix();
+  const std::string wanted = *ReadFile(files, sample.scan_path(), kFileMax);
+  for (const uint32_t rows : {1u, 63u, 64u, 130u, 500u}) {
+    const std::string path = sample.PathOf("again.idx");
+    auto writer = ScanWriter::Create(files, path, sample.schema, 500, /*threads=*/3);
+    ASSERT_TRUE(writer.ok()) << writer.status();
+    const absl::Span<const float> all = sample.vectors;
+    for (uint32_t row = 0; row < 500; row += rows) {
+      const auto some = all.subspan(row * sample.schema.dim, rows * sample.schema.dim);
+      ASSERT_TRUE((*writer)->Append(some).ok());
+    }
+    ASSERT_TRUE((*writer)->Finish(sample.segment->info()).ok());
+    EXPECT_TRUE(ReadFile(files, path, kFileMax)->substr(4096) == wanted.substr(4096)) << rows;
+    ASSERT_TRUE(files.Remove(path).ok());
+  }
+}
+
 TEST(ScanFile, BelongsToOneSegment) {
   Sample sample({.rows = 130});
   const Sample other({.rows = 130});

@@ -80,6 +80,18 @@ TEST_F(FaultyBuild, LeavesTheReplacedCollectionAsItWas) {
   }
 }
 
+TEST_F(FaultyBuild, LeavesNothingWhenAFaultMeetsTheThreadThatWrites) {
+  options_.threads = 3;
+  const uint64_t operations = CountOperations();
+  ASSERT_TRUE(FileSystem::Posix().RemoveTree(path_).ok());
+  for (uint64_t n = 1; n <= operations; ++n) {
+    test::FaultFileSystem faulty;
+    faulty.FailAt(n, absl::InternalError("fault"));
+    EXPECT_EQ(Run(faulty), absl::InternalError("fault")) << n;
+    EXPECT_THAT(folder_.Names(), IsEmpty()) << n;
+  }
+}
+
 TEST_F(FaultyBuild, IsNotFinishedWithoutFinish) {
   auto builder = CollectionBuilder::Create(FileSystem::Posix(), path_, schema_, options_);
   ASSERT_TRUE((*builder)->Append(MakeChunk(schema_, kRows)).ok());

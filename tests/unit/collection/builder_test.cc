@@ -1,6 +1,8 @@
 // What a build makes, and what it refuses.
 #include <cmath>
 #include <limits>
+#include <map>
+#include <string>
 #include <tuple>
 
 #include "gmock/gmock.h"
@@ -62,6 +64,45 @@ TEST_F(Builder, MakesWhatOpens) {
   EXPECT_THAT(collection->kinds(), ElementsAre("scan"));
   EXPECT_EQ(account_.used_bytes(), collection->memory_bytes());
   EXPECT_TRUE(Verify(files_, path_, {}).ok());
+}
+
+// But for the head of each file, which has its random uuid.
+TEST_F(Builder, WritesTheSameBytesOnAnyNumberOfThreads) {
+  constexpr size_t kHeadBytes = 4096;
+  constexpr uint32_t kRows = 700;
+  schema_ = SmallSchema(Metric::kCosine, StorageType::kInt8, Transform::kLayerNorm);
+  schema_.codes = {{4, 8}, {10, 8}, {24, 1}};
+  schema_.fields = {{"n", FieldType::kInt}};
+  BuildOptions options;
+  options.segment_rows_max = 400;
+  options.index = coarse::WithDefaults({.kind = "ivf_scan", .lists = 4}, schema_);
+  std::map<std::string, std::string> wanted;
+  for (const uint32_t threads : {1, 3}) {
+    options.threads = threads;
+    const std::string path = folder_.Path(threads == 1 ? "one" : "three");
+    ASSERT_TRUE(collection::Build(files_, path, schema_, kRows, options).ok());
+    std::map<std::string, std::string> written;
+    for (const std::string& name : *files_.List(path + "/segments")) {
+      written[name] = test::ReadBytes(path + "/segments/" + name).substr(kHeadBytes);
+    }
+    EXPECT_EQ(written.size(), 8u);  // two segments: rows, scan, lists, fields
+    if (threads == 1) wanted = written;
+    for (const auto& [name, bytes] : written) EXPECT_TRUE(bytes == wanted[name]) << name;
+    EXPECT_TRUE(Verify(files_, path, {}).ok());
+  }
+}
+
+TEST_F(Builder, SaysWhatItsStepsTook) {
+  BuildOptions options;
+  options.index = coarse::IndexSpec{.kind = "faiss", .dims = 10, .factory = "Flat"};
+  const auto report = Build(50, options);
+  ASSERT_TRUE(report.ok()) << report.status();
+  const BuildSeconds& seconds = report->seconds;
+  EXPECT_EQ(seconds.read, 0);
+  for (const double step : {seconds.check, seconds.encode, seconds.write, seconds.finish,
+                            seconds.index, seconds.database}) {
+    EXPECT_GT(step, 0);
+  }
 }
 
 TEST_F(Builder, CutsSegmentsThatTogetherHoldEveryRow) {

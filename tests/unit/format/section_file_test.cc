@@ -90,6 +90,25 @@ TEST_F(SectionFile, GivesBackWhatWasWritten) {
   EXPECT_EQ(reader->size("absent"), 0u);
 }
 
+// Pages that come whole are written as they lie, others are gathered first.
+TEST_F(SectionFile, IsTheSameHoweverSectionsAreCut) {
+  ASSERT_TRUE(Write(files_).ok());
+  const std::string wanted = test::ReadBytes(path_);
+  for (const size_t cut : {1, 4096, 4097, 13'000, 50'000}) {
+    auto writer = SectionFileWriter::Create(files_, path_, kSpecs);
+    ASSERT_TRUE(writer.ok());
+    for (size_t at = 0; at < levels_.size(); at += cut) {
+      const std::string text = levels_.substr(at, cut);
+      const auto piece = Bytes(text);
+      ASSERT_TRUE((*writer)->Append(Pieces{{0, {piece.begin(), piece.end()}}}).ok());
+    }
+    ASSERT_TRUE((*writer)->Append(2, Bytes(payloads_)).ok());
+    ASSERT_TRUE((*writer)->Append(3, Bytes(heap_)).ok());
+    ASSERT_TRUE((*writer)->Finish(header_).ok());
+    EXPECT_EQ(test::ReadBytes(path_), wanted) << cut;
+  }
+}
+
 TEST_F(SectionFile, ReadsAnyRange) {
   ASSERT_TRUE(Write(files_).ok());
   const auto reader = Open();

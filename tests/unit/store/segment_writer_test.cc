@@ -47,6 +47,24 @@ TEST_F(SegmentWriting, TellsANumberFromAStringOfDigits) {
   EXPECT_TRUE(Write(FileSystem::Posix(), rows).ok());
 }
 
+TEST_F(SegmentWriting, WritesWhatWasEncodedBefore) {
+  Rows rows = MakeRows(schema_, 60);
+  SegmentWriter::Options options;
+  options.rows_max = 120;
+  options.threads = 3;
+  auto writer =
+      SegmentWriter::Create(FileSystem::Posix(), folder_.Path("000001.seg"), schema_, options);
+  ASSERT_TRUE(writer.ok()) << writer.status();
+  const auto first = (*writer)->Encode(absl::MakeSpan(rows.vectors), rows.ids, rows.payloads, {});
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_EQ((*writer)->rows(), 60u);
+  const auto again = (*writer)->Encode(absl::MakeSpan(rows.vectors), rows.ids, rows.payloads, {});
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_TRUE((*writer)->Write(*first).ok());
+  EXPECT_TRUE((*writer)->Write(*again).ok());
+  EXPECT_EQ((*writer)->Finish().status().code(), absl::StatusCode::kAlreadyExists);
+}
+
 TEST_F(SegmentWriting, KeepsToItsRoom) {
   const absl::Status status = Write(FileSystem::Posix(), MakeRows(schema_, 60), 59);
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);

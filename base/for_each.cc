@@ -1,4 +1,4 @@
-#include "index/tune/for_each.h"
+#include "base/for_each.h"
 
 #include <algorithm>
 #include <atomic>
@@ -7,7 +7,7 @@
 
 #include "absl/synchronization/mutex.h"
 
-namespace mrl::tune {
+namespace mrl {
 
 absl::Status ForEach(size_t count, size_t threads,
                      const std::function<absl::Status(size_t)>& work) {
@@ -31,4 +31,4 @@ absl::Status ForEach(size_t count, size_t threads,
   return failed;
 }
 
-}  // namespace mrl::tune
+}  // namespace mrl

@@ -1,4 +1,5 @@
-// A loop over independent items on a few threads, for measurements that take minutes.
+// A loop over independent items on a few threads, for what takes long: builds and measurements. A
+// search has the workers of index/schedule instead.
 #pragma once
 
 #include <cstddef>
@@ -6,10 +7,10 @@
 
 #include "absl/status/status.h"
 
-namespace mrl::tune {
+namespace mrl {
 
 // Calls `work` for 0 to `count` - 1, each once, from `threads` threads at most (0 counts as 1).
 // After the first error no further item starts; that error is returned.
 absl::Status ForEach(size_t count, size_t threads, const std::function<absl::Status(size_t)>& work);
 
-}  // namespace mrl::tune
+}  // namespace mrl
