@@ -70,7 +70,7 @@ std::string VersionJson() {
 struct Server::Services {
   Services(Registry& registry, Operations& operations, Desk& desk, int workers,
            std::vector<Setting> settings)
-      : search({registry, shadow, exits}, desk),
+      : search({registry, shadow, exits, keeps}, desk),
         collection(registry, operations, desk),
         server(registry, desk, workers, std::move(settings)),
         point(registry, desk),
@@ -80,6 +80,7 @@ struct Server::Services {
         funnel(registry, operations, desk) {}
   Shadow shadow;
   Exits exits;
+  Keeps keeps;
   SearchService search;
   CollectionService collection;
   ServerService server;
@@ -161,7 +162,8 @@ absl::Status Server::ListenHttp() {
                              &files_,
                              {config_.tls_cert, config_.tls_key, config_.tls_client_ca},
                              &services_->shadow,
-                             &services_->exits})};
+                             &services_->exits,
+                             &services_->keeps})};
   };
   MRL_ASSIGN_OR_RETURN(http_, HttpServer::Start(config_.bind, static_cast<int>(config_.http_port),
                                                 std::move(pages)));
@@ -175,6 +177,7 @@ absl::Status Server::Open() {
     if (serving) return;
     services_->shadow.Forget(name);
     services_->exits.Forget(name);
+    services_->keeps.Forget(name);
   });
   const auto warm_up = [this](const std::string& name, const collection::Collection& opened) {
     if (config_.warm_up_queries > 0) WarmUp(name, opened, config_.warm_up_queries);

@@ -75,6 +75,9 @@ void PrintStages(const client::SearchStats& stats) {
     profile = absl::StrCat(" of profile ", stats.profile, " version ", stats.profile_version);
   }
   if (stats.degraded) absl::StrAppend(&profile, ", degraded: the deadline came first");
+  uint64_t left_out = 0;
+  for (const client::Stage& stage : stats.stages) left_out += stage.left_out;
+  if (left_out > 0) absl::StrAppend(&profile, ", ", left_out, " candidates left out");
   std::printf("plan %s%s; %.0f us in the server, %llu multiply-adds, generation %llu\n",
               stats.plan.c_str(), profile.c_str(), stats.total_micros,
               static_cast<unsigned long long>(stats.multiply_adds),
@@ -95,13 +98,15 @@ json ToJson(const client::SearchResult& result) {
     if (!hit.vector.empty()) out["vector"] = hit.vector;
     hits.push_back(std::move(out));
   }
+  const client::SearchStats& stats = result.stats;
   json stages = json::array();
-  for (const client::Stage& stage : result.stats.stages) {
+  for (const client::Stage& stage : stats.stages) {
     stages.push_back({{"kind", stage.kind},
                       {"dims", stage.dims},
                       {"bits", stage.bits},
                       {"in", stage.candidates_in},
                       {"out", stage.candidates_out},
+                      {"left_out", stage.left_out},
                       {"rescored", stage.rescored},
                       {"bytes_touched", stage.bytes_touched},
                       {"cold_bytes", stage.cold_bytes},
@@ -110,17 +115,19 @@ json ToJson(const client::SearchResult& result) {
   }
   return {{"hits", hits},
           {"stages", stages},
-          {"plan", result.stats.plan},
-          {"profile", result.stats.profile},
-          {"profile_version", result.stats.profile_version},
-          {"degraded", result.stats.degraded},
-          {"early_exit_stages", result.stats.early_exit_stages},
-          {"generation", result.stats.generation},
-          {"rows_scanned", result.stats.rows_scanned},
-          {"multiply_adds", result.stats.multiply_adds},
-          {"tile_queries", result.stats.tile_queries},
-          {"queue_micros", result.stats.queue_micros},
-          {"total_micros", result.stats.total_micros}};
+          {"plan", stats.plan},
+          {"profile", stats.profile},
+          {"profile_version", stats.profile_version},
+          {"degraded", stats.degraded},
+          {"early_exit_stages", stats.early_exit_stages},
+          {"adaptive_keep_recall",
+           stats.adaptive_keep_recall ? json(*stats.adaptive_keep_recall) : json()},
+          {"generation", stats.generation},
+          {"rows_scanned", stats.rows_scanned},
+          {"multiply_adds", stats.multiply_adds},
+          {"tile_queries", stats.tile_queries},
+          {"queue_micros", stats.queue_micros},
+          {"total_micros", stats.total_micros}};
 }
 
 }  // namespace mrl::cli

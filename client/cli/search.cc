@@ -125,6 +125,10 @@ void AddSearch(CLI::App& app, Verb* verb) {
   search->add_option_function<double>(
       "--early-exit", [flags](double share) { flags->options.early_exit = share; },
       "Leave out stages that change less than this share of the result, above 0 to 1");
+  search->add_option_function<double>(
+      "--adaptive-keep", [flags](double share) { flags->options.adaptive_keep = share; },
+      "Leave out candidates where a stage ranks clearly; the share of the result that is to stay, "
+      "above 0 to 1");
   search->callback([verb, flags, progressive] {
     flags->Check();
     *verb = [flags, progressive](client::Client& client, const Globals& globals) {

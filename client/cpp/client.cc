@@ -37,6 +37,7 @@ absl::Status ToProto(const SearchOptions& options, v1::SearchOptions* out) {
   out->set_group_size(options.group_size);
   out->set_anytime(options.anytime);
   if (options.early_exit) out->set_early_exit(*options.early_exit);
+  if (options.adaptive_keep) out->set_adaptive_keep(*options.adaptive_keep);
   return absl::OkStatus();
 }
 
@@ -65,7 +66,7 @@ SearchStats FromProto(const v1::SearchStats& stats) {
   for (const v1::StageStats& stage : stats.stages()) {
     out.stages.push_back({stage.kind(), stage.dims(), stage.bits(), stage.candidates_in(),
                           stage.candidates_out(), stage.bytes_touched(), stage.rescored(),
-                          stage.micros(), stage.score_cut(), stage.cold_bytes()});
+                          stage.micros(), stage.score_cut(), stage.cold_bytes(), stage.left_out()});
   }
   out.rows_scanned = stats.rows_scanned();
   out.plan = stats.plan();
@@ -78,6 +79,7 @@ SearchStats FromProto(const v1::SearchStats& stats) {
   out.degraded = stats.degraded();
   out.early_exit_stages = stats.early_exit_stages();
   if (stats.has_early_exit_recall()) out.early_exit_recall = stats.early_exit_recall();
+  if (stats.has_adaptive_keep_recall()) out.adaptive_keep_recall = stats.adaptive_keep_recall();
   return out;
 }
 

@@ -30,6 +30,7 @@ struct SearchOptions {
   std::string filter;                // only points that match, such as `year >= 2000`; empty = all
   bool anytime = false;              // a search that would miss the deadline returns what it has
   std::optional<double> early_exit;  // leaves out stages that change less than this share
+  std::optional<double> adaptive_keep;  // leaves out candidates; this share of the result stays
 };
 
 struct Hit {
@@ -50,6 +51,7 @@ struct Stage {
   double micros = 0;
   float score_cut = 0;
   uint64_t cold_bytes = 0;  // of bytes_touched, from disk
+  uint64_t left_out = 0;    // candidates within the keep, with adaptive_keep
 };
 
 struct SearchStats {
@@ -61,12 +63,13 @@ struct SearchStats {
   uint64_t generation = 0;
   uint64_t multiply_adds = 0;
   uint32_t tile_queries = 1;
-  std::optional<uint64_t> rows_matched;     // with a filter
-  std::string profile;                      // that gave the plan; "" = none did
-  uint32_t profile_version = 0;             // 0 = none
-  bool degraded = false;                    // the deadline came before the last stage
-  uint32_t early_exit_stages = 0;           // that ran before the last one was next; 0 = all
-  std::optional<double> early_exit_recall;  // what such exits keep, where it left stages out
+  std::optional<uint64_t> rows_matched;        // with a filter
+  std::string profile;                         // that gave the plan; "" = none did
+  uint32_t profile_version = 0;                // 0 = none
+  bool degraded = false;                       // the deadline came before the last stage
+  uint32_t early_exit_stages = 0;              // that ran before the last one was next; 0 = all
+  std::optional<double> early_exit_recall;     // what such exits keep, where it left stages out
+  std::optional<double> adaptive_keep_recall;  // what an adaptive keep like this one keeps
 };
 
 // The label that most of the nearest points have.

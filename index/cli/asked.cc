@@ -7,6 +7,7 @@
 #include <thread>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "base/check.h"
@@ -245,6 +246,28 @@ tune::LostAtFn LostAt(const collection::Collection& collection, const Queries& q
         for (const funnel::WhyNot& why : output.trace.why_not) stages.push_back(why.lost_at);
         return stages;
       };
+}
+
+CLI::Option* AddAdaptiveKeepFlag(CLI::App& verb, std::optional<double>* share) {
+  const auto above_zero = [](const std::string& text) {
+    double value = 0;
+    const bool good = absl::SimpleAtod(text, &value) && value > 0 && value <= 1;
+    return good ? std::string() : absl::StrCat("it is ", text, "; above 0 to 1 is accepted");
+  };
+  return verb
+      .add_option_function<double>(
+          "--adaptive-keep", [share](double value) { *share = value; },
+          "Leave out candidates where a stage ranks clearly, as learned from points of the index; "
+          "the share of the funnel's result that is to stay, above 0 to 1")
+      ->check(CLI::Validator(above_zero, ""));
+}
+
+absl::StatusOr<tune::KeepRule> LearnKeep(const collection::Collection& collection, uint32_t dims,
+                                         double share, uint32_t threads, funnel::Plan* plan) {
+  MRL_ASSIGN_OR_RETURN(tune::KeepRule rule, tune::LearnKeep(collection.view(), *plan, dims, share,
+                                                            threads, Interrupted));
+  plan->slacks = rule.slacks;
+  return rule;
 }
 
 }  // namespace mrl::cli

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "index/cli/open_index.h"
+#include "index/tune/adaptive_keep.h"
 #include "index/tune/recall.h"
 #include "index/tune/subject.h"
 
@@ -48,5 +50,12 @@ absl::StatusOr<tune::Subject> MakeSubject(const collection::Collection& collecti
                                           uint32_t k, uint32_t threads);
 // Which stage lost a row, found by following it through the search.
 tune::LostAtFn LostAt(const collection::Collection& collection, const Queries& queries);
+
+// The flag --adaptive-keep of a verb.
+CLI::Option* AddAdaptiveKeepFlag(CLI::App& verb, std::optional<double>* share);
+// Learned from points of the collection, for queries of `dims` dimensions; the slacks of `*plan`
+// become those of the rule.
+absl::StatusOr<tune::KeepRule> LearnKeep(const collection::Collection& collection, uint32_t dims,
+                                         double share, uint32_t threads, funnel::Plan* plan);
 
 }  // namespace mrl::cli

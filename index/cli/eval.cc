@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <numeric>
+#include <optional>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -28,6 +30,7 @@ struct EvalArgs {
   uint64_t limit = 0;
   uint32_t threads = 1;
   uint32_t in_flight = 0;
+  std::optional<double> adaptive_keep;
   bool exact = false, json = false;
   OpenFlags open;
 };
@@ -87,6 +90,12 @@ absl::StatusOr<std::vector<double>> Recalls(const EvalArgs& args,
   return recalls;
 }
 
+// A plan that is measured.
+struct Measurable {
+  funnel::Plan plan;
+  std::optional<tune::KeepRule> keeps = {};  // whose slacks the plan has
+};
+
 // What the certificate of one plan says: recall, its interval, and where the rest was lost.
 absl::Status Certify(const EvalArgs& args, const collection::Collection& collection,
                      const Queries& queries, const funnel::Plan& plan, const Measured& measured,
@@ -113,6 +122,7 @@ nlohmann::json Stages(const std::vector<funnel::Output>& outputs) {
   for (size_t number = 0; number < outputs.front().trace.stages.size(); ++number) {
     double in = 0;
     double out = 0;
+    double left_out = 0;
     double bytes = 0;
     double cold_bytes = 0;
     std::vector<double> millis;
@@ -120,6 +130,7 @@ nlohmann::json Stages(const std::vector<funnel::Output>& outputs) {
       const funnel::StageTrace& stage = output.trace.stages[number];
       in += static_cast<double>(stage.candidates_in);
       out += static_cast<double>(stage.candidates_out);
+      left_out += static_cast<double>(stage.left_out);
       bytes += static_cast<double>(stage.bytes);
       cold_bytes += static_cast<double>(stage.cold_bytes);
       millis.push_back(stage.micros / 1000);
@@ -130,6 +141,7 @@ nlohmann::json Stages(const std::vector<funnel::Output>& outputs) {
                       {"bits", first.bits},
                       {"in", in / count},
                       {"out", out / count},
+                      {"left_out", left_out / count},
                       {"bytes", bytes / count},
                       {"cold_bytes", cold_bytes / count},
                       {"p50_micros", 1000 * tune::Summarise(millis).p50_ms}});
@@ -139,8 +151,9 @@ nlohmann::json Stages(const std::vector<funnel::Output>& outputs) {
 
 absl::StatusOr<nlohmann::json> Summary(const EvalArgs& args,
                                        const collection::Collection& collection,
-                                       const Queries& queries, const funnel::Plan& plan,
+                                       const Queries& queries, const Measurable& what,
                                        Measured& measured, const Truth& truth) {
+  const funnel::Plan& plan = what.plan;
   double multiply_adds = 0;
   double bytes = 0;
   for (const funnel::Output& output : measured.outputs) {
@@ -166,6 +179,10 @@ absl::StatusOr<nlohmann::json> Summary(const EvalArgs& args,
       {"stages", Stages(measured.outputs)},
       {"hot_bytes_per_row", static_cast<double>(collection.hot_bytes()) / rows},
       {"memory_bytes_per_row", static_cast<double>(collection.memory_bytes()) / rows}};
+  if (what.keeps) {
+    one["adaptive_keep"] = *args.adaptive_keep;
+    if (what.keeps->kept) one["adaptive_keep_recall"] = *what.keeps->kept;
+  }
   MRL_RETURN_IF_ERROR(Certify(args, collection, queries, plan, measured, truth, &one));
   return one;
 }
@@ -174,7 +191,11 @@ std::vector<std::string> TableRow(const nlohmann::json& one) {
   const auto number = [&](const char* key, const char* format) {
     return absl::StrFormat(*absl::ParsedFormat<'f'>::New(format), one[key].get<double>());
   };
-  return {one["funnel"].get<std::string>(),
+  std::string name = one["funnel"].get<std::string>();
+  if (one.contains("adaptive_keep")) {
+    absl::StrAppend(&name, " adaptive ", one["adaptive_keep"].get<double>());
+  }
+  return {std::move(name),
           number("recall", "%.4f"),
           absl::StrFormat("%.4f-%.4f", one["interval"][0].get<double>(),
                           one["interval"][1].get<double>()),
@@ -190,20 +211,41 @@ std::vector<std::string> TableRow(const nlohmann::json& one) {
           })};
 }
 
+// What adaptive keep did, in a line.
+void PrintLeftOut(const nlohmann::json& one) {
+  const std::string left_out =
+      absl::StrJoin(one["stages"], " ", [](std::string* out, const nlohmann::json& stage) {
+        absl::StrAppendFormat(out, "%.1f", stage["left_out"].get<double>());
+      });
+  const auto kept = one.find("adaptive_keep_recall");
+  const std::string promise =
+      kept == one.end() ? "it was not learned: too few points"
+                        : absl::StrFormat("kept %.4f of the funnel's result on points of the index",
+                                          kept->get<double>());
+  std::printf("%s adaptive %g: left out per stage, in the mean: %s; %s\n",
+              one["funnel"].get<std::string>().c_str(), one["adaptive_keep"].get<double>(),
+              left_out.c_str(), promise.c_str());
+}
+
 // The plans asked for: each --funnel, each --profile, --exact; or what a search gets that asks for
-// nothing, where none is given.
-absl::StatusOr<std::vector<funnel::Plan>> Plans(const EvalArgs& args, const OpenedIndex& index,
-                                                uint32_t query_dims) {
+// nothing, where none is given. With --adaptive-keep each is followed by itself with slacks.
+absl::StatusOr<std::vector<Measurable>> Plans(const EvalArgs& args, const OpenedIndex& index,
+                                              uint32_t query_dims) {
   std::vector<AskedPlan> all;
   for (const std::string& text : args.funnels) all.push_back({.funnel = text});
   for (const std::string& name : args.profiles) all.push_back({.profile = name});
   if (args.exact || all.empty()) all.push_back({.exact = args.exact});
-  std::vector<funnel::Plan> plans;
+  std::vector<Measurable> plans;
   for (const AskedPlan& asked : all) {
     MRL_ASSIGN_OR_RETURN(
         funnel::ChosenPlan chosen,
         PlanFor(*index.collection, index.collection->profiles(), asked, args.k, query_dims));
-    plans.push_back(std::move(chosen.plan));
+    plans.push_back({.plan = chosen.plan});
+    if (!args.adaptive_keep || chosen.plan.stages.size() < 2) continue;
+    MRL_ASSIGN_OR_RETURN(
+        tune::KeepRule keeps,
+        LearnKeep(*index.collection, query_dims, *args.adaptive_keep, args.threads, &chosen.plan));
+    plans.push_back({.plan = std::move(chosen.plan), .keeps = std::move(keeps)});
   }
   return plans;
 }
@@ -219,19 +261,21 @@ absl::Status Eval(const EvalArgs& args) {
   std::vector<std::vector<std::string>> table = {{"funnel", "recall", "95 %", "qps", "mean ms",
                                                   "p50 ms", "p95 ms", "p99 ms", "multiply-adds",
                                                   "bytes", "lost per stage"}};
+  std::vector<nlohmann::json> adaptive;
   FoundRows found(queries.rows, args.k);
-  for (const funnel::Plan& plan : plans) {
+  for (const Measurable& what : plans) {
     MRL_ASSIGN_OR_RETURN(Measured measured,
-                         RunAll(collection.view(), plan, queries, args.threads, TileOf(args)));
+                         RunAll(collection.view(), what.plan, queries, args.threads, TileOf(args)));
     if (!args.found.empty()) {
       for (const funnel::Output& output : measured.outputs) {
         found.Add(RowsOf(collection.view(), output));
       }
     }
     MRL_ASSIGN_OR_RETURN(const nlohmann::json one,
-                         Summary(args, collection, queries, plan, measured, truth));
+                         Summary(args, collection, queries, what, measured, truth));
     if (args.json) PrintJson(one);
     table.push_back(TableRow(one));
+    if (what.keeps) adaptive.push_back(one);
   }
   if (!args.found.empty()) {
     MRL_RETURN_IF_ERROR(found.Write(args.found));
@@ -240,6 +284,7 @@ absl::Status Eval(const EvalArgs& args) {
     std::printf("recall@%u of %zu queries against %s, %u thread(s)\n", args.k, queries.rows,
                 args.truth.empty() ? "exact search" : args.truth.c_str(), args.threads);
     PrintTable(table);
+    for (const nlohmann::json& one : adaptive) PrintLeftOut(one);
   }
   return absl::OkStatus();
 }
@@ -253,6 +298,7 @@ void CheckInFlight(const EvalArgs& args) {
 constexpr char kExamples[] = R"(Examples:
   mrl-index eval --index INDEX --queries queries.npy -k 10
   mrl-index eval --index INDEX --queries queries.npy --funnel 16:200,512:10 --exact --json
+  mrl-index eval --index INDEX --queries queries.npy --adaptive-keep 0.99
   mrl-index eval --index INDEX --labels category
   mrl-index eval --index INDEX --queries queries.fvecs --truth truth.npy --threads 4)";
 
@@ -282,6 +328,7 @@ void AddEval(CLI::App& app, Verb* verb) {
   AddGpuFlag(*eval, &args->open.gpu);
   AddHotDimsFlag(*eval, &args->open.hot_dims);
   eval->add_flag("--exact", args->exact, "Measure exact search too");
+  AddAdaptiveKeepFlag(*eval, &args->adaptive_keep)->excludes(labels);
   eval->add_option("--limit", args->limit, "Use at most so many queries");
   eval->add_option("--threads", args->threads, "Queries run at a time")
       ->check(CLI::Range(1, 256))

@@ -48,7 +48,12 @@ void PrintStages(const funnel::Trace& trace) {
          absl::StrFormat("%.1f", stage.micros), absl::StrFormat("%.4f", stage.score_cut)});
   }
   PrintTable(table);
-  std::printf("multiply-adds %llu\n", static_cast<unsigned long long>(trace.multiply_adds));
+  uint64_t left_out = 0;
+  for (const funnel::StageTrace& stage : trace.stages) left_out += stage.left_out;
+  const std::string also =
+      left_out == 0 ? "" : absl::StrCat(", ", left_out, " candidates left out");
+  std::printf("multiply-adds %llu%s\n", static_cast<unsigned long long>(trace.multiply_adds),
+              also.c_str());
 }
 
 nlohmann::json ToJson(const PointId& id) {
@@ -63,6 +68,7 @@ nlohmann::json ToJson(const funnel::Trace& trace) {
                       {"bits", stage.bits},
                       {"in", stage.candidates_in},
                       {"out", stage.candidates_out},
+                      {"left_out", stage.left_out},
                       {"bytes", stage.bytes},
                       {"cold_bytes", stage.cold_bytes},
                       {"micros", stage.micros},

@@ -1,11 +1,13 @@
 // mrl-index search: one query, by id or by vector file.
 #include <cstdio>
+#include <optional>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/status.h"
+#include "index/cli/asked.h"
 #include "index/cli/command.h"
 #include "index/cli/open_index.h"
 #include "index/cli/output.h"
@@ -19,6 +21,7 @@ struct SearchArgs {
   std::vector<std::string> why_not, fields;
   uint64_t row = 0;
   uint32_t k = 10;
+  std::optional<double> adaptive_keep;
   bool exact = false, explain = false, json = false, include_self = false;
   OpenFlags open;
 };
@@ -159,6 +162,11 @@ absl::Status Search(const SearchArgs& args) {
       funnel::ChosenPlan chosen,
       PlanFor(collection, collection.profiles(), {args.funnel, args.profile, args.exact}, args.k,
               static_cast<uint32_t>(asked.vector.size())));
+  if (args.adaptive_keep) {
+    MRL_RETURN_IF_ERROR(LearnKeep(collection, static_cast<uint32_t>(asked.vector.size()),
+                                  *args.adaptive_keep, /*threads=*/1, &chosen.plan)
+                            .status());
+  }
   funnel::View view = collection.view();
   if (!args.filter.empty()) {
     MRL_ASSIGN_OR_RETURN(const filter::Expression parsed, filter::ParseExpression(args.filter));
@@ -207,11 +215,13 @@ void AddSearch(CLI::App& app, Verb* verb) {
           ->excludes(funnel);
   AddGpuFlag(*search, &args->open.gpu);
   AddHotDimsFlag(*search, &args->open.hot_dims);
-  search->add_flag("--exact", args->exact, "Compare with every row at full dimension")
-      ->excludes(funnel)
-      ->excludes(profile);
-  search->add_option("--filter", args->filter,
-                     "Only points that match, such as 'year >= 2000 AND lang = \"en\"'");
+  CLI::Option* exact =
+      search->add_flag("--exact", args->exact, "Compare with every row at full dimension")
+          ->excludes(funnel)
+          ->excludes(profile);
+  CLI::Option* filter = search->add_option(
+      "--filter", args->filter, "Only points that match, such as 'year >= 2000 AND lang = \"en\"'");
+  AddAdaptiveKeepFlag(*search, &args->adaptive_keep)->excludes(exact)->excludes(filter);
   search->add_flag("--explain", args->explain, "Print what each stage did");
   search->add_option("--why-not", args->why_not, "Ids to follow through the stages");
   search->add_flag("--include-self", args->include_self, "Let the point itself be a result");

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <bit>
+#include <cmath>
 #include <cstdint>
 #include <functional>
 #include <utility>
@@ -51,6 +52,23 @@ float KeyOfRank(absl::Span<const float> keys, size_t rank) {
     if (BinOf(key) == bin) within.push_back(key);
   }
   return Select(std::move(within), rank - before);
+}
+
+double SlackUnit(Metric metric, absl::Span<const float> query) {
+  if (metric != Metric::kInnerProduct) return 1;
+  double squares = 0;
+  for (const float value : query) squares += static_cast<double>(value) * value;
+  return std::sqrt(squares);
+}
+
+size_t LeaveOutBehind(std::vector<Shortlisted>& candidates, size_t k, double distance) {
+  if (candidates.size() <= k) return 0;
+  std::vector<float> keys(candidates.size());
+  for (size_t i = 0; i < keys.size(); ++i) keys[i] = candidates[i].key;
+  const double of_k = KeyOfRank(keys, k);
+  return std::erase_if(candidates, [of_k, distance](const Shortlisted& candidate) {
+    return of_k - candidate.key > distance;
+  });
 }
 
 }  // namespace mrl::funnel

@@ -7,6 +7,7 @@
 
 #include "absl/types/span.h"
 #include "index/funnel/stages.h"
+#include "index/schema/schema.h"
 
 namespace mrl::funnel {
 
@@ -39,5 +40,14 @@ float CutTo(std::vector<Shortlisted>& candidates, size_t keep, const Before& bef
   candidates.resize(keep);
   return last;
 }
+
+// What Plan::slacks are counted in: inner products grow with the (transformed) query, so theirs is
+// its norm; it is 1 of cosines, and of squared distances, where a longer query is another place.
+double SlackUnit(Metric metric, absl::Span<const float> query);
+
+// Leaves out the candidates whose keys are more than `distance` below the one of rank `k`, which
+// are none where there are no more than k; keeps the order of the others. Returns how many it left
+// out.
+size_t LeaveOutBehind(std::vector<Shortlisted>& candidates, size_t k, double distance);
 
 }  // namespace mrl::funnel

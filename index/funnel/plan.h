@@ -62,6 +62,10 @@ struct Plan {
   coarse::Params params;
   std::vector<Stage> stages;
   uint32_t k = 0;
+  // Adaptive keep. Per stage but the last: of the candidates within its keep, those go on that are
+  // at most so far behind the stage's k-th best, in units of SlackUnit (cut.h). Infinite, and what
+  // is missing here: all of them. No part of the text form.
+  std::vector<float> slacks = {};
   std::string ToText() const;  // the funnel's text form, or "exact"
   bool operator==(const Plan&) const = default;
 };

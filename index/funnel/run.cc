@@ -60,6 +60,20 @@ absl::StatusOr<std::vector<float>> Prepare(const View& view, absl::Span<const fl
   return out;
 }
 
+// Adaptive keep, behind the cut of stage `number`: an easy query takes few candidates on, a hard
+// one all that the stage keeps.
+void LeaveOut(const Search& search, size_t number, std::vector<Shortlisted>& candidates,
+              StageTrace* trace) {
+  const Plan& plan = search.plan;
+  if (number >= plan.slacks.size() || !std::isfinite(plan.slacks[number])) return;
+  trace->left_out = LeaveOutBehind(candidates, plan.k, plan.slacks[number] * search.slack_unit);
+  if (trace->left_out == 0) return;
+  trace->score_cut =
+      std::min_element(candidates.begin(), candidates.end(),
+                       [](const Shortlisted& a, const Shortlisted& b) { return a.key < b.key; })
+          ->key;
+}
+
 // Cuts what stage `number` has scored to what it keeps, and completes its trace. `by_index`: the
 // coarse index has scored it.
 absl::Status Keep(const Search& search, size_t number, bool by_index,
@@ -82,6 +96,7 @@ absl::Status Keep(const Search& search, size_t number, bool by_index,
     trace->cold_bytes += ignored.cold_bytes;
     trace->score_cut = CutTo(candidates, stage.keep, by_id);
   }
+  if (!is_last) LeaveOut(search, number, candidates, trace);
   trace->score_cut = coarse::ScoreOfKey(search.view.schema.metric, trace->score_cut);
   trace->candidates_out = candidates.size();
   // Between stages nobody asks for an order but the one who follows ranks.
@@ -116,8 +131,13 @@ class TileRun {
       trace.dims = plan_.stages[number].dims;
       trace.bits = plan_.stages[number].bits;
     }
-    search_ =
-        std::make_unique<Search>(Search{view_, plan_, prepared_.data(), query_.options, {}, false});
+    search_ = std::make_unique<Search>(Search{view_,
+                                              plan_,
+                                              prepared_.data(),
+                                              query_.options,
+                                              {},
+                                              false,
+                                              SlackUnit(view_.schema.metric, prepared_)});
     for (const View::Part& part : view_.parts) {
       search_->scorers.emplace_back(*part.segment, prepared_.data(), last_level);
     }

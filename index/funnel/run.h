@@ -58,6 +58,7 @@ struct StageTrace {
   uint32_t bits = 0;
   uint64_t candidates_in = 0;  // rows scanned for stage 0
   uint64_t candidates_out = 0;
+  uint64_t left_out = 0;  // of the candidates within the stage's keep, by the plan's slacks
   uint64_t bytes = 0;
   uint64_t cold_bytes = 0;  // of `bytes`, those of levels that are not held in memory
   uint64_t rescored = 0;

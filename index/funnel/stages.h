@@ -30,6 +30,7 @@ struct Search {
   const RunOptions& options;
   std::vector<coarse::LevelScorer> scorers;  // one per part, up to the plan's last prefix
   bool stage_by_stage = false;               // no index runs stages after the first
+  double slack_unit = 1;                     // of the plan's slacks
 
   bool stopped() const { return options.stopped && options.stopped(); }
 };

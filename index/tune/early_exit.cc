@@ -8,12 +8,12 @@
 #include "base/for_each.h"
 #include "base/status.h"
 #include "index/funnel/stepped.h"
+#include "index/tune/interval.h"
 
 namespace mrl::tune {
 namespace {
 
 constexpr double kNever = std::numeric_limits<double>::infinity();
-constexpr double kOneSided95 = 1.645;
 
 // Of at most 2k hits, best first.
 double MarginOf(absl::Span<const funnel::Hit> best, size_t k) {
@@ -69,10 +69,7 @@ double LearnMargin(const std::vector<Tried::Step>& tried, double share) {
     squares += steps[i].kept * steps[i].kept;
     const bool ends = i + 1 == steps.size() || steps[i + 1].margin < steps[i].margin;
     if (!ends || i + 1 < ExitRule::kQueriesMin) continue;
-    const auto count = static_cast<double>(i + 1);
-    const double mean = sum / count;
-    const double variance = std::max(0.0, squares / count - mean * mean);
-    if (mean - kOneSided95 * std::sqrt(variance / count) >= share) margin = steps[i].margin;
+    if (LowerMean(sum, squares, i + 1) >= share) margin = steps[i].margin;
   }
   return margin;
 }

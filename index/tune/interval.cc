@@ -68,6 +68,14 @@ double Mean(absl::Span<const double> values) {
   return values.empty() ? 0 : sum / static_cast<double>(values.size());
 }
 
+double LowerMean(double sum, double squares, size_t count) {
+  constexpr double kOneSided95 = 1.645;
+  const auto number = static_cast<double>(count);
+  const double mean = sum / number;
+  const double variance = std::max(0.0, squares / number - mean * mean);
+  return mean - kOneSided95 * std::sqrt(variance / number);
+}
+
 Interval MeanInterval(absl::Span<const double> values, const IntervalOptions& options) {
   CHECK(options.confidence > 0 && options.confidence < 1 && options.resamples > 0);
   if (values.empty()) return {0, 1};

@@ -33,4 +33,8 @@ Interval MeanInterval(absl::Span<const double> values, const IntervalOptions& op
 
 double Mean(absl::Span<const double> values);  // 0 of none
 
+// The mean of `count` values, given as their sum and the sum of their squares, less its one-sided
+// 95 % error by the normal distribution.
+double LowerMean(double sum, double squares, size_t count);
+
 }  // namespace mrl::tune

@@ -60,7 +60,8 @@ std::vector<funnel::Location> SampleRows(const funnel::View& view, size_t count,
   return rows;
 }
 
-absl::StatusOr<ViewQueries> SampleQueries(const funnel::View& view, size_t count, uint64_t seed) {
+absl::StatusOr<ViewQueries> SampleQueries(const funnel::View& view, size_t count, uint64_t seed,
+                                          uint32_t dims) {
   ViewQueries queries;
   queries.dims = view.schema.dim;
   queries.own = SampleRows(view, count, seed);
@@ -70,6 +71,7 @@ absl::StatusOr<ViewQueries> SampleQueries(const funnel::View& view, size_t count
     MRL_RETURN_IF_ERROR(
         view.parts[at.part].segment->Vector(at.row, queries.values.data() + i * queries.dims));
   }
+  if (dims > 0 && dims < queries.dims) return ShortenQueries(queries, dims);
   return queries;
 }
 

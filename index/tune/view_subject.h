@@ -35,8 +35,9 @@ funnel::Location LocationOf(uint64_t row);
 // `count` different rows that take part, each as likely as any other; all of them in their order
 // where the view has no more. The same for the same seed.
 std::vector<funnel::Location> SampleRows(const funnel::View& view, size_t count, uint64_t seed);
-// Such rows as queries.
-absl::StatusOr<ViewQueries> SampleQueries(const funnel::View& view, size_t count, uint64_t seed);
+// Such rows as queries; their first `dims` dimensions, 0 = all.
+absl::StatusOr<ViewQueries> SampleQueries(const funnel::View& view, size_t count, uint64_t seed,
+                                          uint32_t dims = 0);
 
 // The first `dims` dimensions of each.
 ViewQueries ShortenQueries(const ViewQueries& queries, uint32_t dims);

@@ -128,7 +128,7 @@ std::string Expose(const Exposed& exposed) {
   CollectWrites(exposed.registry, &families);
   CollectCertificates(exposed, &families);
   if (exposed.shadow != nullptr) {
-    CollectQuality(exposed.registry, *exposed.shadow, *exposed.exits, &families);
+    CollectQuality(exposed.registry, *exposed.shadow, *exposed.exits, *exposed.keeps, &families);
   }
   std::ostringstream text;
   prometheus::TextSerializer().Serialize(text, families);

@@ -9,6 +9,7 @@
 #include "server/registry.h"
 #include "server/security/tls.h"
 #include "server/service/exits.h"
+#include "server/service/keeps.h"
 #include "server/service/shadow.h"
 #include "server/trace/exporter.h"
 
@@ -24,8 +25,9 @@ struct Exposed {
   int workers = 0;
   FileSystem* files = nullptr;  // that the certificates are read by; null = no TLS
   TlsFiles tls = {};
-  const Shadow* shadow = nullptr;  // with `exits`; null = no searches
+  const Shadow* shadow = nullptr;  // with `exits` and `keeps`; null = no searches
   const Exits* exits = nullptr;
+  const Keeps* keeps = nullptr;
 };
 
 std::string Expose(const Exposed& exposed);

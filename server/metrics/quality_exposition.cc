@@ -114,13 +114,43 @@ void CollectExits(const Exits& exits, std::vector<MetricFamily>* families) {
   }
 }
 
+// How much searches left out by learned slacks, and what those say that they kept.
+void CollectKeeps(const Keeps& keeps, std::vector<MetricFamily>* families) {
+  MetricFamily searches = Family("mrl_adaptive_keep_searches_total", "Searches with adaptive_keep.",
+                                 MetricType::Counter);
+  MetricFamily left_out = Family("mrl_adaptive_keep_left_out_total",
+                                 "Candidates that they left out, of those within the stages' keep.",
+                                 MetricType::Counter);
+  MetricFamily recall = Gauge("mrl_adaptive_keep_recall",
+                              "Mean share of the plain funnel's result that their slacks kept when "
+                              "they were learned.");
+  MetricFamily checked =
+      Family("mrl_adaptive_keep_checked_total",
+             "Those that were run without slacks too, behind their answers.", MetricType::Counter);
+  MetricFamily realised = Gauge("mrl_adaptive_keep_realised_recall",
+                                "Mean share of the plain funnel's result that those answers had.");
+  for (const auto& [key, figures] : keeps.figures()) {
+    const std::vector<prometheus::ClientMetric::Label> labels = {{"collection", key.first}};
+    AddValue(static_cast<double>(figures.searches), labels, &searches);
+    AddValue(static_cast<double>(figures.left_out), labels, &left_out);
+    AddValue(figures.kept / static_cast<double>(figures.searches), labels, &recall);
+    AddValue(static_cast<double>(figures.checked), labels, &checked);
+    if (figures.checked == 0) continue;
+    AddValue(figures.really_kept / static_cast<double>(figures.checked), labels, &realised);
+  }
+  for (MetricFamily* family : {&searches, &left_out, &recall, &checked, &realised}) {
+    if (!family->metric.empty()) families->push_back(std::move(*family));
+  }
+}
+
 }  // namespace
 
 void CollectQuality(const Registry& registry, const Shadow& shadow, const Exits& exits,
-                    std::vector<MetricFamily>* families) {
+                    const Keeps& keeps, std::vector<MetricFamily>* families) {
   CollectRecallCertificates(registry, families);
   CollectShadow(shadow, families);
   CollectExits(exits, families);
+  CollectKeeps(keeps, families);
 }
 
 }  // namespace mrl::server

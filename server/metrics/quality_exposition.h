@@ -1,5 +1,5 @@
 // What /metrics shows of the quality of searches: certificates of profiles, shadow profiles, early
-// exits.
+// exits, adaptive keeps.
 #pragma once
 
 #include <prometheus/metric_family.h>
@@ -8,11 +8,12 @@
 
 #include "server/registry.h"
 #include "server/service/exits.h"
+#include "server/service/keeps.h"
 #include "server/service/shadow.h"
 
 namespace mrl::server {
 
 void CollectQuality(const Registry& registry, const Shadow& shadow, const Exits& exits,
-                    std::vector<prometheus::MetricFamily>* families);
+                    const Keeps& keeps, std::vector<prometheus::MetricFamily>* families);
 
 }  // namespace mrl::server

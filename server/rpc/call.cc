@@ -214,6 +214,9 @@ void Call::WriteTrace(const absl::Status& status, const std::optional<TraceParen
     part.attributes = {{"mrl.candidates_in", absl::StrCat(stage.candidates_in)},
                        {"mrl.candidates_out", absl::StrCat(stage.candidates_out)},
                        {"mrl.bytes", absl::StrCat(stage.bytes)}};
+    if (stage.left_out > 0) {
+      part.attributes.emplace_back("mrl.left_out", absl::StrCat(stage.left_out));
+    }
     spans.push_back(std::move(part));
   }
   desk_.exporter->Export(std::move(spans));

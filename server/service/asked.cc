@@ -137,6 +137,9 @@ absl::Status ExpectPlainOptions(const v1::SearchOptions& options) {
   if (options.anytime()) {
     return InvalidField("options.anytime", "anytime is set; only Search takes it");
   }
+  if (options.has_adaptive_keep()) {
+    return InvalidField("options.adaptive_keep", "adaptive_keep is set; only Search takes it");
+  }
   if (!options.has_early_exit()) return absl::OkStatus();
   return InvalidField("options.early_exit", "early_exit is set; only Search takes it");
 }

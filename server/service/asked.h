@@ -13,6 +13,7 @@
 #include "index/collection/collection.h"
 #include "index/funnel/profile.h"
 #include "index/funnel/run.h"
+#include "index/tune/adaptive_keep.h"
 #include "mrl/v1/search.pb.h"
 #include "server/registry.h"
 #include "server/rpc/call.h"
@@ -68,7 +69,8 @@ struct Asked {
   std::shared_ptr<const collection::Collection> collection;
   Query query;
   funnel::ChosenPlan chosen;
-  std::optional<Narrowed> narrowed;  // with a filter
+  std::optional<Narrowed> narrowed;             // with a filter
+  std::shared_ptr<const tune::KeepRule> keeps;  // with adaptive_keep, and the plan has its slacks
 
   const funnel::Plan& plan() const { return chosen.plan; }
   const funnel::View& view() const { return narrowed ? narrowed->view : collection->view(); }

@@ -287,6 +287,7 @@ void ToProto(const funnel::Trace& trace, const funnel::ChosenPlan& chosen,
     added->set_bits(stage.bits);
     added->set_candidates_in(stage.candidates_in);
     added->set_candidates_out(stage.candidates_out);
+    added->set_left_out(stage.left_out);
     added->set_bytes_touched(stage.bytes);
     added->set_cold_bytes(stage.cold_bytes);
     added->set_rescored(stage.rescored);

@@ -11,11 +11,19 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "base/status.h"
 #include "index/collection/collection.h"
+#include "index/funnel/plan.h"
 
 namespace mrl::server {
+
+// All that a rule depends on which is learned for a plan, queries of `dims` dimensions and a share
+// of the result that is to stay.
+inline std::string LearnedFor(const funnel::Plan& plan, uint32_t dims, double share) {
+  return absl::StrCat(plan.ToText(), " k=", plan.k, " dims=", dims, " share=", share);
+}
 
 // Thread-safe. In memory only; callers that come at the same time may learn the same.
 template <typename Value>

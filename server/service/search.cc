@@ -58,18 +58,56 @@ void OfferShadow(const SearchContext& context, const v1::SearchRequest& request,
                        .hits = output.hits});
 }
 
-absl::Status CheckEarlyExit(const v1::SearchOptions& options) {
-  const double share = options.early_exit();
+// Whether the option `name`, that `share` of the result is to stay, is in order and goes with the
+// others.
+absl::Status CheckShortcut(const v1::SearchOptions& options, const char* name, double share) {
+  const std::string field = absl::StrCat("options.", name);
   if (!(share > 0 && share <= 1)) {
-    return InvalidField("options.early_exit",
-                        absl::StrCat("early_exit is ", share, "; above 0 to 1 is accepted"));
+    return InvalidField(field, absl::StrCat(name, " is ", share, "; above 0 to 1 is accepted"));
   }
-  const char* other = options.anytime()                                   ? "anytime"
+  const bool both = options.has_early_exit() && options.has_adaptive_keep();
+  const char* other = both                                                ? "adaptive_keep"
+                      : options.anytime()                                 ? "anytime"
                       : options.has_filter() || options.has_filter_tree() ? "a filter"
                       : options.has_exact() && options.exact()            ? "exact search"
                                                                           : nullptr;
   if (other == nullptr) return absl::OkStatus();
-  return InvalidField("options.early_exit", absl::StrCat("early_exit does not go with ", other));
+  return InvalidField(field, absl::StrCat(name, " does not go with ", other));
+}
+
+absl::Status CheckShortcuts(const v1::SearchOptions& options) {
+  if (options.has_early_exit()) {
+    MRL_RETURN_IF_ERROR(CheckShortcut(options, "early_exit", options.early_exit()));
+  }
+  if (!options.has_adaptive_keep()) return absl::OkStatus();
+  return CheckShortcut(options, "adaptive_keep", options.adaptive_keep());
+}
+
+// Ask for a search of any kind but groups.
+absl::StatusOr<Asked> AskWith(const SearchContext& context, const JoinedSearch& one) {
+  const v1::SearchOptions& options = one.request.options();
+  MRL_RETURN_IF_ERROR(CheckShortcuts(options));
+  MRL_ASSIGN_OR_RETURN(Asked asked, Ask(context.registry, one.request));
+  if (!options.has_adaptive_keep()) return asked;
+  MRL_RETURN_IF_ERROR(context.keeps.Learn(
+      options.adaptive_keep(), [&one] { return one.call.stopped(); }, &asked));
+  return asked;
+}
+
+// The end of a search that went the way of all.
+absl::Status Answer(const SearchContext& context, JoinedSearch& one, const Asked& asked,
+                    const absl::StatusOr<funnel::Output>& output) {
+  MRL_RETURN_IF_ERROR(Reply(one.call, one.request, asked, output, one.response));
+  if (asked.keeps == nullptr) {
+    OfferShadow(context, one.request, asked, *output);
+    return absl::OkStatus();
+  }
+  MRL_ASSIGN_OR_RETURN(const Registry::Entry entry, context.registry.Get(one.request.collection()));
+  context.keeps.Note(entry.path.name, asked, *output);
+  if (asked.keeps->kept) {
+    one.response->mutable_stats()->set_adaptive_keep_recall(*asked.keeps->kept);
+  }
+  return absl::OkStatus();
 }
 
 // One search that returns what it has when its deadline comes.
@@ -115,20 +153,18 @@ bool RunsByItself(const v1::SearchOptions& options) {
 absl::Status RunAlone(const SearchContext& context, JoinedSearch& one) {
   const v1::SearchOptions& options = one.request.options();
   if (!options.group_by().empty()) {
-    if (!options.anytime() && !options.has_early_exit()) {
+    if (!options.anytime() && !options.has_early_exit() && !options.has_adaptive_keep()) {
       return SearchGroups(context.registry, one);
     }
-    return InvalidField("options.group_by", "group_by does not go with anytime or early_exit");
+    return InvalidField("options.group_by",
+                        "group_by does not go with anytime, early_exit or adaptive_keep");
   }
-  if (options.has_early_exit()) MRL_RETURN_IF_ERROR(CheckEarlyExit(options));
-  MRL_ASSIGN_OR_RETURN(const Asked asked, Ask(context.registry, one.request));
+  MRL_ASSIGN_OR_RETURN(const Asked asked, AskWith(context, one));
   if (options.anytime()) return RunAnytime(one, asked);
   if (options.has_early_exit()) return RunEarlyExit(context, one, asked);
   const funnel::TileQuery query = ToTile(one.call, asked.query);
-  const auto output = funnel::Run(asked.view(), asked.plan(), query.query, query.options);
-  MRL_RETURN_IF_ERROR(Reply(one.call, one.request, asked, output, one.response));
-  OfferShadow(context, one.request, asked, *output);
-  return absl::OkStatus();
+  return Answer(context, one, asked,
+                funnel::Run(asked.view(), asked.plan(), query.query, query.options));
 }
 
 // The best hits of a stage that is not the last, without what has to be read for them.
@@ -262,7 +298,7 @@ void RunSearches(const SearchContext& context, absl::Span<JoinedSearch> calls) {
       done[i] = true;
       continue;
     }
-    asked.push_back(Ask(context.registry, calls[i].request));
+    asked.push_back(AskWith(context, calls[i]));
     calls[i].status = asked[i].status();
     done[i] = !asked[i].ok();
   }
@@ -283,8 +319,7 @@ void RunSearches(const SearchContext& context, absl::Span<JoinedSearch> calls) {
     const auto outputs = funnel::RunTile(asked[first]->view(), asked[first]->plan(), queries);
     for (size_t i = 0; i < tile.size(); ++i) {
       JoinedSearch& one = calls[tile[i]];
-      one.status = Reply(one.call, one.request, *asked[tile[i]], outputs[i], one.response);
-      if (one.status.ok()) OfferShadow(context, one.request, *asked[tile[i]], *outputs[i]);
+      one.status = Answer(context, one, *asked[tile[i]], outputs[i]);
     }
   }
 }

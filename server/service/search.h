@@ -11,6 +11,7 @@
 #include "server/rpc/call.h"
 #include "server/rpc/joined_call.h"
 #include "server/service/exits.h"
+#include "server/service/keeps.h"
 #include "server/service/shadow.h"
 
 namespace mrl::server {
@@ -22,6 +23,7 @@ struct SearchContext {
   const Registry& registry;
   Shadow& shadow;
   Exits& exits;
+  Keeps& keeps;
 };
 
 // Searches that were at hand at the same time; those of one collection and plan run as one tile.

@@ -138,3 +138,72 @@ def test_early_exit_keeps_what_it_promises_and_says_what_it_left_out(client):
     refused(lambda: search(early_exit=0), bad, "early_exit is 0; above 0 to 1")
     refused(lambda: search(early_exit=0.9, anytime=True), bad, "does not go with anytime")
     refused(lambda: search(early_exit=0.9, exact=True), bad, "does not go with exact search")
+
+
+def left_out(result):
+    return sum(stage.left_out for stage in result.stats.stages)
+
+
+def test_adaptive_keep_keeps_what_it_promises_and_says_what_it_left_out(client):
+    promised, keeps, kept, all_left_out = 0.9, [400, 200, 100, 50, 25, 10], [], []
+    for query in QUERIES[:200]:
+        whole = client.search("wordnet", query, funnel=LADDER)
+        fewer = client.search("wordnet", query, funnel=LADDER, adaptive_keep=promised)
+        found = {hit.id for hit in fewer.hits}
+        kept.append(len(found & {hit.id for hit in whole.hits}) / len(whole.hits))
+        stages = fewer.stats.stages
+        for keep, stage, after in zip(keeps, stages, stages[1:] + [None]):
+            assert stage.candidates_out + stage.left_out == min(keep, stage.candidates_in)
+            assert stage.candidates_out >= 10
+            assert after is None or after.candidates_in == stage.candidates_out
+        assert stages[-1].left_out == left_out(whole) == 0
+        assert fewer.stats.plan == whole.stats.plan and fewer.stats.adaptive_keep_recall > 0.85
+        assert whole.stats.adaptive_keep_recall is None
+        all_left_out.append(left_out(fewer))
+    assert np.mean(kept) > promised - 0.03
+    # Not the same for every query: that is the point of it.
+    assert np.mean(all_left_out) > 100 and np.std(all_left_out) > 10
+    # All of the result, of the queries that chose: more goes on.
+    sure = [client.search("wordnet", q, funnel=LADDER, adaptive_keep=1) for q in QUERIES[:50]]
+    assert np.mean([left_out(one) for one in sure]) < np.mean(all_left_out[:50])
+
+
+def test_adaptive_keep_goes_with_every_funnel_and_with_waiting_searches(client, address):
+    how = {"funnel": FUNNEL, "adaptive_keep": 0.9, "with_payload": False}
+    alone = [client.search("wordnet", query, **how) for query in QUERIES[:64]]
+
+    async def together():
+        async with mrl.AsyncClient(address) as other:
+            return await asyncio.gather(*(other.search("wordnet", q, **how) for q in QUERIES[:64]))
+
+    for one, joined in zip(alone, asyncio.run(together())):
+        assert joined.hits == one.hits and left_out(joined) == left_out(one)
+        assert joined.stats.adaptive_keep_recall == one.stats.adaptive_keep_recall
+    assert any(left_out(one) > 0 for one in alone)
+    # One stage has nothing to leave out; neither has a shorter query's funnel that is as wide as k.
+    single = client.search("wordnet", QUERIES[0], funnel="512:10", adaptive_keep=0.5)
+    assert left_out(single) == 0 and single.stats.adaptive_keep_recall is None
+    short = client.search("wordnet", QUERIES[0][:64], funnel="16:400,64:10", adaptive_keep=0.5)
+    assert left_out(short) > 0 and short.stats.stages[-1].dims == 64
+
+
+def test_adaptive_keep_refuses_what_it_does_not_go_with(client):
+    bad = StatusCode.INVALID_ARGUMENT
+    search = lambda **how: client.search("wordnet", QUERIES[0], **how)
+    above = "; above 0 to 1 is accepted"
+    refused(lambda: search(adaptive_keep=0), bad, "adaptive_keep is 0" + above)
+    refused(lambda: search(adaptive_keep=1.5), bad, "adaptive_keep is 1.5" + above)
+    refused(lambda: search(adaptive_keep=float("nan")), bad, "adaptive_keep is nan" + above)
+    for other, words in (
+        ({"anytime": True}, "adaptive_keep does not go with anytime"),
+        ({"exact": True}, "adaptive_keep does not go with exact search"),
+        ({"filter": "class = 1"}, "adaptive_keep does not go with a filter"),
+        ({"early_exit": 0.9}, "early_exit does not go with adaptive_keep"),
+        ({"group_by": "class"}, "group_by does not go with anytime, early_exit or adaptive_keep"),
+    ):
+        refused(lambda: search(adaptive_keep=0.9, **other), bad, words)
+    plain = "adaptive_keep is set; only Search takes it"
+    refused(lambda: client.explain("wordnet", QUERIES[0], adaptive_keep=0.9), bad, plain)
+    refused(
+        lambda: list(client.progressive_search("wordnet", QUERIES[0], adaptive_keep=0.9)), bad, plain
+    )

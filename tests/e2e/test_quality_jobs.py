@@ -162,6 +162,39 @@ def test_exits_are_checked_behind_their_answers_and_forgotten_with_the_collectio
     assert not metrics(server, "mrl_early_exit")
 
 
+def test_adaptive_keeps_are_counted_checked_and_forgotten_with_the_collection(client, server):
+    funnel, kept, left_out = "8:100,16:50,32:10", [], 0
+    for query in vectors(41, 5):
+        found = client.search("words", query, funnel=funnel, adaptive_keep=0.8)
+        whole = {hit.id for hit in client.search("words", query, funnel=funnel).hits}
+        kept.append(len(whole & {hit.id for hit in found.hits}) / len(whole))
+        left_out += sum(stage.left_out for stage in found.stats.stages)
+    at = '{collection="words"}'
+    for _ in range(100):
+        seen = metrics(server, "mrl_adaptive_keep")
+        if seen.get(f"mrl_adaptive_keep_checked_total{at}") == 3:
+            break
+        time.sleep(0.05)
+    assert seen[f"mrl_adaptive_keep_searches_total{at}"] == 41
+    assert seen[f"mrl_adaptive_keep_left_out_total{at}"] == left_out > 0
+    recall = found.stats.adaptive_keep_recall
+    assert seen[f"mrl_adaptive_keep_recall{at}"] == pytest.approx(recall)
+    # Of the first, the 21st and the 41st.
+    assert seen[f"mrl_adaptive_keep_realised_recall{at}"] == pytest.approx(np.mean(kept[::20]))
+    client.delete_collection("words")
+    assert not metrics(server, "mrl_adaptive_keep")
+
+
+def test_adaptive_keep_leaves_nothing_out_where_there_is_little_to_learn_from(client):
+    client.create_collection("few", DIM, ladder=[8, 32])
+    query = vectors(1, 6)[0]
+    for rows in (0, 1, 30):
+        client.upsert("few", range(rows), vectors(rows)) if rows else None
+        found = client.search("few", query, k=1, funnel="8:20,32:1", adaptive_keep=0.5)
+        assert len(found.hits) == min(rows, 1) and found.stats.adaptive_keep_recall is None
+        assert all(stage.left_out == 0 for stage in found.stats.stages)
+
+
 def test_wrong_requests_are_refused(client):
     client.create_collection("empty", DIM)
     bad = StatusCode.INVALID_ARGUMENT

@@ -75,6 +75,12 @@ def test_searches_that_end_early(address):
     assert anytime["hits"] == whole["hits"] and anytime["degraded"] is False
     early = mrl_program(address, *by_id, "--early-exit", 0.01)
     assert early["early_exit_stages"] >= 1 and len(early["stages"]) == early["early_exit_stages"] + 1
+    fewer = mrl_program(address, *by_id, "--adaptive-keep", 0.5)
+    assert fewer["plan"] == whole["plan"] and fewer["adaptive_keep_recall"] > 0.5
+    assert whole["adaptive_keep_recall"] is None and whole["stages"][0]["left_out"] == 0
+    assert fewer["stages"][0]["left_out"] + fewer["stages"][0]["out"] == 400
+    assert sum(stage["left_out"] for stage in fewer["stages"]) > 0
+    assert " candidates left out" in text(address, *by_id, "--adaptive-keep", 0.5).stdout
     found = mrl_program(address, "classify", "wordnet", "--id", "dog.n.01", "--field", "class")
     assert found["label"] and found["dims"] in (16, 32, 64, 128, 256, 512)
     refused = text(address, "classify", "wordnet", "--id", "dog.n.01", "--field", "nothing")

@@ -137,5 +137,23 @@ TEST_F(FunnelCalls, AnytimeIsASearchWhereThereIsTime) {
   EXPECT_FALSE(anytime->stats.degraded);
 }
 
+TEST_F(FunnelCalls, AdaptiveKeepTellsWhatItLeftOut) {
+  client::SearchOptions options;
+  options.funnel = "16:100,64:10";
+  const auto whole = Search(options);
+  options.adaptive_keep = 0.5;
+  const auto fewer = Search(options);
+  ASSERT_TRUE(fewer.ok()) << fewer.status();
+  const std::vector<client::Stage>& stages = fewer->stats.stages;
+  EXPECT_GT(stages[0].left_out, 0u);
+  EXPECT_EQ(stages[0].left_out + stages[0].candidates_out, 100u);
+  EXPECT_EQ(stages[1].candidates_in, stages[0].candidates_out);
+  EXPECT_GT(fewer->stats.adaptive_keep_recall.value_or(0), 0.5);
+  EXPECT_EQ(whole->stats.stages[0].left_out, 0u);
+  EXPECT_FALSE(whole->stats.adaptive_keep_recall.has_value());
+  ExpectError(client().Explain("sample", SampleVector(7, 0), options, {}).status(),
+              StatusCode::kInvalidArgument, "adaptive_keep is set; only Search takes it");
+}
+
 }  // namespace
 }  // namespace mrl

@@ -56,6 +56,7 @@ def options(
     group_size=0,
     anytime=False,
     early_exit=None,
+    adaptive_keep=None,
 ):
     ways = {"funnel": funnel is not None, "profile": profile is not None, "exact": bool(exact)}
     given = [name for name, is_given in ways.items() if is_given]
@@ -71,6 +72,7 @@ def options(
         group_size=group_size,
         anytime=anytime,
         early_exit=early_exit,
+        adaptive_keep=adaptive_keep,
     )
     if funnel is not None:
         message.funnel_text = funnel
@@ -104,6 +106,7 @@ def search_request(
     group_size=0,
     anytime=False,
     early_exit=None,
+    adaptive_keep=None,
 ) -> search_pb2.SearchRequest:
     if (query is None) == (id is None):
         raise ValueError("a search takes either a vector or an id")
@@ -128,6 +131,7 @@ def search_request(
             group_size=group_size,
             anytime=anytime,
             early_exit=early_exit,
+            adaptive_keep=adaptive_keep,
         ),
     )
     if id is not None:
@@ -209,7 +213,7 @@ def _filter_value(message):
 
 
 def search_stats(message) -> model.SearchStats:
-    optional = ("rows_matched", "early_exit_recall")
+    optional = ("rows_matched", "early_exit_recall", "adaptive_keep_recall")
     return model.SearchStats(
         stages=[_plain(model.StageStats, stage) for stage in message.stages],
         **{name: getattr(message, name) if message.HasField(name) else None for name in optional},

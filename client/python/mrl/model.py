@@ -24,7 +24,9 @@ class BatchOptions(TypedDict, total=False):
 class SearchOptions(BatchOptions, total=False):
     """Payloads come unless `with_payload` is False; vectors only with `with_vector`. With `anytime`
     a search that would miss its `timeout_s` returns what it has, marked `degraded`. `early_exit`,
-    above 0 to 1, leaves out the stages that would change less than that share of the result."""
+    above 0 to 1, leaves out the stages that would change less than that share of the result.
+    `adaptive_keep`, above 0 to 1, takes fewer candidates from stage to stage where the scores of a
+    query allow it; that share of the result is to stay."""
 
     id: PointId | None
     k: int
@@ -37,6 +39,7 @@ class SearchOptions(BatchOptions, total=False):
     group_size: int
     anytime: bool
     early_exit: float | None
+    adaptive_keep: float | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +63,7 @@ class StageStats:
     micros: float
     score_cut: float
     cold_bytes: int = 0
+    left_out: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +83,7 @@ class SearchStats:
     degraded: bool = False
     early_exit_stages: int = 0
     early_exit_recall: float | None = None
+    adaptive_keep_recall: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)

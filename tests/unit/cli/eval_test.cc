@@ -108,6 +108,32 @@ TEST_F(Eval, EachFunnelIsALineWithItsKeys) {
   EXPECT_EQ(lines[2]["multiply_adds"], 200 * 32);
 }
 
+TEST_F(Eval, AdaptiveKeepIsMeasuredBesideThePlainFunnel) {
+  BuildIndex();
+  const std::vector<std::string> adaptive = {"--funnel", "16:100,32:10", "--exact",
+                                             "--adaptive-keep", "0.9"};
+  const auto lines = MeasureJson(adaptive);
+  ASSERT_EQ(lines.size(), 3u);  // exact search has no stage to cut
+  EXPECT_FALSE(lines[0].contains("adaptive_keep"));
+  EXPECT_EQ(lines[0]["stages"][0]["left_out"], 0);
+  EXPECT_EQ(lines[1]["adaptive_keep"], 0.9);
+  EXPECT_GT(lines[1]["adaptive_keep_recall"], 0.8);
+  EXPECT_EQ(lines[1]["funnel"], lines[0]["funnel"]);
+  const Json& first = lines[1]["stages"][0];
+  EXPECT_GT(first["left_out"], 0);
+  EXPECT_NEAR(first["left_out"].get<double>() + first["out"].get<double>(), 100, 1e-9);
+  EXPECT_EQ(lines[1]["stages"][1]["in"], first["out"]);
+  EXPECT_LT(lines[1]["bytes_touched"], lines[0]["bytes_touched"]);
+  EXPECT_EQ(lines[2]["funnel"], "exact");
+  const Finished table = Measure(adaptive);
+  EXPECT_THAT(table.out, HasSubstr("scan/16:100,32:10 adaptive 0.9: left out per stage"));
+  for (const char* share : {"0", "1.1", "-1", "x"}) {
+    const Finished refused = Measure({"--adaptive-keep", share});
+    EXPECT_EQ(refused.code, 2);
+    EXPECT_THAT(refused.err, HasSubstr("above 0 to 1"));
+  }
+}
+
 TEST_F(Eval, StagesAreToldWithTheMedianOfTheirTimes) {
   BuildIndex();
   const auto lines = MeasureJson({"--funnel", "16:20,32:10"});

@@ -81,6 +81,20 @@ TEST_F(Search, ExplainTellsWhatEachStageDid) {
   EXPECT_THAT(text.out, HasSubstr("score cut"));
 }
 
+TEST_F(Search, AdaptiveKeepLeavesCandidatesOutAndSaysSo) {
+  BuildIndex();
+  const std::vector<std::string> query = {
+      "--id", "1", "--funnel", "16:100,32:10", "--explain", "--adaptive-keep", "0.5"};
+  const Json found = FindJson(query);
+  const Json& stages = found["trace"]["stages"];
+  EXPECT_GT(stages[0]["left_out"], 0);
+  EXPECT_EQ(stages[0]["left_out"].get<int>() + stages[0]["out"].get<int>(), 100);
+  EXPECT_EQ(stages[1]["in"], stages[0]["out"]);
+  EXPECT_EQ(stages[1]["left_out"], 0);
+  EXPECT_EQ(found["hits"].size(), 10u);
+  EXPECT_THAT(Find(query).out, HasSubstr(" candidates left out"));
+}
+
 TEST_F(Search, WhyNotFollowsPoints) {
   BuildIndex();
   const std::vector<std::string> query = {"--id",      "1",         "-k", "1", "--funnel",
