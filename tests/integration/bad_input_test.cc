@@ -338,7 +338,7 @@ TEST_F(BadInput, Matrices) {
     request.set_collection("sample");
     request.set_rows(rows);
     request.mutable_queries()->set_dtype(v1::DTYPE_F32);
-    request.mutable_queries()->set_data(std::string(4 * 64 * 4, 'x'));
+    request.mutable_queries()->set_data(std::string(size_t{4} * 64 * 4, 'x'));
     Expect(Send("/mrl.v1.SearchService/BatchSearch", request.SerializeAsString()),
            StatusCode::INVALID_ARGUMENT, absl::StrCat("which ", rows, " rows do not divide"),
            absl::StrCat(rows, " rows of 4"));
