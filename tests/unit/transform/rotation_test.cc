@@ -1,5 +1,6 @@
 #include "index/transform/rotation.h"
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 #include <string>
@@ -97,27 +98,35 @@ TEST(LearnRotation, NeedsAsManyRowsAsDimensionsAndHasALimit) {
   EXPECT_THAT(std::string(wide.status().message()), HasSubstr("4097 dimensions; 1 to 4096"));
 }
 
-TEST(Rotation, KeepsScoresOfWholeVectorsAndIsUndone) {
-  const auto rotation = LearnRotation(PlainRows(kRows, kDim, 5), kDim, true);
+class Rotation : public ::testing::TestWithParam<uint32_t> {};
+INSTANTIATE_TEST_SUITE_P(Dims, Rotation, ::testing::Values(kDim, 1024));
+
+// By the same code that turns points and queries: as float32, to 1e-5 of the vectors' lengths.
+TEST_P(Rotation, KeepsScoresOfWholeVectorsAndIsUndone) {
+  const uint32_t dim = GetParam();
+  const auto rotation = LearnRotation(PlainRows(std::max<size_t>(kRows, dim), dim, 5), dim, true);
   ASSERT_TRUE(rotation.ok()) << rotation.status();
   Schema schema;
-  schema.dim = kDim;
+  schema.dim = dim;
   schema.transform = Transform::kRotation;
   schema.rotation = *rotation;
-  const std::vector<float> rows = PlainRows(40, kDim, 6);  // not those it was learned from
+  const std::vector<float> rows = PlainRows(40, dim, 6);  // not those it was learned from
   std::vector<float> rotated = rows;
-  RotateRows(*rotation, kDim, &rotated);
+  RotateRows(*rotation, dim, &rotated);
   for (size_t row = 0; row < 40; ++row) {
-    const float* x = rows.data() + row * kDim;
-    const double norm = std::sqrt(Dot(x, x, kDim));
-    std::vector<float> one(x, x + kDim);
-    Apply(schema, one.data(), kDim, one.data());
-    for (size_t i = 0; i < kDim; ++i) EXPECT_NEAR(one[i], rotated[row * kDim + i], 1e-6 * norm);
-    const double products = Dot(one.data(), rotated.data(), kDim);
-    const double norms = norm * std::sqrt(Dot(rows.data(), rows.data(), kDim));
-    EXPECT_NEAR(products, Dot(x, rows.data(), kDim), 1e-5 * norms) << row;
+    const float* x = rows.data() + row * dim;
+    const double norm = std::sqrt(Dot(x, x, dim));
+    std::vector<float> one(x, x + dim);
+    Apply(schema, one.data(), dim, one.data());
+    for (size_t i = 0; i < dim; ++i) EXPECT_NEAR(one[i], rotated[row * dim + i], 1e-6 * norm);
+    for (size_t other = 0; other <= row; ++other) {
+      const float* y = rows.data() + other * dim;
+      const double norms = norm * std::sqrt(Dot(y, y, dim));
+      EXPECT_NEAR(Dot(one.data(), rotated.data() + other * dim, dim), Dot(x, y, dim), 1e-5 * norms)
+          << row << " with " << other;
+    }
     Undo(schema, nullptr, one.data());
-    for (size_t i = 0; i < kDim; ++i) EXPECT_NEAR(one[i], x[i], 2e-6 * norm) << row;
+    for (size_t i = 0; i < dim; ++i) EXPECT_NEAR(one[i], x[i], 2e-6 * norm) << row;
   }
 }
 
