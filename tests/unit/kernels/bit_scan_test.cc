@@ -28,28 +28,35 @@ std::ostream& operator<<(std::ostream& out, const Survivor& survivor) {
 // Rows of random bits in both layouts.
 struct Corpus {
   size_t strips, rows, block_count;
-  std::vector<uint64_t> words;               // row-major
+  size_t misalign;              // words before `words`; as many bytes, and s, before strip s
+  std::vector<uint64_t> words;  // row-major
   std::vector<std::vector<uint8_t>> blocks;  // by strip
   std::vector<const uint8_t*> starts;
   std::vector<uint64_t> allowed;
 
-  Corpus(size_t strips_in, size_t rows_in, uint32_t seed)
-      : strips(strips_in), rows(rows_in), block_count((rows_in + 63) / 64) {
+  Corpus(size_t strips_in, size_t rows_in, uint32_t seed, size_t misalign_in = 0)
+      : strips(strips_in), rows(rows_in), block_count((rows_in + 63) / 64), misalign(misalign_in) {
     std::mt19937_64 random(seed);
-    words.resize(rows * strips);
+    words.resize(misalign + rows * strips);
     for (uint64_t& word : words) word = random();
-    blocks.assign(strips, std::vector<uint8_t>(block_count * kStripBlockBytes));
+    for (size_t strip = 0; strip < strips; ++strip) {
+      blocks.emplace_back(Before(strip) + block_count * kStripBlockBytes);
+    }
     for (size_t row = 0; row < rows; ++row) {
       for (size_t bit = 0; bit < 64 * strips; ++bit) {
         if (!Bit(row, bit)) continue;
         const size_t at = row / 64 * kStripBlockBytes + bit % 64 / 8 * 64 + row % 64;
-        blocks[bit / 64][at] |= static_cast<uint8_t>(1u << bit % 8);
+        blocks[bit / 64][Before(bit / 64) + at] |= static_cast<uint8_t>(1u << bit % 8);
       }
     }
-    for (const auto& block : blocks) starts.push_back(block.data());
+    for (size_t strip = 0; strip < strips; ++strip) {
+      starts.push_back(blocks[strip].data() + Before(strip));
+    }
   }
+  size_t Before(size_t strip) const { return misalign == 0 ? 0 : misalign + strip; }
+  const uint64_t* Words() const { return words.data() + misalign; }
   bool Bit(size_t row, size_t bit) const {
-    return (words[row * strips + bit / 64] >> (bit % 64) & 1) != 0;
+    return (Words()[row * strips + bit / 64] >> (bit % 64) & 1) != 0;
   }
   BitScan Scan() const {
     return {.strips = starts.data(),
@@ -154,16 +161,43 @@ class BitScanTest : public SetTest {
     for (size_t q = 0; q < queries.size(); ++q) found.push_back(rooms[q].Found(tile[q].out.count));
     return found;
   }
+  // The scores of `rows` by their words; the query may have fewer strips than they.
+  void ExpectRowScores(const Corpus& corpus, const Query& query,
+                       const std::vector<uint32_t>& rows) {
+    const std::vector<uint64_t> planes = query.Planes();
+    std::vector<uint16_t> scores(rows.size());
+    const BitRows bits = {corpus.Words(), corpus.strips, planes.data(), query.weights.size() / 64};
+    table().score_bit_rows(bits, rows.data(), rows.size(), scores.data());
+    for (size_t i = 0; i < rows.size(); ++i) {
+      EXPECT_EQ(scores[i], query.Score(corpus, rows[i]))
+          << corpus.strips << " strips, row " << rows[i] << ", " << corpus.misalign << " off";
+    }
+  }
 };
 INSTANTIATE_TEST_SUITE_P(Sets, BitScanTest, EverySet(), SetName);
 
 TEST_P(BitScanTest, ScoresEveryRowAsTheDefinition) {
-  for (const size_t strips : {1u, 2u, 3u, 8u, 9u}) {
+  for (const size_t strips : {1u, 2u, 3u, 4u, 5u, 6u, 7u, 8u, 9u, 16u, 17u}) {
     for (const size_t rows : {1u, 63u, 64u, 65u, 200u}) {
       const Corpus corpus(strips, rows, static_cast<uint32_t>(strips * 1000 + rows));
       const Query query(strips, 5, 8);
       EXPECT_EQ(RunTile(corpus, {query}, {0})[0], query.Expected(corpus, 0))
           << strips << " strips, " << rows << " rows";
+    }
+  }
+}
+
+TEST_P(BitScanTest, ReadsStripsAndWordsAtAnyAddress) {
+  for (size_t misalign = 1; misalign < 64; misalign += 6) {
+    for (const size_t strips : {1u, 2u, 9u}) {
+      const Corpus corpus(strips, 130, 4, misalign);
+      const std::vector<Query> queries = {Query(strips, 5, 8), Query(strips, 6, 9)};
+      const auto found = RunTile(corpus, queries, {0, 0});
+      EXPECT_EQ(found[0], queries[0].Expected(corpus, 0))
+          << misalign << ", " << strips << " strips";
+      EXPECT_EQ(found[1], queries[1].Expected(corpus, 0))
+          << misalign << ", " << strips << " strips";
+      ExpectRowScores(corpus, queries[0], {129, 0, 64});
     }
   }
 }
@@ -239,18 +273,10 @@ TEST_P(BitScanTest, StopsBeforeABlockThatMayNotFit) {
 }
 
 TEST_P(BitScanTest, ScoresSingleRowsAsTheScanDoes) {
-  for (const size_t strips : {1u, 2u, 7u, 8u, 9u, 17u}) {
+  for (const size_t strips : {1u, 2u, 3u, 4u, 5u, 6u, 7u, 8u, 9u, 16u, 17u}) {
     const Corpus corpus(strips, 100, 14);
-    for (const size_t compared : {size_t{1}, strips}) {
-      const Query query(compared, 15, 11);
-      const std::vector<uint64_t> planes = query.Planes();
-      const std::vector<uint32_t> rows = {99, 0, 17, 17, 64};
-      std::vector<uint16_t> scores(rows.size());
-      const BitRows bits = {corpus.words.data(), strips, planes.data(), compared};
-      table().score_bit_rows(bits, rows.data(), rows.size(), scores.data());
-      for (size_t i = 0; i < rows.size(); ++i) {
-        EXPECT_EQ(scores[i], query.Score(corpus, rows[i])) << strips << " strips, row " << rows[i];
-      }
+    for (const size_t compared : {size_t{1}, (strips + 1) / 2, strips}) {
+      ExpectRowScores(corpus, Query(compared, 15, 11), {99, 0, 17, 17, 64});
     }
   }
 }
