@@ -38,14 +38,17 @@ class IvfScan : public test::BuiltIndex {
   }
 };
 
-TEST_F(IvfScan, OfAllListsIsTheScanOfSigns) {
-  Sample sample(Signs());
-  const auto index = Build(sample, 40);
+class IvfScanOfBits : public IvfScan, public ::testing::WithParamInterface<uint32_t> {};
+INSTANTIATE_TEST_SUITE_P(Bits, IvfScanOfBits, ::testing::Values(1, 2, 4));
+
+TEST_P(IvfScanOfBits, OfAllListsIsTheScan) {
+  Sample sample({.rows = kRows, .codes = {{8, 8}, {48, GetParam()}}});
+  const auto index = Build(sample, 40, 16, {48, GetParam()});
   const Params all = {{"nprobe", 40}};
   for (const uint32_t dims : {8u, 32u, 48u}) {
     for (uint32_t seed = 0; seed < 20; ++seed) {
       const std::vector<float> query = sample.QueryNear(seed * 101, seed);
-      Request request = {.query = query.data(), .dims = dims, .bits = 1, .keep = 50};
+      Request request = {.query = query.data(), .dims = dims, .bits = GetParam(), .keep = 50};
       const auto wanted = Find(sample, *sample.scan, request);
       request.params = &all;
       ExpectSameRows(Find(sample, *index, request), wanted);
