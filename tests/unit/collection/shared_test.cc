@@ -1,7 +1,12 @@
 // One collection under many searches at once; with the preset `tsan`, a proof that they share
 // nothing that changes.
+#include <optional>
+#include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "index/collection/collection.h"
@@ -16,14 +21,22 @@ namespace {
 using ::testing::Each;
 
 constexpr uint32_t kRows = 300;
-constexpr int kThreads = 4;
+constexpr int kThreads = 64;
+constexpr uint32_t kQueries = 20;
+
+// With signs of everything beside the bytes.
+Schema SchemaWithSigns() {
+  Schema schema = SmallSchema();
+  schema.codes.push_back({24, 1});
+  return schema;
+}
 
 class SharedCollection : public ::testing::Test {
  protected:
-  SharedCollection() {
+  explicit SharedCollection(std::optional<coarse::IndexSpec> index = std::nullopt) {
     BuildOptions options;
     options.segment_rows_max = 200;
-    options.index = coarse::IndexSpec{.kind = "faiss", .dims = 10, .factory = "HNSW8"};
+    options.index = std::move(index);
     EXPECT_TRUE(Build(FileSystem::Posix(), path_, schema_, kRows, options).ok());
     auto opened = Collection::Open(FileSystem::Posix(), path_, account_);
     EXPECT_TRUE(opened.ok()) << opened.status();
@@ -39,10 +52,11 @@ class SharedCollection : public ::testing::Test {
     EXPECT_TRUE(plan.ok()) << plan.status();
     return *plan;
   }
-  // Ids, scores and payloads of the nearest to a row, in text.
-  std::string Answer(const funnel::Plan& plan, uint32_t row) const {
-    const std::vector<float> query = MakeChunk(schema_, 1, 1000 + row).vectors;
-    const auto output = funnel::Run(collection_->view(), plan, query, {});
+  std::vector<float> QueryOf(uint32_t number) const {
+    return MakeChunk(schema_, 1, 1000 + number).vectors;
+  }
+  // Ids, scores and payloads, or the refusal.
+  std::string TextOf(const absl::StatusOr<funnel::Output>& output) const {
     if (!output.ok()) return output.status().ToString();
     std::string text;
     for (const funnel::Hit& hit : output->hits) {
@@ -53,50 +67,103 @@ class SharedCollection : public ::testing::Test {
     return text;
   }
 
+  // To the same queries, one after the other or by tiles.
+  std::vector<std::string> Answers(const funnel::Plan& plan) const;
+  std::vector<std::string> AnswersByTiles(const funnel::Plan& plan) const;
   std::vector<std::vector<std::string>> AnswersOfMany(const funnel::Plan& plan) const;
 
   test::TestFolder folder_;
   const std::string path_ = folder_.Path("c");
-  const Schema schema_ = SmallSchema();
+  const Schema schema_ = SchemaWithSigns();
   MemoryAccount account_{1 << 30};
   std::shared_ptr<const Collection> collection_;
 };
 
-// Of the same 20 rows, by each of some threads at a time.
+std::vector<std::string> SharedCollection::Answers(const funnel::Plan& plan) const {
+  std::vector<std::string> answers;
+  for (uint32_t i = 0; i < kQueries; ++i) {
+    answers.push_back(TextOf(funnel::Run(collection_->view(), plan, QueryOf(i), {})));
+  }
+  return answers;
+}
+
+std::vector<std::string> SharedCollection::AnswersByTiles(const funnel::Plan& plan) const {
+  std::vector<std::vector<float>> vectors;
+  for (uint32_t i = 0; i < kQueries; ++i) vectors.push_back(QueryOf(i));
+  std::vector<funnel::TileQuery> queries;
+  for (const std::vector<float>& vector : vectors) queries.push_back({vector, {}});
+  std::vector<std::string> answers;
+  for (size_t i = 0; i < queries.size(); i += funnel::kTileMax) {
+    const auto tile = absl::MakeSpan(queries).subspan(i, funnel::kTileMax);
+    for (const auto& output : funnel::RunTile(collection_->view(), plan, tile)) {
+      answers.push_back(TextOf(output));
+    }
+  }
+  return answers;
+}
+
+// By all threads at once; every fourth asks by tiles.
 std::vector<std::vector<std::string>> SharedCollection::AnswersOfMany(
     const funnel::Plan& plan) const {
   std::vector<std::vector<std::string>> together(kThreads);
   std::vector<std::thread> threads;
   for (int t = 0; t < kThreads; ++t) {
-    threads.emplace_back([&, t] {
-      for (uint32_t row = 0; row < 20; ++row) together[t].push_back(Answer(plan, row));
-    });
+    threads.emplace_back(
+        [&, t] { together[t] = t % 4 == 0 ? AnswersByTiles(plan) : Answers(plan); });
   }
   for (std::thread& thread : threads) thread.join();
   return together;
 }
 
-class EveryPlan : public SharedCollection, public ::testing::WithParamInterface<const char*> {};
+struct KindAndPlan {
+  const char* kind;
+  const char* plan;
+};
+
+std::optional<coarse::IndexSpec> IndexOf(absl::string_view kind) {
+  if (kind == "faiss") {
+    return coarse::IndexSpec{.kind = "faiss", .dims = 10, .factory = "HNSW8"};
+  }
+  if (kind == "ivf_scan") {
+    return coarse::IndexSpec{.kind = "ivf_scan", .dims = 10, .lists = 6, .code = {24, 1}};
+  }
+  if (kind == "graph") {
+    return coarse::IndexSpec{.kind = "graph", .dims = 24, .code = {24, 1}, .degree = 8};
+  }
+  return std::nullopt;
+}
+
+class EveryPlan : public SharedCollection, public ::testing::WithParamInterface<KindAndPlan> {
+ protected:
+  EveryPlan() : SharedCollection(IndexOf(GetParam().kind)) {}
+};
 
 TEST_P(EveryPlan, AnswersManyAsItAnswersOne) {
-  const funnel::Plan plan = PlanFor(GetParam());
-  std::vector<std::string> alone;
-  for (uint32_t row = 0; row < 20; ++row) alone.push_back(Answer(plan, row));
-  EXPECT_THAT(AnswersOfMany(plan), Each(alone));
+  const funnel::Plan plan = PlanFor(GetParam().plan);
+  EXPECT_THAT(AnswersOfMany(plan), Each(Answers(plan)));
 }
 
 TEST_P(EveryPlan, AnswersManyFromDiskAsOneFromMemory) {
-  const funnel::Plan plan = PlanFor(GetParam());
-  std::vector<std::string> held;
-  for (uint32_t row = 0; row < 20; ++row) held.push_back(Answer(plan, row));
+  const funnel::Plan plan = PlanFor(GetParam().plan);
+  const std::vector<std::string> held = Answers(plan);
   // Pages are checked by those who come first, all at once.
   collection_ = *Collection::Open(FileSystem::Posix(), path_, account_, {.hot_dims = 4});
   EXPECT_THAT(AnswersOfMany(plan), Each(held));
 }
 
-constexpr const char* kPlans[] = {"exact", "scan/4:100,10:50,24:10", "scan/4b8:100,10b8:50,24:10",
-                                  "faiss/10:50,24:10"};
-INSTANTIATE_TEST_SUITE_P(SharedCollection, EveryPlan, ::testing::ValuesIn(kPlans));
+constexpr KindAndPlan kPlans[] = {
+    {"scan", "exact"},
+    {"scan", "scan/4:100,10:50,24:10"},
+    {"scan", "scan/4b8:100,10b8:50,24:10"},
+    {"scan", "scan/10b1:150,24b1:100,10b8:50,24:10"},
+    {"faiss", "faiss/10:50,24:10"},
+    {"ivf_scan", "ivf_scan(nprobe=3)/24b1:100,10b8:50,24:10"},
+    {"graph", "graph(efSearch=40)/24b1:100,24:10"},
+};
+INSTANTIATE_TEST_SUITE_P(SharedCollection, EveryPlan, ::testing::ValuesIn(kPlans),
+                         [](const auto& plan) {
+                           return absl::StrCat(plan.param.kind, "_", plan.index);
+                         });
 
 TEST_F(SharedCollection, IsOpenedClosedAndReplacedWhileOthersRead) {
   const auto read = [this] {
