@@ -1,8 +1,11 @@
 """Long levels on disk: the same answers, less memory, and damage that ends no server."""
 
+import concurrent.futures
 import json
 import shutil
 import subprocess
+import threading
+import time
 
 import grpc
 import mrl
@@ -123,4 +126,40 @@ def test_a_file_that_is_cut_short_is_lost_alone(index, tmp_path):
             refused(lambda: client.search("cut", query, k=5, exact=True), grpc.StatusCode.DATA_LOSS, victim.name)
         assert client.search("wordnet", query, k=5, exact=True).hits == expected
         assert client.search("cut", query, k=5, funnel="16:200,64:5", with_payload=False).hits
+    assert stop_server(server) == 0
+
+
+def test_searches_that_run_while_a_file_is_cut_short_answer_or_say_so(index, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(index, copy)
+    server, address = start_server(index, "--index", f"cut={copy}", "--hot-dims", 64, "--warm-up-queries", 0)
+    query = np.load(QUERIES)[1]
+    cut, done = threading.Event(), threading.Event()
+
+    def ask(name):
+        """The codes of what was refused, and whether every answer was the right one."""
+        codes, right = [], True
+        with mrl.Client(address) as client:
+            while not done.is_set():
+                was_cut = cut.is_set()
+                try:
+                    right &= client.search(name, query, k=5, exact=True, with_payload=False).hits == expected
+                    right &= not (name == "cut" and was_cut)
+                except mrl.MrlError as error:
+                    codes.append(error.code)
+        return codes, right
+
+    with mrl.Client(address) as client, concurrent.futures.ThreadPoolExecutor(8) as pool:
+        expected = client.search("wordnet", query, k=5, exact=True, with_payload=False).hits
+        asked = {name: [pool.submit(ask, name) for _ in range(4)] for name in ("cut", "wordnet")}
+        time.sleep(0.3)
+        victim = max(copy.rglob("*.seg"), key=lambda path: path.stat().st_size)
+        with victim.open("r+b") as file:
+            file.truncate(victim.stat().st_size // 2)
+        cut.set()
+        time.sleep(0.7)
+        done.set()
+    for codes, right in (one.result() for one in asked["cut"]):
+        assert right and set(codes) == {grpc.StatusCode.DATA_LOSS}
+    assert [one.result() for one in asked["wordnet"]] == 4 * [([], True)]
     assert stop_server(server) == 0
