@@ -20,7 +20,7 @@ absl::StatusOr<Buffer> Buffer::Allocate(size_t bytes) {
   Buffer buffer;
   if (bytes == 0) return buffer;
   const bool huge = bytes >= kHugePageBytes;
-  const size_t wanted = RoundUp(bytes + kReadSlack, huge ? kHugePageBytes : kPageBytes);
+  const size_t wanted = RoundUp(bytes + kReadSlack, kPageBytes);
   // Map one huge page more than wanted, then give back what lies outside the aligned part.
   const size_t total = huge ? wanted + kHugePageBytes : wanted;
   void* raw = bytes > SIZE_MAX / 2 ? MAP_FAILED
@@ -37,7 +37,8 @@ absl::StatusOr<Buffer> Buffer::Allocate(size_t bytes) {
     if (head > 0) munmap(start, head);
     if (kHugePageBytes > head) munmap(start + head + wanted, kHugePageBytes - head);
     start += head;
-    madvise(start, wanted, MADV_HUGEPAGE);  // a wish: refused without harm
+    // A wish: refused without harm. Not for the last part of a page, which would be taken whole.
+    madvise(start, wanted / kHugePageBytes * kHugePageBytes, MADV_HUGEPAGE);
   }
   buffer.data_ = start;
   buffer.size_ = bytes;
