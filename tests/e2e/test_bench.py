@@ -47,6 +47,39 @@ def test_the_papers_experiments_run_on_made_up_images(tmp_path):
     assert plans["AR 8 → 64, K = 200"][4] == f"{300 * 8 + 200 * 64:,}"
 
 
+def test_prefixes_and_graphs_are_set_side_by_side_on_labelled_rows(tmp_path):
+    program = [sys.executable, BENCH / "paper_scale.py", "--smoke", "--bin", BIN]
+    ran = subprocess.run(program + ["--results", tmp_path / "results.jsonl"],
+                         capture_output=True, text=True, timeout=300, check=False)
+    assert ran.returncode == 0, ran.stderr
+    lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    plans = {(line["engine"], line["plan"]) for line in lines}
+    assert {("Scan16", "adaptive retrieval"), ("Scan16", "funnel")} <= plans
+    assert all(line["top1"] > 0 and len(line["millis"]) == 2 for line in lines)
+
+
+def test_stages_are_compared_with_one_jump_on_made_up_rows(tmp_path):
+    program = [sys.executable, BENCH / "stages.py", "--smoke", "--bin", BIN]
+    ran = subprocess.run(program + ["--results", tmp_path / "results.jsonl"],
+                         capture_output=True, text=True, timeout=120, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert "times cheaper than one jump" in ran.stdout
+    lines = {line["plan"]: line for line in map(json.loads, (tmp_path / "results.jsonl").read_text().splitlines())}
+    assert lines["one jump"]["funnel"].endswith("16b8:200,256:10")
+    assert all(len(line["micros"]) == 2 for line in lines.values())
+
+
+def test_scan_bench_reads_and_scans_the_same_bytes(tmp_path):
+    program = [sys.executable, BENCH / "scan" / "scan_bench.py", "--smoke", "--bin", BIN]
+    ran = subprocess.run(program + ["--results", tmp_path / "results.jsonl"],
+                         capture_output=True, text=True, timeout=120, check=False)
+    assert ran.returncode == 0, ran.stderr
+    lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    assert {line["code"] for line in lines} == {"16b8", "128b1"}
+    assert all(50_000 * 16 <= line["bytes"] < 51_000 * 16 for line in lines)  # Whole blocks and their scales.
+    assert {line["tile"] for line in lines if line["way"] != "read"} == {1, 8, 16}
+
+
 def test_serving_bench_runs_on_made_up_rows(tmp_path):
     program = [sys.executable, BENCH / "serving.py", "--smoke", "--bin", BIN]
     ran = subprocess.run(program + ["--results", tmp_path / "results.jsonl"],
