@@ -155,7 +155,7 @@ absl::Status CrossCheck(const std::string& path, const About& about, const Faiss
     return absl::DataLossError(absl::StrCat(path, ": the index has ", library.rows(),
                                             " rows, the segment has ", segment.rows()));
   }
-  if (library.inner_product() != LargerIsNearer(schema.metric)) {
+  if (!library.Serves(schema.metric)) {
     return absl::DataLossError(
         absl::StrCat(path, ": the index has another metric than ", ToString(schema.metric)));
   }
@@ -185,7 +185,7 @@ Result FaissIndex::ResultOf(FaissLibrary::Found found, size_t keep) const {
   result.rows_scanned = found.rows_scanned;
   result.bytes_touched = found.rows_scanned * (memory_bytes() / std::max(1u, segment_->rows()));
   for (const KeyedRow& row : found.rows) {
-    result.candidates.push_back({ScoreOfKey(segment_->schema().metric, row.key), row.row});
+    result.candidates.push_back({library_->ScoreOf(segment_->schema().metric, row.key), row.row});
   }
   return result;
 }
@@ -233,8 +233,8 @@ absl::Status BuildFaiss(FileSystem& files, const std::string& path, const store:
                                                    options.factory.size(), " bytes, it has 1 to ",
                                                    kFactoryBytesMax));
   }
-  MRL_ASSIGN_OR_RETURN(auto library, FaissLibrary::Make(options.factory, options.dims,
-                                                        LargerIsNearer(schema.metric)));
+  MRL_ASSIGN_OR_RETURN(auto library,
+                       FaissLibrary::Make(options.factory, options.dims, schema.metric));
   MRL_RETURN_IF_ERROR(Fill(segment, static_cast<size_t>(level), options, library));
   MRL_ASSIGN_OR_RETURN(const std::vector<uint8_t> bytes, library->Serialise());
   const std::vector<uint8_t> about =

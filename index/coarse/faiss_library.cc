@@ -4,15 +4,18 @@
 #include <faiss/IndexHNSW.h>
 #include <faiss/IndexIVFFlat.h>
 #include <faiss/IndexIVFPQ.h>
+#include <faiss/IndexLSH.h>
 #include <faiss/IndexPQ.h>
 #include <faiss/IndexPreTransform.h>
 #include <faiss/IndexScalarQuantizer.h>
+#include <faiss/VectorTransform.h>
 #include <faiss/impl/IDSelector.h>
 #include <faiss/impl/io.h>
 #include <faiss/index_factory.h>
 #include <faiss/index_io.h>
 
 #include <algorithm>
+#include <cmath>
 #include <exception>
 #include <functional>
 #include <typeinfo>
@@ -52,6 +55,7 @@ absl::Status Guard(absl::StatusCode code, absl::string_view what, const std::fun
 void Silence(faiss::Index* index) {
   index->verbose = false;
   if (auto* outer = dynamic_cast<faiss::IndexPreTransform*>(index)) Silence(outer->index);
+  if (auto* hnsw = dynamic_cast<faiss::IndexHNSW*>(index)) Silence(hnsw->storage);
   if (auto* ivf = dynamic_cast<faiss::IndexIVF*>(index)) ivf->cp.min_points_per_centroid = 1;
   if (auto* ivfpq = dynamic_cast<faiss::IndexIVFPQ*>(index)) {
     ivfpq->pq.cp.min_points_per_centroid = 1;
@@ -61,6 +65,41 @@ void Silence(faiss::Index* index) {
     pq->pq.cp.min_points_per_centroid = 1;
     pq->do_polysemous_training = false;
   }
+}
+
+using Quantizers = std::vector<std::unique_ptr<faiss::ProductQuantizer>>;
+
+// As Silence, for the quantisers that rotations (OPQ) train beside that of the index; FAISS leaves
+// what they are given to the giver.
+Quantizers SilenceRotations(faiss::Index* index) {
+  Quantizers given;
+  auto* outer = dynamic_cast<faiss::IndexPreTransform*>(index);
+  if (outer == nullptr) return given;
+  for (faiss::VectorTransform* transform : outer->chain) {
+    auto* rotation = dynamic_cast<faiss::OPQMatrix*>(transform);
+    if (rotation == nullptr) continue;
+    given.push_back(std::make_unique<faiss::ProductQuantizer>(rotation->d_out, rotation->M, 8));
+    given.back()->cp.min_points_per_centroid = 1;
+    rotation->pq = given.back().get();
+  }
+  return given;
+}
+
+struct Made {
+  Quantizers quantizers;  // that `index` points to
+  std::unique_ptr<faiss::Index> index;
+};
+absl::StatusOr<Made> MakeFor(bool inner_product, const std::string& factory, uint32_t dims) {
+  Made made;
+  MRL_RETURN_IF_ERROR(Guard(
+      absl::StatusCode::kInvalidArgument, absl::StrCat("the factory string `", factory, "`"), [&] {
+        made.index.reset(
+            faiss::index_factory(static_cast<int>(dims), factory.c_str(),
+                                 inner_product ? faiss::METRIC_INNER_PRODUCT : faiss::METRIC_L2));
+        Silence(made.index.get());
+        made.quantizers = SilenceRotations(made.index.get());
+      }));
+  return made;
 }
 
 // A bitmap of 64-bit words as FAISS asks it.
@@ -76,7 +115,7 @@ struct AllowedRows : faiss::IDSelector {
 
 class FaissLibrary::Impl {
  public:
-  explicit Impl(std::unique_ptr<faiss::Index> made) : index(std::move(made)) {
+  explicit Impl(Made made) : quantizers(std::move(made.quantizers)), index(std::move(made.index)) {
     const faiss::Index* inner = index.get();
     if (const auto* outer = dynamic_cast<const faiss::IndexPreTransform*>(inner)) {
       pre_transformed = true;
@@ -84,6 +123,7 @@ class FaissLibrary::Impl {
     }
     ivf = dynamic_cast<const faiss::IndexIVF*>(inner);
     hnsw = dynamic_cast<const faiss::IndexHNSW*>(inner);
+    signs = dynamic_cast<const faiss::IndexLSH*>(inner);
   }
 
   size_t Nprobe(const Params& params) const {
@@ -128,9 +168,11 @@ class FaissLibrary::Impl {
     return std::min(rows, static_cast<uint64_t>(EfSearch(params, keep)) * links);
   }
 
+  const Quantizers quantizers;  // that `index` points to
   std::unique_ptr<faiss::Index> index;
   const faiss::IndexIVF* ivf = nullptr;    // the index that takes nprobe
   const faiss::IndexHNSW* hnsw = nullptr;  // the index that takes efSearch
+  const faiss::IndexLSH* signs = nullptr;  // an index whose distances count bits
   bool pre_transformed = false;
 };
 
@@ -167,17 +209,20 @@ FaissLibrary::FaissLibrary(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) 
 FaissLibrary::~FaissLibrary() = default;
 
 absl::StatusOr<std::unique_ptr<FaissLibrary>> FaissLibrary::Make(const std::string& factory,
-                                                                 uint32_t dims,
-                                                                 bool inner_product) {
-  std::unique_ptr<faiss::Index> index;
-  MRL_RETURN_IF_ERROR(Guard(
-      absl::StatusCode::kInvalidArgument, absl::StrCat("the factory string `", factory, "`"), [&] {
-        index.reset(
-            faiss::index_factory(static_cast<int>(dims), factory.c_str(),
-                                 inner_product ? faiss::METRIC_INNER_PRODUCT : faiss::METRIC_L2));
-        Silence(index.get());
-      }));
-  return std::unique_ptr<FaissLibrary>(new FaissLibrary(std::make_unique<Impl>(std::move(index))));
+                                                                 uint32_t dims, Metric metric) {
+  auto made = MakeFor(LargerIsNearer(metric), factory, dims);
+  if (metric == Metric::kCosine && !made.ok()) {
+    auto by_distance = MakeFor(false, factory, dims);
+    if (by_distance.ok()) made = std::move(by_distance);
+  }
+  MRL_RETURN_IF_ERROR(made.status());
+  std::unique_ptr<FaissLibrary> library(new FaissLibrary(std::make_unique<Impl>(*std::move(made))));
+  // Some strings give an index for L2 whatever was asked for; bits that differ are no such
+  // distance.
+  const bool is_told = metric != Metric::kL2 || library->impl_->signs == nullptr;
+  if (library->Serves(metric) && is_told) return library;
+  return absl::InvalidArgumentError(absl::StrCat(
+      "faiss: the factory string `", factory, "` has no index for the metric ", ToString(metric)));
 }
 
 absl::StatusOr<std::unique_ptr<FaissLibrary>> FaissLibrary::Parse(std::vector<uint8_t> bytes) {
@@ -186,11 +231,13 @@ absl::StatusOr<std::unique_ptr<FaissLibrary>> FaissLibrary::Parse(std::vector<ui
   std::unique_ptr<faiss::Index> index;
   MRL_RETURN_IF_ERROR(Guard(absl::StatusCode::kDataLoss, "reading an index",
                             [&] { index.reset(faiss::read_index(&reader)); }));
-  return std::unique_ptr<FaissLibrary>(new FaissLibrary(std::make_unique<Impl>(std::move(index))));
+  return std::unique_ptr<FaissLibrary>(
+      new FaissLibrary(std::make_unique<Impl>(Made{{}, std::move(index)})));
 }
 
 std::unique_ptr<FaissLibrary> FaissLibrary::Adopt(std::unique_ptr<faiss::Index> index) {
-  return std::unique_ptr<FaissLibrary>(new FaissLibrary(std::make_unique<Impl>(std::move(index))));
+  return std::unique_ptr<FaissLibrary>(
+      new FaissLibrary(std::make_unique<Impl>(Made{{}, std::move(index)})));
 }
 
 const faiss::Index& FaissLibrary::index() const { return *impl_->index; }
@@ -231,6 +278,19 @@ uint32_t FaissLibrary::dims() const { return static_cast<uint32_t>(impl_->index-
 uint64_t FaissLibrary::rows() const { return static_cast<uint64_t>(impl_->index->ntotal); }
 bool FaissLibrary::inner_product() const {
   return impl_->index->metric_type == faiss::METRIC_INNER_PRODUCT;
+}
+bool FaissLibrary::Serves(Metric metric) const {
+  if (metric == Metric::kCosine) return true;
+  return inner_product() == LargerIsNearer(metric);
+}
+float FaissLibrary::ScoreOf(Metric metric, float key) const {
+  if (metric != Metric::kCosine || inner_product()) return ScoreOfKey(metric, key);
+  // The key is a distance below zero: in bits that differ, or squared between unit vectors.
+  if (impl_->signs != nullptr) {
+    const double angle = -key / static_cast<double>(impl_->signs->nbits) * std::acos(-1.0);
+    return static_cast<float>(std::cos(angle));
+  }
+  return 1 + key / 2;
 }
 bool FaissLibrary::needs_training() const { return !impl_->index->is_trained; }
 

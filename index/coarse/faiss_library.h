@@ -11,6 +11,7 @@
 #include "absl/types/span.h"
 #include "index/coarse/coarse.h"
 #include "index/coarse/shortlist.h"
+#include "index/schema/schema.h"
 
 namespace faiss {
 struct Index;
@@ -23,9 +24,11 @@ namespace mrl::coarse {
 // is not.
 class FaissLibrary {
  public:
-  // INVALID_ARGUMENT, with FAISS's own words, for a factory string it cannot make.
+  // INVALID_ARGUMENT, with FAISS's own words, for a factory string it cannot make. Of some strings
+  // (graphs over product quantisers, LSH) FAISS makes indexes for L2 alone: under cosine they are
+  // taken, because unit vectors that are near are near by both.
   static absl::StatusOr<std::unique_ptr<FaissLibrary>> Make(const std::string& factory,
-                                                            uint32_t dims, bool inner_product);
+                                                            uint32_t dims, Metric metric);
   // Bytes that Serialise gave, unchanged. DATA_LOSS when FAISS cannot read them.
   static absl::StatusOr<std::unique_ptr<FaissLibrary>> Parse(std::vector<uint8_t> bytes);
   // Takes `index` over.
@@ -35,6 +38,10 @@ class FaissLibrary {
   uint32_t dims() const;
   uint64_t rows() const;
   bool inner_product() const;
+  // Whether it was made for vectors of this metric.
+  bool Serves(Metric metric) const;
+  // The score of a key that Search gave.
+  float ScoreOf(Metric metric, float key) const;
   bool needs_training() const;
   // For those who copy it to a device.
   const faiss::Index& index() const;

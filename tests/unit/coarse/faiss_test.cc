@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
@@ -108,6 +110,25 @@ TEST(Faiss, FindsMoreWithMoreEffort) {
   EXPECT_GT(Recall(sample, *graph, {{"efSearch", 200}}), 0.95);
 }
 
+// Unit vectors by their distance, and by signs of their rotated dimensions.
+TEST(Faiss, ScoresOfIndexesForDistancesAreCosines) {
+  Sample sample({.rows = 600});
+  const std::vector<float> query = sample.QueryNear(33, 1);
+  using Case = std::tuple<const char*, uint32_t, double>;
+  for (const auto& [factory, dims, error] : {Case("HNSW16_PQ8", 8, 0.02), Case("LSHr", 48, 0.3)}) {
+    const auto index = Build(sample, factory, dims);
+    ASSERT_NE(index, nullptr);
+    const auto found = Find(sample, *index, {.query = query.data(), .dims = dims, .keep = 300});
+    ASSERT_THAT(found, SizeIs(300)) << factory;
+    double errors = 0;
+    for (const Candidate& candidate : found) {
+      EXPECT_LE(std::abs(candidate.score), 1) << factory;
+      errors += std::abs(candidate.score - sample.Reference(query.data(), candidate.row, dims));
+    }
+    EXPECT_LE(errors / 300, error) << factory;
+  }
+}
+
 TEST(Faiss, ReturnsKeepRowsFromAGraphWithAShortSearchList) {
   Sample sample({.rows = 2000});
   const auto graph = Build(sample, "HNSW16", 16);
@@ -146,6 +167,7 @@ TEST(Faiss, RefusesAFactoryStringInFaisssWords) {
   const absl::Status unknown = build("Bogus7", 16);
   EXPECT_EQ(unknown.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(unknown.message()), HasSubstr("Bogus7"));
+  EXPECT_EQ(build("OPQ3,PQ2", 16).code(), absl::StatusCode::kInvalidArgument);  // 3 parts of 16
   const absl::Status too_few = build("IVF256,Flat", 16);
   EXPECT_EQ(too_few.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(too_few.message()), HasSubstr("training"));
