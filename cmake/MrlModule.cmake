@@ -66,3 +66,13 @@ function(mrl_test NAME)
   set_tests_properties(${NAME} PROPERTIES TIMEOUT 600 LABELS "${ARG_LABELS}"
     ENVIRONMENT "MRL_SOURCE_DIR=${CMAKE_SOURCE_DIR};OMP_NUM_THREADS=1;OPENBLAS_NUM_THREADS=1;${ARG_ENVIRONMENT}")
 endfunction()
+
+# Runs the cases of a test program that FILTER names once per instruction set: the table of kernels is chosen once
+# per process. The program has tests/support/instruction_set.cc among its sources, which skips a set that the CPU lacks.
+function(mrl_test_sets NAME FILTER)
+  foreach(set scalar avx2 avx512 avx512icl)
+    add_test(NAME ${NAME}_${set} COMMAND ${NAME} --gtest_filter=${FILTER})
+    set_tests_properties(${NAME}_${set} PROPERTIES TIMEOUT 600 SKIP_REGULAR_EXPRESSION "this CPU lacks ${set}"
+      ENVIRONMENT "MRL_CPU=${set};MRL_SOURCE_DIR=${CMAKE_SOURCE_DIR};OMP_NUM_THREADS=1;OPENBLAS_NUM_THREADS=1")
+  endforeach()
+endfunction()

@@ -54,7 +54,8 @@ int Serve(const CommandLine& line, int argc, char** argv) {
   kernels::InstructionSet set;
   const char* supported = "";
   if (!kernels::ChooseFromEnvironment(&set, &supported)) {
-    return Fail(2, std::string("MRL_CPU is not one of ") + supported);
+    return Fail(2,
+                std::string("MRL_CPU is ") + Variable("MRL_CPU") + "; this CPU has " + supported);
   }
   Signals signals;
   auto server = Server::Start(FileSystem::Posix(), config, line.settings);

@@ -88,6 +88,15 @@ def test_build_on_a_terminal_shows_rows_per_second_and_time_left(tmp_path):
     assert re.search(r"building \[#{30}\] 100 %  \d+ rows/s  0 s left", shown), shown
 
 
+@pytest.mark.parametrize("value", ["nonsense", "AVX2", "scalar,avx2"])
+def test_server_refuses_an_instruction_set_that_is_not_there(index, value):
+    ran = subprocess.run([BIN / "mrl-server", "--index", f"wordnet={index}"], env=os.environ | {"MRL_CPU": value},
+                         capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 2, ran.stderr
+    assert re.search(rf"^mrl-server: MRL_CPU is {value}; this CPU has scalar", ran.stderr, re.MULTILINE)
+    assert "serving" not in ran.stdout
+
+
 @pytest.fixture
 def no_device():
     version = subprocess.run([BIN / "mrl-server", "--version"], capture_output=True, text=True, timeout=60, check=True)
