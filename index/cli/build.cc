@@ -97,7 +97,7 @@ collection::BuildOptions MakeOptions(const BuildArgs& args, const Schema& schema
 }
 
 size_t ChunkRows(const BuildArgs& args, uint32_t dim) {
-  constexpr size_t kChunkBytes = 16 << 20;  // as floats
+  constexpr size_t kChunkBytes = 8 << 20;  // as floats
   if (args.chunk_rows != 0) return args.chunk_rows;
   return std::max<size_t>(1, kChunkBytes / (dim * sizeof(float)));
 }
@@ -292,7 +292,7 @@ void AddBuild(CLI::App& app, Verb* verb) {
   AddCoarseOptions(*build, *args);
   build->add_option("--limit", args->limit, "Read at most so many rows");
   build->add_option("--chunk-rows", args->chunk_rows,
-                    "Rows that are read, encoded or written at a time; default 16 MB of them");
+                    "Rows that are read, encoded or written at a time; default 8 MB of them");
   build
       ->add_option("--threads", args->threads,
                    "That check, encode and index, with one that reads and one that writes beside "

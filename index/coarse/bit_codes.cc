@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 
 #include "base/check.h"
 #include "index/store/prefix_sums.h"
@@ -23,6 +24,41 @@ double StepOf(uint32_t bits) {
       return 0.3352;
   }
 }
+
+// How values become codes.
+struct Steps {
+  uint32_t bits = 1;
+  float factor = 0;  // to where a step is 1 wide
+  float middle = 0;  // where zero lies, in steps
+  float top = 0;     // the last step
+
+  int32_t CodeOf(float value) const {
+    // Clamped before it is cut to a whole number, which is the floor then.
+    const float at = value * factor + middle;
+    const float positive = at > 0 ? at : 0;
+    return static_cast<int32_t>(positive < top ? positive : top);
+  }
+  // Codes so many values, the first in the lowest bits; `products`: of each with its coded value.
+  // The number is the compiler's to know, and the values lie where nothing else does: so it makes
+  // vectors of the first loop.
+  template <uint32_t kCount>
+  uint64_t Encode(const float* values, float* products) const {
+    float in[kCount];
+    float out[kCount];
+    int32_t codes[kCount];
+    std::memcpy(in, values, sizeof(in));
+    for (uint32_t i = 0; i < kCount; ++i) {
+      codes[i] = CodeOf(in[i]);
+      out[i] = in[i] * (static_cast<float>(codes[i]) + 0.5F - middle);
+    }
+    std::memcpy(products, out, sizeof(out));
+    uint64_t packed = 0;
+    for (uint32_t i = 0; i < kCount; ++i) {
+      packed |= static_cast<uint64_t>(static_cast<uint32_t>(codes[i])) << (i * bits);
+    }
+    return packed;
+  }
+};
 
 std::vector<uint32_t> LadderUpTo(const Schema& schema, uint32_t dims) {
   return {schema.ladder.begin(),
@@ -103,21 +139,19 @@ void BitEncoder::EncodeRow(const float* row, double squares, uint64_t* words,
                            float* products) const {
   // A zero prefix has no direction: its code is that of tiny positive values.
   const auto factor = static_cast<float>(squares > 0 ? std::sqrt(code_.dims / squares) / step_ : 0);
-  const int steps = 1 << code_.bits;
-  const float middle = static_cast<float>(steps) / 2;
-  const uint32_t dims_a_word = kernels::kStripBits / code_.bits;
-  for (uint32_t begin = 0; begin < code_.dims; begin += dims_a_word) {
-    const uint32_t end = std::min(code_.dims, begin + dims_a_word);
-    uint64_t word = 0;
-    for (uint32_t i = begin; i < end; ++i) {
-      // Clamped before it is cut to a whole number, which is the floor then.
-      const float at = std::clamp(row[i] * factor + middle, 0.0F, static_cast<float>(steps - 1));
-      const int code = static_cast<int>(at);
-      word |= static_cast<uint64_t>(code) << ((i - begin) * code_.bits);
-      products[i] = row[i] * (static_cast<float>(code) + 0.5F - middle);
-    }
-    *words++ = word;
+  const float middle = static_cast<float>(1 << code_.bits) / 2;
+  const Steps steps = {code_.bits, factor, middle, 2 * middle - 1};
+  const auto put = [&](uint32_t i, uint64_t codes) {
+    const size_t bit = size_t{i} * code_.bits;
+    words[bit / 64] |= codes << (bit % 64);
+  };
+  std::fill_n(words, BitWords(code_), 0);
+  constexpr uint32_t kGroup = 16;  // fits a word with any number of bits
+  uint32_t i = 0;
+  for (; i + kGroup <= code_.dims; i += kGroup) {
+    put(i, steps.Encode<kGroup>(row + i, products + i));
   }
+  for (; i < code_.dims; ++i) put(i, steps.Encode<1>(row + i, products + i));
 }
 
 void BitEncoder::Encode(absl::Span<const float* const> rows, uint64_t* words,

@@ -49,14 +49,24 @@ class RowReader final : public EmbeddingReader {
       return file_->ReadAt(offset,
                            {reinterpret_cast<std::byte*>(out.data()), sizeof(float) * out.size()});
     }
-    std::vector<uint16_t> halves(out.size());
-    MRL_RETURN_IF_ERROR(file_->ReadAt(
-        offset, {reinterpret_cast<std::byte*>(halves.data()), sizeof(uint16_t) * halves.size()}));
-    kernels::Active().f16_to_f32(halves.data(), halves.size(), out.data());
-    return absl::OkStatus();
+    return ReadHalves(offset, out);
   }
 
  private:
+  // By pieces that stay in the cache between being read and being widened.
+  absl::Status ReadHalves(uint64_t offset, absl::Span<float> out) const {
+    constexpr size_t kPiece = 128 << 10;
+    std::vector<uint16_t> halves(std::min(kPiece, out.size()));
+    for (; !out.empty(); out.remove_prefix(std::min(kPiece, out.size()))) {
+      const size_t count = std::min(kPiece, out.size());
+      const size_t bytes = count * sizeof(uint16_t);
+      MRL_RETURN_IF_ERROR(
+          file_->ReadAt(offset, {reinterpret_cast<std::byte*>(halves.data()), bytes}));
+      kernels::Active().f16_to_f32(halves.data(), count, out.data());
+      offset += bytes;
+    }
+    return absl::OkStatus();
+  }
   absl::Status ReadPrefixed(uint64_t begin, uint64_t offset, absl::Span<float> out) const {
     std::vector<std::byte> bytes(out.size() / layout_.dims * layout_.row_bytes());
     MRL_RETURN_IF_ERROR(file_->ReadAt(offset, absl::MakeSpan(bytes)));

@@ -70,6 +70,7 @@ TEST_F(Builder, MakesWhatOpens) {
 TEST_F(Builder, WritesTheSameBytesOnAnyNumberOfThreads) {
   constexpr size_t kHeadBytes = 4096;
   constexpr uint32_t kRows = 700;
+  constexpr uint32_t kChunkRows = 250;  // several pieces, and no whole blocks
   schema_ = SmallSchema(Metric::kCosine, StorageType::kInt8, Transform::kLayerNorm);
   schema_.codes = {{4, 8}, {10, 8}, {24, 1}};
   schema_.fields = {{"n", FieldType::kInt}};
@@ -80,9 +81,11 @@ TEST_F(Builder, WritesTheSameBytesOnAnyNumberOfThreads) {
   for (const uint32_t threads : {1, 3}) {
     options.threads = threads;
     const std::string path = folder_.Path(threads == 1 ? "one" : "three");
-    ASSERT_TRUE(collection::Build(files_, path, schema_, kRows, options).ok());
+    ASSERT_TRUE(collection::Build(files_, path, schema_, kRows, options, kChunkRows).ok());
     std::map<std::string, std::string> written;
-    for (const std::string& name : *files_.List(path + "/segments")) {
+    const auto names = files_.List(path + "/segments");
+    ASSERT_TRUE(names.ok()) << names.status();
+    for (const std::string& name : *names) {
       written[name] = test::ReadBytes(path + "/segments/" + name).substr(kHeadBytes);
     }
     EXPECT_EQ(written.size(), 8u);  // two segments: rows, scan, lists, fields

@@ -40,12 +40,11 @@ Chunk MakeChunk(const Schema& schema, uint32_t rows, uint32_t first) {
 }
 
 absl::StatusOr<BuildReport> Build(FileSystem& files, const std::string& path, const Schema& schema,
-                                  uint32_t rows, const BuildOptions& options) {
-  constexpr uint32_t kChunkRows = 7;
+                                  uint32_t rows, const BuildOptions& options, uint32_t chunk_rows) {
   MRL_ASSIGN_OR_RETURN(const auto builder, CollectionBuilder::Create(files, path, schema, options));
-  for (uint32_t first = 0; first < rows; first += kChunkRows) {
+  for (uint32_t first = 0; first < rows; first += chunk_rows) {
     MRL_RETURN_IF_ERROR(
-        builder->Append(MakeChunk(schema, std::min(kChunkRows, rows - first), first)));
+        builder->Append(MakeChunk(schema, std::min(chunk_rows, rows - first), first)));
   }
   return builder->Finish();
 }

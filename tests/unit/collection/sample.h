@@ -21,8 +21,9 @@ Chunk MakeChunk(const Schema& schema, uint32_t rows, uint32_t first = 0);
 PointId IdOf(uint32_t row);
 std::string PayloadOf(uint32_t row);
 
-// Builds `rows` rows in chunks of 7.
+// Builds `rows` rows in chunks of so many.
 absl::StatusOr<BuildReport> Build(FileSystem& files, const std::string& path, const Schema& schema,
-                                  uint32_t rows, const BuildOptions& options = {});
+                                  uint32_t rows, const BuildOptions& options = {},
+                                  uint32_t chunk_rows = 7);
 
 }  // namespace mrl::collection

@@ -186,5 +186,21 @@ TEST_F(SharedCollection, IsOpenedClosedAndReplacedWhileOthersRead) {
   EXPECT_EQ((*Collection::Open(FileSystem::Posix(), path_, account_))->rows(), 200u);
 }
 
+// Checks, codes and writing share nothing that changes either.
+TEST(BuildOnThreads, IsWhole) {
+  const test::TestFolder folder;
+  Schema schema = SmallSchema(Metric::kCosine, StorageType::kInt8, Transform::kLayerNorm);
+  schema.codes = {{4, 8}, {24, 1}};
+  schema.fields = {{"n", FieldType::kInt}};
+  BuildOptions options;
+  options.segment_rows_max = 400;
+  options.threads = kThreads;
+  const std::string path = folder.Path("c");
+  const auto report = Build(FileSystem::Posix(), path, schema, 700, options, /*chunk_rows=*/250);
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->rows, 700u);
+  EXPECT_TRUE(Verify(FileSystem::Posix(), path, {}).ok());
+}
+
 }  // namespace
 }  // namespace mrl::collection
