@@ -162,7 +162,7 @@ def test_adaptive_keep_keeps_what_it_promises_and_says_what_it_left_out(client):
         all_left_out.append(left_out(fewer))
     assert np.mean(kept) > promised - 0.03
     # Not the same for every query: that is the point of it.
-    assert np.mean(all_left_out) > 100 and np.std(all_left_out) > 10
+    assert np.mean(all_left_out) > 50 and np.std(all_left_out) > 10
     # All of the result, of the queries that chose: more goes on.
     sure = [client.search("wordnet", q, funnel=LADDER, adaptive_keep=1) for q in QUERIES[:50]]
     assert np.mean([left_out(one) for one in sure]) < np.mean(all_left_out[:50])
