@@ -138,8 +138,9 @@ absl::StatusOr<std::shared_ptr<const CoarseIndex>> DeviceSet::MakeScan(
       const auto index = weak.lock();
       if (index == nullptr) return true;
       auto later = CopyScan(*codes);
-      if (later.ok()) index->Place(*std::move(later));
-      return later.ok();
+      if (!later.ok()) return false;
+      index->Place(*std::move(later));
+      return true;
     });
   }
   return made;
@@ -218,8 +219,9 @@ absl::StatusOr<std::shared_ptr<const CoarseIndex>> DeviceSet::MakeFaiss(
       const auto gpu = weak.lock();
       if (gpu == nullptr) return true;
       auto later = CopyFaiss(*index);
-      if (later.ok()) gpu->Place(*std::move(later));
-      return later.ok();
+      if (!later.ok()) return false;
+      gpu->Place(*std::move(later));
+      return true;
     });
   }
   return made;

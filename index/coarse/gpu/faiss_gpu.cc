@@ -54,10 +54,9 @@ class OneAtATime final : public FaissRunner {
   }
   absl::StatusOr<std::unique_ptr<FaissLibrary>> CopyToHost() override {
     std::unique_ptr<FaissLibrary> copy;
-    MRL_RETURN_IF_ERROR(Call([&] {
-      auto copied = runner_->CopyToHost();
-      if (copied.ok()) copy = *std::move(copied);
-      return copied.status();
+    MRL_RETURN_IF_ERROR(Call([&]() -> absl::Status {
+      MRL_ASSIGN_OR_RETURN(copy, runner_->CopyToHost());
+      return absl::OkStatus();
     }));
     return copy;
   }
@@ -67,7 +66,7 @@ class OneAtATime final : public FaissRunner {
   absl::Status Call(const F& call) {
     const absl::MutexLock lock(&mutex_);
     MRL_RETURN_IF_ERROR(device_.CheckLost());
-    const absl::Status status = call();
+    absl::Status status = call();
     device_.Note(status);
     return status;
   }

@@ -120,7 +120,7 @@ absl::StatusOr<std::unique_ptr<FaissResources>> Make(int number, uint64_t scratc
         absl::StrCat("faiss_gpu: there is no CUDA device ", number));
   }
   auto resources = std::make_unique<Resources>(number);
-  const absl::Status prepared = resources->Prepare(scratch_bytes);
+  absl::Status prepared = resources->Prepare(scratch_bytes);
   if (prepared.ok()) return resources;
   // After a fault of the device its destructor would end the process.
   if (absl::IsUnavailable(prepared)) static_cast<void>(resources.release());
