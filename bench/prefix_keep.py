@@ -34,7 +34,13 @@ def ask(*command):
 def codes_of(dims):
     wide = [step for step in (16, 32, 64, 128) if step < dims]
     signs = [step for step in (128, 256, 512, 1024) if step <= dims]
-    return [f"{step}b8" for step in wide] + [f"{step}b1" for step in signs]
+    return [f"{step}b{bits}" for step, bits in sorted([(step, 8) for step in wide] + [(step, 1) for step in signs])]
+
+
+def stored(codes):
+    """The longest signs serve the shorter ones."""
+    signs = [one for one in codes if one.endswith("b1")]
+    return [one for one in codes if one not in signs[:-1]]
 
 
 def build(args, name, base, dims):
@@ -42,7 +48,7 @@ def build(args, name, base, dims):
     if not os.path.exists(index):
         ladder = [step for step in (16, 32, 64, 128, 256, 512, 1024) if step < dims] + [dims]
         ask(f"{args.bin}/mrl-index", "build", "--input", base, "--output", index, "--storage", "f16", "--coarse", "scan",
-            "--dims", ",".join(map(str, ladder)), "--codes", ",".join(codes_of(dims)))
+            "--dims", ",".join(map(str, ladder)), "--codes", ",".join(stored(codes_of(dims))))
     return index
 
 
