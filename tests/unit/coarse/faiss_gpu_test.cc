@@ -145,7 +145,7 @@ TEST_F(FaissGpuTest, GoesOnWithoutADeviceThatFailed) {
 // FAISS ends the process at a fault that another call met, even from its destructors.
 TEST_F(FaissGpuTest, CallsFaissNoMoreOnADeviceThatWasLost) {
   Build("Flat");
-  const auto scan = set_->MakeScan(sample_.scan);
+  auto scan = set_->MakeScan(sample_.scan);
   ASSERT_TRUE(scan.ok());
   device_->FailWaits(1);
   ASSERT_TRUE((*scan)
@@ -156,8 +156,9 @@ TEST_F(FaissGpuTest, CallsFaissNoMoreOnADeviceThatWasLost) {
   const auto late = set_->MakeFaiss(cpu_);
   ASSERT_TRUE(late.ok());
   EXPECT_THAT((*late)->Describe(), HasSubstr("by the CPU: gpu: the host, for tests was lost"));
+  *scan = nullptr;
   gpu_ = nullptr;
-  set_ = nullptr;
+  set_ = nullptr;  // last: what is on the devices gives its memory back to them
   EXPECT_EQ(counts_.destroyed, 0);
 }
 
