@@ -1,6 +1,8 @@
 #include "bench/scan/made_codes.h"
 
+#include <algorithm>
 #include <cstring>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -55,6 +57,8 @@ class Int8Codes final : public MadeCodes {
     return found;
   }
 
+  uint64_t ScoreByPlanes(const float* /*query*/) const override { return 0; }
+
   std::vector<absl::Span<const std::byte>> Scanned() const override {
     return {{array_.codes.data(), array_.codes.size()},
             {array_.blocks.data(), array_.blocks.size()}};
@@ -74,6 +78,7 @@ class BitCodes final : public MadeCodes {
     Random random(2);
     Fill(random, words);
     MRL_ASSIGN_OR_RETURN(made->strips_, coarse::BitStrips::Make(code, rows, words.As<uint64_t>()));
+    made->words_ = std::move(words);
     return made;
   }
 
@@ -102,9 +107,29 @@ class BitCodes final : public MadeCodes {
     return pieces;
   }
 
+  uint64_t ScoreByPlanes(const float* query) const override {
+    constexpr uint32_t kRowsAtOnce = 4096;
+    const coarse::QuantisedBits quantised = coarse::QuantiseBits(query, code_, 0.8F);
+    const kernels::BitRows bits = {.words = words_.As<uint64_t>(),
+                                   .row_words = coarse::BitWords(code_),
+                                   .planes = quantised.planes.data(),
+                                   .strip_count = quantised.strips()};
+    std::vector<uint32_t> rows(kRowsAtOnce);
+    std::vector<uint16_t> scores(kRowsAtOnce);
+    uint64_t sum = 0;
+    for (uint32_t begin = 0; begin < strips_.rows(); begin += kRowsAtOnce) {
+      const uint32_t count = std::min(kRowsAtOnce, strips_.rows() - begin);
+      std::iota(rows.begin(), rows.end(), begin);
+      kernels::Active().score_bit_rows(bits, rows.data(), count, scores.data());
+      sum = std::accumulate(scores.begin(), scores.begin() + count, sum);
+    }
+    return sum;
+  }
+
  private:
   Code code_;
   coarse::BitStrips strips_;
+  Buffer words_;  // the same bits, row by row
 };
 
 }  // namespace

@@ -34,6 +34,10 @@ class MadeCodes {
   // `queries`: 1 to kernels::kTileMax, `code.dims` floats each. The rows found, of all queries.
   virtual absl::StatusOr<size_t> Search(absl::Span<const float* const> queries,
                                         size_t keep) const = 0;
+  // Scores of all rows for one query by popcount of bit planes, a row's bits side by side, and
+  // nothing selected: the layout that the scan does not have. A sum of the scores; 0 for codes of
+  // 8 bits, which have no planes.
+  virtual uint64_t ScoreByPlanes(const float* query) const = 0;
   // What a scan reads, in pieces that lie anywhere.
   virtual std::vector<absl::Span<const std::byte>> Scanned() const = 0;
 };

@@ -43,6 +43,7 @@ class Bench {
 
   absl::Status Run() {
     std::vector<double> read;
+    std::vector<double> planes;
     std::vector<std::vector<double>> scans(args_.tiles.size());
     for (uint32_t round = 0; round <= args_.rounds; ++round) {
       NewQueries();
@@ -52,8 +53,12 @@ class Bench {
         MRL_ASSIGN_OR_RETURN(const double scan_ms, Scan(args_.tiles[i]));
         if (round > 0) scans[i].push_back(scan_ms);
       }
+      if (!code_.nests()) continue;
+      const double planes_ms = ScoreByPlanes();
+      if (round > 0) planes.push_back(planes_ms);
     }
     Print("read", 0, read);
+    if (!planes.empty()) Print("planes", 1, planes);
     for (size_t i = 0; i < args_.tiles.size(); ++i) Print("scan", args_.tiles[i], scans[i]);
     return absl::OkStatus();
   }
@@ -69,6 +74,12 @@ class Bench {
   double Read() {
     const double start = Millis();
     for (const auto piece : codes_.Scanned()) ignored_ = ignored_ + ReadAll(piece);
+    return Millis() - start;
+  }
+
+  double ScoreByPlanes() {
+    const double start = Millis();
+    ignored_ = ignored_ + codes_.ScoreByPlanes(queries_.front().data());
     return Millis() - start;
   }
 
@@ -107,7 +118,7 @@ class Bench {
   const MadeCodes& codes_;
   Random random_{3};
   std::vector<std::vector<float>> queries_;
-  volatile uint64_t ignored_ = 0;  // what was read, so that it is read
+  volatile uint64_t ignored_ = 0;  // what was read, so that it is read; and scores
 };
 
 absl::Status RunAll(const Args& args) {

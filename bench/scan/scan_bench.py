@@ -5,8 +5,9 @@
     scan_bench.py --smoke --bin build/release/bin     seconds: shows that it runs
 
 Codes are random (synthetic: for bytes and speed only). A scan quantises its queries, reads the codes once for
-all queries of a tile and selects the best --keep rows of each. One thread, its CPU time; ways take turns, and
-the first round is not counted. Times are per query.
+all queries of a tile and selects the best --keep rows of each. "bit planes" scores every row of a code of few bits
+by popcount, a row's bits side by side, and selects nothing: the layout that scans do not use. One thread, its CPU
+time; ways take turns, and the first round is not counted. Times are per query. MRL_CPU chooses the instruction set.
 """
 import argparse
 import datetime
@@ -45,8 +46,9 @@ def table(lines, args, where):
         of_code = [one for one in lines if one["code"] == line["code"]]
         median = statistics.median(line["millis"])
         read = statistics.median(next(one["millis"] for one in of_code if one["way"] == "read"))
-        single = next((statistics.median(one["millis"]) for one in of_code if one["tile"] == 1), None)
-        way = "read only" if line["way"] == "read" else f"tile of {line['tile']}"
+        single = next((statistics.median(one["millis"]) for one in of_code if one["way"] == "scan" and one["tile"] == 1),
+                      None)
+        way = {"read": "read only", "planes": "bit planes"}.get(line["way"], f"tile of {line['tile']}")
         cheaper = f"{single / median:.2f}x cheaper" if line["tile"] > 1 and single else ""
         print(f"| {line['code']} | {line['bytes']:,} | {way} | {median:.3f} ({min(line['millis']):.3f} - "
               f"{max(line['millis']):.3f}) | {line['bytes'] / median / 1e6:.1f} | {median / read:.2f}x | {cheaper} |")
