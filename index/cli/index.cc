@@ -88,6 +88,7 @@ absl::Status List(const IndexArgs& args) {
 constexpr char kExamples[] = R"(Examples:
   mrl-index index add ivf_scan --index INDEX --dims 128 --code 256b1
   mrl-index index add faiss --index INDEX --dims 64 --faiss-factory HNSW32 --use
+  mrl-index index add faiss --index INDEX --faiss-factory OPQ32,PQ32
   mrl-index index add graph --index INDEX --use
   mrl-index index use scan --index INDEX
   mrl-index index drop ivf_scan --index INDEX
@@ -120,7 +121,8 @@ void AddIndex(CLI::App& app, Verb* verb) {
   AddKind(add, args, "ivf_scan, graph or faiss");
   add->add_option("--dims", args->spec.dims,
                   "Prefix that is clustered (ivf_scan; default the step nearest to 128) or indexed "
-                  "(faiss; required)");
+                  "(faiss; required but for product quantisers such as OPQ32,PQ32: by default the "
+                  "step that is measured to find most with so many bytes)");
   add->add_option("--lists", args->spec.lists,
                   "ivf_scan: lists a segment, up to 1048576; default one for 256 rows");
   add->add_option("--code", args->code,

@@ -2,7 +2,6 @@
 #include "index/coarse/faiss_index.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <utility>
 
@@ -11,6 +10,7 @@
 #include "index/coarse/coarse.h"
 #include "index/coarse/exact_scan.h"
 #include "index/coarse/faiss_library.h"
+#include "index/coarse/faiss_rows.h"
 #include "index/coarse/gpu/device_set.h"
 #include "index/coarse/level_scorer.h"
 #include "index/coarse/side_file.h"
@@ -24,32 +24,6 @@ constexpr absl::string_view kIndexSection = "index";
 constexpr size_t kFactoryBytesMax = 256;
 constexpr size_t kAddRows = 16384;
 constexpr uint64_t kTrainBytesMax = uint64_t{256} << 20;
-
-// Scales a prefix to unit length; a zero prefix stays.
-void Normalise(float* x, size_t n) {
-  double squares = 0;
-  for (size_t i = 0; i < n; ++i) squares += static_cast<double>(x[i]) * x[i];
-  if (squares == 0) return;
-  const double factor = 1 / std::sqrt(squares);
-  for (size_t i = 0; i < n; ++i) x[i] = static_cast<float>(x[i] * factor);
-}
-
-// Reads rows `first`, `first` + `stride`, … as FAISS gets them.
-absl::StatusOr<std::vector<float>> Gather(const store::Segment& segment, size_t level,
-                                          uint64_t first, uint64_t stride, uint64_t count) {
-  const size_t dims = segment.schema().ladder[level];
-  std::vector<float> vectors(count * dims);
-  if (stride == 1) {
-    MRL_RETURN_IF_ERROR(segment.FetchRange(0, level, static_cast<uint32_t>(first),
-                                           static_cast<uint32_t>(first + count)));
-  }
-  for (uint64_t i = 0; i < count; ++i) {
-    float* out = vectors.data() + i * dims;
-    MRL_RETURN_IF_ERROR(segment.Prefix(static_cast<uint32_t>(first + i * stride), level, out));
-    if (segment.schema().metric == Metric::kCosine) Normalise(out, dims);
-  }
-  return vectors;
-}
 
 // A FaissLibrary that its own threads train and fill.
 struct OnThreads {
@@ -70,13 +44,14 @@ absl::Status TrainAndAdd(const store::Segment& segment, size_t level, bool needs
     const uint64_t wanted = std::min(rows, std::max<uint64_t>(1, kTrainBytesMax / row_bytes));
     const uint64_t stride = wanted == 0 ? 1 : rows / wanted;
     MRL_ASSIGN_OR_RETURN(const std::vector<float> vectors,
-                         Gather(segment, level, 0, stride, wanted));
+                         FaissRows(segment, level, 0, stride, wanted));
     MRL_RETURN_IF_ERROR(index.Train(vectors));
   }
   for (uint64_t first = 0; first < rows; first += kAddRows) {
     if (IsStopped(stopped)) return absl::CancelledError("faiss: the build was stopped");
     const uint64_t count = std::min<uint64_t>(kAddRows, rows - first);
-    MRL_ASSIGN_OR_RETURN(const std::vector<float> vectors, Gather(segment, level, first, 1, count));
+    MRL_ASSIGN_OR_RETURN(const std::vector<float> vectors,
+                         FaissRows(segment, level, first, 1, count));
     MRL_RETURN_IF_ERROR(index.Add(vectors));
   }
   return absl::OkStatus();

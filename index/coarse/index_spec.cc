@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "index/coarse/faiss_dims.h"
 #include "index/coarse/graph_file.h"
 #include "index/coarse/ivf_file.h"
 
@@ -109,6 +110,13 @@ absl::Status IndexSpec::Validate(const Schema& schema) const {
                                                    FormatLadder(schema.ladder)));
   }
   return kind == "faiss" ? ValidateFaiss(*this) : ValidateIvfScan(*this, schema);
+}
+
+absl::Status IndexSpec::ValidateAsked(const Schema& schema) const {
+  if (!leaves_dims() || !HasProductQuantiser(factory)) return Validate(schema);
+  IndexSpec chosen = *this;
+  chosen.dims = schema.dim;
+  return chosen.Validate(schema);
 }
 
 std::string IndexSpec::ToText() const {

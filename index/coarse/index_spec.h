@@ -22,7 +22,7 @@ namespace mrl::coarse {
 struct IndexSpec {
   std::string kind = {};     // "faiss", "ivf_scan" or "graph"
   uint32_t dims = 0;         // a ladder step: what FAISS indexes, what ivf_scan clusters (d_c);
-                             // of a graph the code's
+                             // of a graph the code's. While it is asked for: see ValidateAsked
   std::string factory = {};  // faiss: "HNSW32", "IVF1024,Flat"
   uint32_t lists = 0;        // ivf_scan: 0 = one for each 256 rows of a segment
   // ivf_scan: what its lists hold (d_s x bits); graph: the signs by which it is linked and walked.
@@ -38,6 +38,10 @@ struct IndexSpec {
 
   // INVALID_ARGUMENT names the field, the value and what is allowed.
   absl::Status Validate(const Schema& schema) const;
+  // As Validate, of an index that is asked for and not built yet: one of a product quantiser in
+  // FAISS may leave `dims` 0, which its build then chooses (ChooseFaissDims).
+  absl::Status ValidateAsked(const Schema& schema) const;
+  bool leaves_dims() const { return kind == "faiss" && dims == 0; }
   // "faiss HNSW32 on 64 dims", "ivf_scan on 128 dims, 256b1, 1024 lists", "graph 512b1, 32 links a
   // row".
   std::string ToText() const;

@@ -145,7 +145,8 @@ class LiveCollection {
   };
   // Builds a coarse index beside `scan`, for the segments that are there and those to come; writes
   // and searches go on, merging waits. The tail is scanned. ALREADY_EXISTS when there is one of the
-  // kind; CANCELLED when it was stopped: nothing has changed then.
+  // kind; CANCELLED when it was stopped: nothing has changed then. A spec may leave out what
+  // WithDefaults and ChooseFaissDims fill in; FAILED_PRECONDITION where the latter has no segment.
   absl::Status AddIndex(const coarse::IndexSpec& spec, const AddOptions& options);
   // Makes a kind the active one. NOT_FOUND names those that are built.
   absl::Status UseIndex(const std::string& kind);

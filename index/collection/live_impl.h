@@ -156,6 +156,8 @@ class LiveCollection::Impl {
     }
     return missing;
   }
+  // Dimensions for a spec that leaves them out, by the largest sealed segment.
+  absl::StatusOr<uint32_t> ChooseDims(const coarse::IndexSpec& spec, const AddOptions& options);
   // Builds for the segments that are not in `built`.
   absl::Status BuildMissing(const coarse::IndexSpec& spec, const AddOptions& options,
                             std::vector<BuiltIndex>& built);

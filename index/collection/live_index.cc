@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status.h"
+#include "index/coarse/faiss_dims.h"
 #include "index/collection/layout.h"
 #include "index/collection/live_impl.h"
 
@@ -66,6 +67,25 @@ absl::Status LiveCollection::Impl::BuildMissing(const coarse::IndexSpec& spec,
   return absl::OkStatus();
 }
 
+absl::StatusOr<uint32_t> LiveCollection::Impl::ChooseDims(const coarse::IndexSpec& spec,
+                                                          const AddOptions& options) {
+  std::shared_ptr<const store::Segment> largest;
+  {
+    absl::MutexLock lock(&state_mutex_);
+    for (const auto& part : parts_.parts()) {
+      if (part->is_tail()) continue;
+      if (largest == nullptr || part->rows() > largest->rows()) largest = part->segment();
+    }
+  }
+  if (largest == nullptr) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("faiss: dims are left out, and there are no sealed rows yet to measure ",
+                     spec.factory, " with; give a step of the ladder"));
+  }
+  return coarse::ChooseFaissDims(*largest, spec.factory,
+                                 {.threads = options.threads, .stopped = options.stopped});
+}
+
 absl::Status LiveCollection::Impl::CommitIndexes(const std::function<absl::Status(Manifest&)>& edit,
                                                  std::vector<BuiltIndex> built) {
   absl::MutexLock lock(&write_mutex_);
@@ -92,8 +112,8 @@ absl::Status LiveCollection::Impl::CommitIndexes(const std::function<absl::Statu
 
 absl::Status LiveCollection::Impl::AddIndex(const coarse::IndexSpec& asked,
                                             const AddOptions& options) {
-  const coarse::IndexSpec spec = coarse::WithDefaults(asked, *schema());
-  MRL_RETURN_IF_ERROR(spec.Validate(*schema()));
+  coarse::IndexSpec spec = coarse::WithDefaults(asked, *schema());
+  MRL_RETURN_IF_ERROR(spec.ValidateAsked(*schema()));
   absl::MutexLock merge_lock(&merge_mutex_);
   {
     absl::MutexLock lock(&state_mutex_);
@@ -101,6 +121,9 @@ absl::Status LiveCollection::Impl::AddIndex(const coarse::IndexSpec& asked,
       return absl::AlreadyExistsError(
           absl::StrCat("there is an index of the kind ", spec.kind, "; drop it first"));
     }
+  }
+  if (spec.leaves_dims()) {
+    MRL_ASSIGN_OR_RETURN(spec.dims, ChooseDims(spec, options));
   }
   std::vector<BuiltIndex> built;
   const auto build = [&]() -> absl::Status {

@@ -68,7 +68,7 @@ absl::Status StartBuild(const Registry& registry, Operations& operations,
   const auto collection = live->Read();
   const coarse::IndexSpec spec =
       coarse::WithDefaults(FromProto(request.spec()), collection->schema());
-  MRL_RETURN_IF_ERROR(WithField(spec.Validate(collection->schema()), "spec"));
+  MRL_RETURN_IF_ERROR(WithField(spec.ValidateAsked(collection->schema()), "spec"));
   if (Has(*collection, spec.kind)) {
     return absl::AlreadyExistsError(absl::StrCat(
         "collection '", name, "' has an index of the kind ", spec.kind, "; delete it first"));
@@ -107,7 +107,10 @@ Operations::Runner MakeIndexBuilder(const Registry& registry) {
     options.stopped = [&] { return control.stopped(); };
     const absl::Status added = live->AddIndex(spec, options);
     const std::vector<coarse::IndexSpec> built = live->indexes();
-    const bool is_there = std::find(built.begin(), built.end(), spec) != built.end();
+    const bool is_there = std::any_of(built.begin(), built.end(), [&spec](coarse::IndexSpec one) {
+      if (spec.leaves_dims()) one.dims = 0;
+      return one == spec;
+    });
     if (!added.ok() && !(absl::IsAlreadyExists(added) && is_there)) return added;
     return Packed(IndexOf(*live->Read(), operation.collection, spec.kind));
   };

@@ -102,6 +102,18 @@ def test_an_index_is_built_used_and_deleted_beside_searches(client):
     assert [index.kind for index in client.list_indexes("words")] == ["scan"]
 
 
+def test_a_product_quantiser_gets_the_prefix_that_suits_its_bytes(client):
+    checked = client.build_index("words", "faiss", faiss_factory="PQ8", validate_only=True)
+    assert checked.done and checked.index.dims == 0  # not measured yet
+    operation = wait(client, client.build_index("words", "faiss", faiss_factory="PQ8"))
+    assert operation.error_code == 0, operation
+    # Random vectors: every dimension left out is lost, whatever eight bytes make of the rest.
+    assert operation.index.dims == 64
+    assert len(client.search("words", vectors(1)[0], funnel="faiss/64:10").hits) == 10
+    refused(lambda: client.build_index("words", "faiss", faiss_factory="HNSW8"), StatusCode.INVALID_ARGUMENT,
+            "0 dims are not on the ladder 16,32,64")  # fmt: skip
+
+
 def test_a_build_says_before_what_it_takes(client):
     checked = client.build_index("words", "ivf_scan", validate_only=True)
     assert checked.done and not checked.name

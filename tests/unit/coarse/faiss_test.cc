@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <random>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -9,6 +11,8 @@
 #include "base/file.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "index/coarse/faiss_dims.h"
+#include "index/coarse/index_spec.h"
 #include "index/format/section_file.h"
 #include "tests/unit/coarse/sample.h"
 
@@ -127,6 +131,53 @@ TEST(Faiss, ScoresOfIndexesForDistancesAreCosines) {
     }
     EXPECT_LE(errors / 300, error) << factory;
   }
+}
+
+// Normal values in `dims` dimensions, and next to nothing in those after them.
+std::function<void(std::vector<float>&)> InFirst(size_t dims) {
+  return [dims](std::vector<float>& vectors) {
+    constexpr size_t kDim = 48;
+    std::mt19937 random(7);
+    std::normal_distribution<float> normal;
+    for (size_t i = 0; i < vectors.size(); ++i) {
+      vectors[i] = (i % kDim < dims ? 1.0F : 0.001F) * normal(random);
+    }
+  };
+}
+
+// Eight bytes hold eight dimensions nearly exactly, and a longer prefix roughly: which is better is
+// a matter of what the longer one adds.
+TEST(FaissDims, AreThoseThatFindMostWithSoManyBytes) {
+  const Sample all_equal({.rows = 1000, .edit = InFirst(48)});
+  const Sample first_alone({.rows = 1000, .edit = InFirst(8)});
+  for (const std::string factory : {"PQ8", "OPQ8,PQ8"}) {
+    const auto longest = ChooseFaissDims(*all_equal.segment, factory, {});
+    const auto shortest = ChooseFaissDims(*first_alone.segment, factory, {});
+    ASSERT_TRUE(longest.ok() && shortest.ok()) << longest.status() << shortest.status();
+    EXPECT_EQ(*longest, 48) << factory;
+    EXPECT_EQ(*shortest, 8) << factory;
+  }
+}
+
+TEST(FaissDims, AreLeftOutForProductQuantisersOnly) {
+  for (const char* factory : {"PQ8", "OPQ8,PQ8", "OPQ8_32,IVF4,PQ8x4fs", "HNSW16_PQ8"}) {
+    EXPECT_TRUE(HasProductQuantiser(factory)) << factory;
+  }
+  for (const char* factory : {"Flat", "HNSW16", "IVF4,SQ8", "RR16,Flat", ""}) {
+    EXPECT_FALSE(HasProductQuantiser(factory)) << factory;
+  }
+  const Sample sample({.rows = 400});
+  const auto asked = [&](const char* factory) {
+    return IndexSpec{.kind = "faiss", .factory = factory}.ValidateAsked(sample.schema);
+  };
+  EXPECT_TRUE(asked("OPQ8,PQ8").ok());
+  EXPECT_THAT(std::string(asked("HNSW16").message()), HasSubstr("0 dims are not on the ladder"));
+  // A part of 7 dimensions is in no step of 8, 16, 32, 48.
+  EXPECT_EQ(ChooseFaissDims(*sample.segment, "PQ7", {}).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(
+      ChooseFaissDims(*sample.segment, "PQ8", {.stopped = [] { return true; }}).status().code(),
+      absl::StatusCode::kCancelled);
 }
 
 TEST(Faiss, ReturnsKeepRowsFromAGraphWithAShortSearchList) {

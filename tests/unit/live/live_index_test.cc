@@ -19,6 +19,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
+using ::testing::SizeIs;
 using ::testing::StartsWith;
 
 std::vector<float> VectorOf(uint32_t number) {
@@ -120,6 +121,19 @@ TEST_F(LiveIndex, IsBuiltForSegmentsThatAreThereAndThoseToCome) {
               ElementsAre("ivf_scan 2 lists on 4 dims, 8b1", "ivf_scan 2 lists on 4 dims, 8b1",
                           "every row, for ivf_scan"));
   ExpectSameAsExact("ivf_scan(nprobe=2)/8b1:420,8:10");
+}
+
+TEST_F(LiveIndex, ChoosesThePrefixOfAProductQuantiser) {
+  const coarse::IndexSpec spec = {.kind = "faiss", .factory = "PQ2x4"};
+  EXPECT_EQ(live_->AddIndex(spec, {}).code(), absl::StatusCode::kFailedPrecondition);
+  Seal(0, 200);
+  ASSERT_TRUE(live_->AddIndex(spec, {}).ok());
+  ASSERT_THAT(live_->indexes(), SizeIs(1));
+  const uint32_t dims = live_->indexes().front().dims;
+  EXPECT_THAT(std::vector<uint32_t>({2, 4, 8}), Contains(dims));
+  Seal(200, 400);
+  const std::string described = absl::StrCat("faiss PQ2x4 on ", dims, " dims");
+  EXPECT_THAT(Described("faiss"), ElementsAre(described, described));
 }
 
 TEST_F(LiveIndex, IsThereAfterMergingAndReopening) {
