@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
+#include "base/check.h"
 
 namespace mrl {
 
@@ -29,6 +30,15 @@ absl::Status ForEach(size_t count, size_t threads,
   loop();
   for (std::thread& other : others) other.join();
   return failed;
+}
+
+void ForEachRange(size_t count, size_t size, size_t threads,
+                  const std::function<void(size_t, size_t)>& work) {
+  const auto range = [&](size_t piece) {
+    work(piece * size, std::min(count, (piece + 1) * size));
+    return absl::OkStatus();
+  };
+  CHECK(ForEach((count + size - 1) / size, threads, range).ok());
 }
 
 }  // namespace mrl

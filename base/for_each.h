@@ -13,4 +13,9 @@ namespace mrl {
 // After the first error no further item starts; that error is returned.
 absl::Status ForEach(size_t count, size_t threads, const std::function<absl::Status(size_t)>& work);
 
+// Calls `work(begin, end)` for ranges that cut 0 to `count` - 1 into pieces of `size`, the last one
+// shorter; each once, from `threads` threads at most.
+void ForEachRange(size_t count, size_t size, size_t threads,
+                  const std::function<void(size_t, size_t)>& work);
+
 }  // namespace mrl

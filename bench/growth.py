@@ -32,7 +32,7 @@ class Grown(Mrl):
         end = f",{self.dims}:{rows.K}"
         scans = [one for one in SCANS if self.dims >= 1024 or "512b1" not in one]
         if kind == "scan":
-            return [f"{one}{end}" for one in scans]
+            return [f"scan/{one}{end}" for one in scans]
         if kind == "ivf_scan":
             return [f"ivf_scan(nprobe={probes})/{one}{end}" for probes in PROBES for one in scans
                     if one.startswith("256b1:") and probes <= len(np.load(f"{self.folder}/base.npy", mmap_mode="r")) // 256]

@@ -76,22 +76,21 @@ absl::StatusOr<coarse::BitArray> BitCodes(const store::Segment& segment, Code co
   MRL_ASSIGN_OR_RETURN(Buffer words,
                        Buffer::Allocate(segment.rows() * row_words * sizeof(uint64_t)));
   const auto level = static_cast<size_t>(segment.schema().LevelOf(code.dims));
+  coarse::BitEncoder encoder(segment.schema(), code);
+  const uint32_t sample = std::min(segment.rows(), 10'000U);  // calibration needs no more rows
+  std::vector<double> agreements(sample * encoder.levels());
   Spread(segment.rows(), threads, [&](uint32_t begin, uint32_t end) {
-    coarse::BitEncoder encoder(segment.schema(), code);
     std::vector<float> row(code.dims);
+    std::vector<double> ignored(encoder.levels());
+    const float* const at = row.data();
     for (uint32_t r = begin; r < end; ++r) {
       CHECK(segment.Prefix(r, level, row.data()).ok());
-      encoder.Encode(row.data(), words.As<uint64_t>() + r * row_words);
+      encoder.Encode({&at, 1}, words.As<uint64_t>() + r * row_words,
+                     r < sample ? agreements.data() + r * encoder.levels() : ignored.data());
     }
   });
-  coarse::BitEncoder sample(segment.schema(), code);  // calibration needs no more rows
-  std::vector<float> row(code.dims);
-  std::vector<uint64_t> ignored(row_words);
-  for (uint32_t r = 0; r < std::min(segment.rows(), 10'000U); ++r) {
-    CHECK(segment.Prefix(r, level, row.data()).ok());
-    sample.Encode(row.data(), ignored.data());
-  }
-  return coarse::BitArray::Make(code, segment.rows(), std::move(words), sample.Calibration());
+  encoder.Count(agreements.data(), sample);
+  return coarse::BitArray::Make(code, segment.rows(), std::move(words), encoder.Calibration());
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 #include <cstdio>
 #include <memory>
 #include <optional>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -35,10 +34,6 @@ struct BuildArgs {
 };
 
 using Readers = ChunkReader::Readers;
-
-uint32_t Threads(const BuildArgs& args) {
-  return args.threads != 0 ? args.threads : std::max(1u, std::thread::hardware_concurrency());
-}
 
 absl::StatusOr<Readers> OpenInputs(const BuildArgs& args) {
   Readers readers;
@@ -87,7 +82,7 @@ collection::BuildOptions MakeOptions(const BuildArgs& args, const Schema& schema
   options.replace = args.replace;
   options.skip_invalid = args.skip_invalid;
   options.rows_expected = rows;
-  options.threads = Threads(args);
+  options.threads = Threads(args.threads);
   if (args.coarse != "scan" && args.coarse != "auto") {
     options.index = coarse::WithDefaults(
         {.kind = args.coarse, .dims = args.coarse_dims, .factory = args.faiss_factory}, schema);
@@ -109,7 +104,7 @@ absl::Status Load(const BuildArgs& args, const Readers& readers, uint64_t rows,
   ChunkReader chunks(readers, side,
                      {.rows = rows,
                       .chunk_rows = ChunkRows(args, readers.front()->dims()),
-                      .ahead = Threads(args) > 1});
+                      .ahead = Threads(args.threads) > 1});
   uint64_t done = 0;
   while (true) {
     if (Interrupted()) return absl::CancelledError("interrupted; nothing was written");
@@ -187,9 +182,10 @@ absl::Status Build(const BuildArgs& args) {
   CatchInterrupts();
   MRL_ASSIGN_OR_RETURN(const uint64_t rows, Write(args));
   if (args.coarse != "auto") return absl::OkStatus();
-  return ChooseKind(
-      args.output, rows,
-      {.above = args.choose_above, .threads = Threads(args), .out = args.json ? stderr : stdout});
+  return ChooseKind(args.output, rows,
+                    {.above = args.choose_above,
+                     .threads = Threads(args.threads),
+                     .out = args.json ? stderr : stdout});
 }
 
 constexpr char kExamples[] = R"(Examples:

@@ -1,8 +1,6 @@
 // mrl-index certify: the recall of a funnel on this index, kept with its profile.
-#include <algorithm>
 #include <cstdio>
 #include <memory>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -50,8 +48,7 @@ absl::StatusOr<funnel::Certificate> Measure(const CertifyArgs& args,
                                             const collection::Collection& collection,
                                             const tune::ViewQueries& queries,
                                             const funnel::Plan& plan) {
-  const size_t threads =
-      args.threads != 0 ? args.threads : std::max(1U, std::thread::hardware_concurrency());
+  const size_t threads = Threads(args.threads);
   const funnel::View& view = collection.view();
   tune::Subject subject = tune::MakeSubject(view, collection.plan_input(), queries, Interrupted);
   const tune::ProgressFn progress = ShowParts();

@@ -1,8 +1,5 @@
 #include "index/cli/change_index.h"
 
-#include <algorithm>
-#include <thread>
-
 #include "base/status.h"
 #include "index/cli/command.h"
 #include "index/cli/progress.h"
@@ -22,7 +19,7 @@ absl::Status BuildKind(collection::LiveCollection& live, const coarse::IndexSpec
                        bool activate, uint32_t threads) {
   collection::LiveCollection::AddOptions options;
   options.activate = activate;
-  options.threads = threads != 0 ? threads : std::max(1U, std::thread::hardware_concurrency());
+  options.threads = Threads(threads);
   Progress progress("indexing", "rows", live.Read()->rows());
   options.progress = [&](uint64_t done, uint64_t) { progress.Set(done); };
   options.stopped = Interrupted;

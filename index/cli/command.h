@@ -1,7 +1,11 @@
-// What every verb of mrl-index shares: how it is added, and how an error becomes an exit code.
+// What every verb of mrl-index shares: how it is added, how an error becomes an exit code, how it
+// is interrupted, how many threads it runs.
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
 #include <functional>
+#include <thread>
 
 #include <CLI/CLI.hpp>
 
@@ -40,5 +44,10 @@ void AddEstimate(CLI::App& app, Verb* verb);
 // behind the first one does.
 void CatchInterrupts();
 bool Interrupted();
+
+// Threads to run: as many as were asked for; of 0 one for each core.
+inline uint32_t Threads(uint32_t asked) {
+  return asked != 0 ? asked : std::max(1U, std::thread::hardware_concurrency());
+}
 
 }  // namespace mrl::cli

@@ -1,8 +1,6 @@
 // mrl-index report: are prefixes of these vectors useful, and how good is each?
-#include <algorithm>
 #include <cstdio>
 #include <numeric>
-#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -31,10 +29,6 @@ struct ReportArgs {
   uint32_t threads = 0, hot_dims = 0;
   bool json = false;
 };
-
-size_t Threads(const ReportArgs& args) {
-  return args.threads != 0 ? args.threads : std::max(1U, std::thread::hardware_concurrency());
-}
 
 // What is compared: vectors, queries, and how.
 struct Compared {
@@ -100,7 +94,7 @@ absl::StatusOr<tune::DimensionReport> Analyse(const ReportArgs& args, const Comp
   input.metric = compared.metric;
   input.k = args.k;
   input.keeps = args.keeps;
-  input.threads = Threads(args);
+  input.threads = Threads(args.threads);
   input.seed = args.seed;
   const auto show = ShowParts();
   return tune::AnalyseDimensions(input, show);
@@ -131,7 +125,7 @@ absl::StatusOr<tune::LayerGrid> Grid(const ReportArgs& args) {
   input.own_rows = layers.front().own_rows;
   MRL_ASSIGN_OR_RETURN(input.ladder, LadderFor(args, layers.back().documents.dim));
   input.k = args.k;
-  input.threads = Threads(args);
+  input.threads = Threads(args.threads);
   const auto show = ShowParts();
   return tune::CompareLayers(input, show);
 }

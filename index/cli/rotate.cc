@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <thread>
 
 #include "absl/strings/str_format.h"
 #include "base/status.h"
@@ -56,7 +55,7 @@ absl::StatusOr<tune::DimensionReport> Analyse(const Sample& sample, const Schema
   input.ladder = schema.ladder;
   input.metric = schema.metric;
   input.k = static_cast<uint32_t>(std::min<size_t>(10, documents.rows - 1));
-  input.threads = std::max(1U, std::thread::hardware_concurrency());
+  input.threads = Threads(0);
   input.seed = kSeed;
   return tune::AnalyseDimensions(input, {});
 }

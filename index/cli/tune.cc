@@ -1,8 +1,6 @@
 // mrl-index tune: the cheapest funnel that reaches a recall on one's own queries.
-#include <algorithm>
 #include <cstdio>
 #include <memory>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -190,8 +188,7 @@ absl::StatusOr<Outcome> TuneBuilding(const TuneArgs& args) {
 absl::Status Tune(TuneArgs args) {
   CatchInterrupts();
   MRL_RETURN_IF_ERROR(args.options.Validate());
-  args.options.threads =
-      args.threads != 0 ? args.threads : std::max(1U, std::thread::hardware_concurrency());
+  args.options.threads = Threads(args.threads);
   MRL_ASSIGN_OR_RETURN(const Outcome outcome, args.build ? TuneBuilding(args) : TuneOnce(args));
   uint32_t saved = 0;
   absl::Status save_status = SaveTuned(args, outcome.result, outcome.lost, &saved);

@@ -129,12 +129,6 @@ BitEncoder::BitEncoder(const Schema& schema, Code code)
   CHECK(!ladder_.empty() && ladder_.back() == code.dims);
 }
 
-void BitEncoder::Encode(const float* row, uint64_t* words) {
-  std::vector<double> agreements(levels());
-  Encode({&row, 1}, words, agreements.data());
-  Count(agreements.data(), 1);
-}
-
 void BitEncoder::EncodeRow(const float* row, double squares, uint64_t* words,
                            float* products) const {
   // A zero prefix has no direction: its code is that of tiny positive values.

@@ -35,10 +35,9 @@ class BitEncoder {
   // `code.dims` is on the ladder.
   BitEncoder(const Schema& schema, Code code);
 
-  // Codes one row (the first `code.dims` floats are read) into BitWords(code) words.
-  void Encode(const float* row, uint64_t* words);
-  // Codes `rows`, as many as there are, each into BitWords(code) words, one after the other, and
-  // leaves levels() agreements of each: <x, v(x)> at each ladder step. For any number of threads.
+  // Codes `rows` (of each the first `code.dims` floats are read), as many as there are, each into
+  // BitWords(code) words, one after the other, and leaves levels() agreements of each: <x, v(x)> at
+  // each ladder step. For any number of threads.
   void Encode(absl::Span<const float* const> rows, uint64_t* words, double* agreements) const;
   // Takes the agreements of `rows` rows into the calibration. Their order counts, to the last bit.
   void Count(const double* agreements, size_t rows);

@@ -71,10 +71,8 @@ class BitList {
     count_ = 0;
   }
   void Absorb(const BitList& later) {
-    scores_.resize(count_);
-    scores_.insert(scores_.end(), later.scores_.begin(), later.scores_.begin() + later.end());
-    rows_.resize(count_);
-    rows_.insert(rows_.end(), later.rows_.begin(), later.rows_.begin() + later.end());
+    JoinFirst(scores_, count_, later.scores_, later.count_);
+    JoinFirst(rows_, count_, later.rows_, later.count_);
     count_ = rows_.size();
     threshold_ = std::max(threshold_, later.threshold_);
   }
@@ -113,8 +111,6 @@ class BitList {
   }
 
  private:
-  ptrdiff_t end() const { return static_cast<ptrdiff_t>(count_); }
-
   // Cutting costs a pass over the list: once it frees little, the list grows instead.
   void MakeRoom() {
     Cut();

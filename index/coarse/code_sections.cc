@@ -1,15 +1,19 @@
 #include "index/coarse/code_sections.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/for_each.h"
 #include "base/status.h"
 #include "index/coarse/bit_codes.h"
 #include "index/coarse/scan_codes.h"
 
 namespace mrl::coarse {
 namespace {
+
+constexpr size_t kPlacesAtOnce = 256 * kernels::kBlockRows;  // that are coded before they are taken
 
 std::string SectionName(Code code, absl::string_view part) {
   return absl::StrCat(code.dims, "b", code.bits, ".", part);
@@ -111,6 +115,32 @@ class NestedEncoder final : public CodeEncoder {
   std::vector<uint8_t> rows_;       // of each block
 };
 
+// The rows of the block whose first place is `begin`.
+std::vector<uint32_t> RowsOfBlock(const Places& places, size_t begin) {
+  std::vector<uint32_t> rows;
+  const size_t end = std::min(places.count, begin + kernels::kBlockRows);
+  for (size_t place = begin; place < end; ++place) {
+    const uint32_t row = places.row_at(place);
+    if (row == Places::kNoRow) break;
+    rows.push_back(row);
+  }
+  return rows;
+}
+
+absl::Status EncodeRows(const store::Segment& segment, Code code, absl::Span<const uint32_t> rows,
+                        size_t block, CodeEncoder& encoder) {
+  const auto level = static_cast<size_t>(segment.schema().LevelOf(code.dims));
+  std::vector<float> values(rows.size() * code.dims);
+  std::vector<const float*> prefixes;
+  for (const uint32_t row : rows) {
+    float* prefix = values.data() + prefixes.size() * code.dims;
+    MRL_RETURN_IF_ERROR(segment.Prefix(row, level, prefix));
+    prefixes.push_back(prefix);
+  }
+  encoder.EncodeBlock(block, prefixes);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 std::vector<format::SectionSpec> CodeSections(const Schema& schema, Code code, uint64_t rows_max) {
@@ -133,10 +163,21 @@ std::unique_ptr<CodeEncoder> CodeEncoder::Make(const Schema& schema, Code code, 
   return std::make_unique<Int8Encoder>(schema, code, section);
 }
 
-absl::Status WriteBits(absl::Span<const uint64_t> words, absl::Span<const float> calibration,
-                       format::SectionFileWriter& file, size_t section) {
-  MRL_RETURN_IF_ERROR(file.Append(section, format::AsBytes<uint64_t>(words)));
-  return file.Append(section + 1, format::AsBytes<float>(calibration));
+absl::Status EncodePlaces(const store::Segment& segment, Code code, size_t section,
+                          const Places& places, size_t threads,
+                          const std::function<absl::Status(const format::Pieces&)>& take) {
+  const auto encoder = CodeEncoder::Make(segment.schema(), code, section);
+  for (size_t begin = 0; begin < places.count; begin += kPlacesAtOnce) {
+    const size_t count = std::min(kPlacesAtOnce, places.count - begin);
+    encoder->Begin(count);
+    const auto encode = [&](size_t block) {
+      const auto rows = RowsOfBlock(places, begin + block * kernels::kBlockRows);
+      return EncodeRows(segment, code, rows, block, *encoder);
+    };
+    MRL_RETURN_IF_ERROR(ForEach(BlockCount(count), threads, encode));
+    MRL_RETURN_IF_ERROR(take(encoder->Take()));
+  }
+  return take(encoder->Finish());
 }
 
 absl::StatusOr<Buffer> LoadSection(const format::SectionFileReader& reader,

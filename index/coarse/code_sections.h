@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "index/coarse/int8_search.h"
 #include "index/format/section_file.h"
 #include "index/schema/schema.h"
+#include "index/store/segment.h"
 
 namespace mrl::coarse {
 
@@ -38,6 +40,20 @@ class CodeEncoder {
   virtual format::Pieces Finish() = 0;
 };
 
+// Rows in the order in which they are coded, by blocks of kernels::kBlockRows places.
+struct Places {
+  static constexpr uint32_t kNoRow = ~uint32_t{0};
+
+  size_t count = 0;
+  std::function<uint32_t(size_t)> row_at;  // kNoRow ends a block before its last place
+};
+
+// Encodes one code of the rows at `places`, from `threads` threads at most, and gives `take` what
+// a CodeEncoder makes of them, some blocks at a time.
+absl::Status EncodePlaces(const store::Segment& segment, Code code, size_t section,
+                          const Places& places, size_t threads,
+                          const std::function<absl::Status(const format::Pieces&)>& take);
+
 // Bytes in memory of a code of 8 bits.
 uint64_t CodeArrayBytes(const Schema& schema, Code code, uint64_t rows);
 // A code of 8 bits. DATA_LOSS for sizes and values that no writer leaves.
@@ -52,10 +68,6 @@ struct CodedBits {
 // A code that nests, likewise.
 absl::StatusOr<CodedBits> LoadBits(const format::SectionFileReader& reader, const std::string& path,
                                    const Schema& schema, Code code, uint32_t rows);
-
-// Writes a code that nests, all rows at once, where a CodeEncoder would make it block by block.
-absl::Status WriteBits(absl::Span<const uint64_t> words, absl::Span<const float> calibration,
-                       format::SectionFileWriter& file, size_t section);
 
 // Reads a whole section, which must have `bytes`.
 absl::StatusOr<Buffer> LoadSection(const format::SectionFileReader& reader,

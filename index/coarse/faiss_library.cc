@@ -18,6 +18,7 @@
 #include <cmath>
 #include <exception>
 #include <functional>
+#include <numbers>
 #include <typeinfo>
 #include <utility>
 
@@ -287,7 +288,7 @@ float FaissLibrary::ScoreOf(Metric metric, float key) const {
   if (metric != Metric::kCosine || inner_product()) return ScoreOfKey(metric, key);
   // The key is a distance below zero: in bits that differ, or squared between unit vectors.
   if (impl_->signs != nullptr) {
-    const double angle = -key / static_cast<double>(impl_->signs->nbits) * std::acos(-1.0);
+    const double angle = -key / static_cast<double>(impl_->signs->nbits) * std::numbers::pi;
     return static_cast<float>(std::cos(angle));
   }
   return 1 + key / 2;

@@ -1,11 +1,9 @@
 #include "index/coarse/graph_file.h"
 
-#include <algorithm>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "base/for_each.h"
 #include "base/status.h"
 #include "index/coarse/bit_codes.h"
 #include "index/coarse/code_sections.h"
@@ -20,9 +18,6 @@ namespace {
 constexpr absl::string_view kAboutSection = "about";
 constexpr absl::string_view kLinksSection = "links";
 constexpr size_t kCodeSection = 2;
-// Rows that one thread codes at a time, and how often before they are counted.
-constexpr size_t kPieceRows = 256;
-constexpr size_t kPieces = 64;
 
 // As it lies in the file.
 struct About {
@@ -48,33 +43,26 @@ std::vector<format::SectionSpec> Sections(const Schema& schema, const About& abo
   return sections;
 }
 
+// The sections of the code, whole.
 struct Encoded {
-  std::vector<uint64_t> words;
-  std::vector<float> calibration;
+  std::vector<std::byte> words;
+  std::vector<std::byte> calibration;
 };
 
 absl::StatusOr<Encoded> EncodeRows(const store::Segment& segment, Code code, uint32_t threads) {
-  const auto level = static_cast<size_t>(segment.schema().LevelOf(code.dims));
-  const size_t rows = segment.rows();
-  BitEncoder encoder(segment.schema(), code);
-  std::vector<uint64_t> words(rows * BitWords(code));
-  std::vector<double> agreements(kPieces * kPieceRows * encoder.levels());
-  for (size_t begin = 0; begin < rows; begin += kPieces * kPieceRows) {
-    const auto encode = [&](size_t piece) -> absl::Status {
-      const size_t first = begin + piece * kPieceRows;
-      std::vector<float> prefix(code.dims);
-      const float* at = prefix.data();
-      for (size_t row = first; row < std::min(rows, first + kPieceRows); ++row) {
-        MRL_RETURN_IF_ERROR(segment.Prefix(static_cast<uint32_t>(row), level, prefix.data()));
-        encoder.Encode({&at, 1}, words.data() + row * BitWords(code),
-                       agreements.data() + (row - begin) * encoder.levels());
-      }
-      return absl::OkStatus();
-    };
-    MRL_RETURN_IF_ERROR(ForEach(kPieces, threads, encode));
-    encoder.Count(agreements.data(), std::min(rows - begin, kPieces * kPieceRows));
-  }
-  return Encoded{std::move(words), encoder.Calibration()};
+  Encoded encoded;
+  encoded.words.reserve(segment.rows() * BitWords(code) * sizeof(uint64_t));
+  const Places places = {.count = segment.rows(),
+                         .row_at = [](size_t place) { return static_cast<uint32_t>(place); }};
+  const auto take = [&](const format::Pieces& pieces) {
+    for (const format::Piece& piece : pieces) {
+      auto& section = piece.section == kCodeSection ? encoded.words : encoded.calibration;
+      section.insert(section.end(), piece.bytes.begin(), piece.bytes.end());
+    }
+    return absl::OkStatus();
+  };
+  MRL_RETURN_IF_ERROR(EncodePlaces(segment, code, kCodeSection, places, threads, take));
+  return encoded;
 }
 
 absl::StatusOr<About> LoadAbout(const format::SectionFileReader& reader, const std::string& path,
@@ -125,13 +113,16 @@ absl::Status BuildGraph(FileSystem& files, const std::string& path, const store:
                        .code_dims = spec.code.dims,
                        .code_bits = spec.code.bits};
   MRL_ASSIGN_OR_RETURN(const Encoded encoded, EncodeRows(segment, spec.code, context.threads));
+  const auto words = absl::MakeConstSpan(reinterpret_cast<const uint64_t*>(encoded.words.data()),
+                                         encoded.words.size() / sizeof(uint64_t));
   MRL_ASSIGN_OR_RETURN(const std::vector<uint32_t> links,
-                       LinkRows(encoded.words, BitWords(spec.code), spec.degree, context));
+                       LinkRows(words, BitWords(spec.code), spec.degree, context));
   MRL_ASSIGN_OR_RETURN(const auto file,
                        format::SectionFileWriter::Create(files, path, Sections(schema, about)));
   MRL_RETURN_IF_ERROR(file->Append(0, format::AsBytes<About>({&about, 1})));
   MRL_RETURN_IF_ERROR(file->Append(1, format::AsBytes<uint32_t>(links)));
-  MRL_RETURN_IF_ERROR(WriteBits(encoded.words, encoded.calibration, *file, kCodeSection));
+  MRL_RETURN_IF_ERROR(file->Append(kCodeSection, encoded.words));
+  MRL_RETURN_IF_ERROR(file->Append(kCodeSection + 1, encoded.calibration));
   return file->Finish(SideFileHeader(format::FileKind::kGraph, segment.info().uuid, schema))
       .status();
 }

@@ -50,10 +50,8 @@ class Int8List {
     count_ = 0;
   }
   void Absorb(const Int8List& later) {
-    upper_.resize(count_);
-    upper_.insert(upper_.end(), later.upper_.begin(), later.upper_.begin() + later.end());
-    rows_.resize(count_);
-    rows_.insert(rows_.end(), later.rows_.begin(), later.rows_.begin() + later.end());
+    JoinFirst(upper_, count_, later.upper_, later.count_);
+    JoinFirst(rows_, count_, later.rows_, later.count_);
     count_ = rows_.size();
     threshold_ = std::max(threshold_, later.threshold_);
   }
@@ -89,8 +87,6 @@ class Int8List {
   }
 
  private:
-  ptrdiff_t end() const { return static_cast<ptrdiff_t>(count_); }
-
   // A lower bound, except for twice the slack, which is taken off thresholds as a whole.
   float Lower(size_t i) const {
     const kernels::Int8Block& block = request_.array->block_data()[rows_[i] / kernels::kBlockRows];

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "base/for_each.h"
 #include "base/status.h"
 #include "index/coarse/bit_codes.h"
 #include "index/coarse/centroids.h"
@@ -28,8 +27,6 @@ constexpr size_t kCodeSection = 4;
 constexpr uint32_t kRowsPerList = 256;
 constexpr uint32_t kRowsPerListMin = 64;
 constexpr uint32_t kTrainRowsPerList = 64;
-constexpr size_t kPlacesAtOnce =
-    256 * kernels::kBlockRows;  // that are coded before they are written
 
 // As it lies in the file.
 struct About {
@@ -85,37 +82,6 @@ Dealt Deal(const std::vector<uint32_t>& list_of_row, uint32_t lists) {
   for (uint32_t row = 0; row < list_of_row.size(); ++row)
     dealt.rows[next[list_of_row[row]]++] = row;
   return dealt;
-}
-
-// Codes one block: the rows up to the first place that has none.
-absl::Status EncodeBlock(const store::Segment& segment, Code code, const uint32_t* rows,
-                         size_t block, CodeEncoder& encoder) {
-  const auto level = static_cast<size_t>(segment.schema().LevelOf(code.dims));
-  std::vector<float> values(kernels::kBlockRows * code.dims);
-  std::vector<const float*> prefixes;
-  for (size_t i = 0; i < kernels::kBlockRows && rows[i] != IvfLists::kNoRow; ++i) {
-    float* prefix = values.data() + i * code.dims;
-    MRL_RETURN_IF_ERROR(segment.Prefix(rows[i], level, prefix));
-    prefixes.push_back(prefix);
-  }
-  encoder.EncodeBlock(block, prefixes);
-  return absl::OkStatus();
-}
-
-absl::Status WriteCodes(const store::Segment& segment, Code code, const std::vector<uint32_t>& rows,
-                        uint32_t threads, format::SectionFileWriter& file) {
-  const auto encoder = CodeEncoder::Make(segment.schema(), code, kCodeSection);
-  for (size_t begin = 0; begin < rows.size(); begin += kPlacesAtOnce) {
-    const size_t places = std::min(kPlacesAtOnce, rows.size() - begin);
-    encoder->Begin(places);
-    const auto encode = [&](size_t block) -> absl::Status {
-      const uint32_t* block_rows = rows.data() + begin + block * kernels::kBlockRows;
-      return EncodeBlock(segment, code, block_rows, block, *encoder);
-    };
-    MRL_RETURN_IF_ERROR(ForEach(BlockCount(places), threads, encode));
-    MRL_RETURN_IF_ERROR(file.Append(encoder->Take()));
-  }
-  return file.Append(encoder->Finish());
 }
 
 std::vector<format::SectionSpec> Sections(const Schema& schema, const About& about) {
@@ -273,7 +239,12 @@ absl::Status BuildIvfScan(FileSystem& files, const std::string& path, const stor
   MRL_RETURN_IF_ERROR(file->Append(1, format::AsBytes<uint32_t>(dealt.begins)));
   MRL_RETURN_IF_ERROR(file->Append(2, format::AsBytes<uint32_t>(dealt.rows)));
   MRL_RETURN_IF_ERROR(file->Append(3, format::AsBytes<float>(centres)));
-  MRL_RETURN_IF_ERROR(WriteCodes(segment, spec.code, dealt.rows, context.threads, *file));
+  static_assert(IvfLists::kNoRow == Places::kNoRow);
+  const Places places = {.count = dealt.rows.size(),
+                         .row_at = [&](size_t place) { return dealt.rows[place]; }};
+  MRL_RETURN_IF_ERROR(
+      EncodePlaces(segment, spec.code, kCodeSection, places, context.threads,
+                   [&](const format::Pieces& pieces) { return file->Append(pieces); }));
   return file->Finish(SideFileHeader(format::FileKind::kIvfScan, segment.info().uuid, schema))
       .status();
 }

@@ -40,8 +40,7 @@ class ScanWriter::Impl {
     CHECK(vectors.size() % schema_.dim == 0);
     rows_ += vectors.size() / schema_.dim;
     if (encoders_.empty()) return {};
-    std::vector<const float*> rows;
-    for (size_t i = 0; i < held_.size(); i += held_dims_) rows.push_back(held_.data() + i);
+    std::vector<const float*> rows = HeldRows();
     for (size_t i = 0; i < vectors.size(); i += schema_.dim) rows.push_back(vectors.data() + i);
     const size_t whole = rows.size() / kernels::kBlockRows * kernels::kBlockRows;
     format::Pieces pieces = EncodeRows(absl::MakeConstSpan(rows).first(whole));
@@ -61,15 +60,19 @@ class ScanWriter::Impl {
       return absl::InternalError(
           absl::StrCat("scan: ", rows_, " rows were coded, the segment has ", segment.rows));
     }
-    std::vector<const float*> rows;
-    for (size_t i = 0; i < held_.size(); i += held_dims_) rows.push_back(held_.data() + i);
-    MRL_RETURN_IF_ERROR(Write(EncodeRows(rows)));
+    MRL_RETURN_IF_ERROR(Write(EncodeRows(HeldRows())));
     for (const auto& encoder : encoders_) MRL_RETURN_IF_ERROR(Write(encoder->Finish()));
     MRL_RETURN_IF_ERROR(file_->Append(0, format::AsBytes<uint64_t>({&rows_, 1})));
     return file_->Finish(SideFileHeader(format::FileKind::kScan, segment.uuid, schema_)).status();
   }
 
  private:
+  std::vector<const float*> HeldRows() const {
+    std::vector<const float*> rows;
+    for (size_t i = 0; i < held_.size(); i += held_dims_) rows.push_back(held_.data() + i);
+    return rows;
+  }
+
   format::Pieces EncodeRows(absl::Span<const float* const> rows) {
     for (const auto& encoder : encoders_) encoder->Begin(rows.size());
     const auto encode = [&](size_t block) {

@@ -22,6 +22,13 @@ namespace mrl::coarse {
 // Room for a list before it is first cut; holds all rows of a sample of up to 200 blocks.
 inline constexpr size_t kSurvivorRoomMin = 16384;
 
+// Puts the first `more` of `later` behind the first `count` of `own`.
+template <typename T>
+void JoinFirst(std::vector<T>& own, size_t count, const std::vector<T>& later, size_t more) {
+  own.resize(count);
+  own.insert(own.end(), later.begin(), later.begin() + static_cast<ptrdiff_t>(more));
+}
+
 // `List` holds one query's survivors, and is copied while it is empty:
 //   Query, Threshold     what the kernel takes, and kNoThreshold, which lets every row through
 //   Offer(), Accept(q)   the kernel's query with room for a block, and what came back

@@ -5,7 +5,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/background.h"
-#include "base/check.h"
 #include "base/for_each.h"
 #include "base/status.h"
 #include "base/stopwatch.h"
@@ -195,14 +194,11 @@ std::vector<CollectionBuilder::Impl::Checked> CollectionBuilder::Impl::CheckRows
     transform::RotateRows(schema_.rotation, schema_.dim, vectors);
   }
   std::vector<Checked> checked(chunk.ids.size());
-  const auto check = [&](size_t piece) {
-    const size_t end = std::min(checked.size(), (piece + 1) * kPieceRows);
-    for (size_t row = piece * kPieceRows; row < end; ++row) {
+  ForEachRange(checked.size(), kPieceRows, options_.threads, [&](size_t begin, size_t end) {
+    for (size_t row = begin; row < end; ++row) {
       checked[row] = CheckRow(chunk, row, vectors->data() + row * schema_.dim);
     }
-    return absl::OkStatus();
-  };
-  CHECK(ForEach((checked.size() + kPieceRows - 1) / kPieceRows, options_.threads, check).ok());
+  });
   return checked;
 }
 

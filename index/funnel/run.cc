@@ -131,13 +131,8 @@ class TileRun {
       trace.dims = plan_.stages[number].dims;
       trace.bits = plan_.stages[number].bits;
     }
-    search_ = std::make_unique<Search>(Search{view_,
-                                              plan_,
-                                              prepared_.data(),
-                                              query_.options,
-                                              {},
-                                              false,
-                                              SlackUnit(view_.schema.metric, prepared_)});
+    search_ = std::make_unique<Search>(Search{view_, plan_, prepared_.data(), query_.options, {}});
+    if (!plan_.slacks.empty()) search_->slack_unit = SlackUnit(view_.schema.metric, prepared_);
     for (const View::Part& part : view_.parts) {
       search_->scorers.emplace_back(*part.segment, prepared_.data(), last_level);
     }

@@ -144,12 +144,8 @@ SegmentWriter::Impl::Values SegmentWriter::Impl::EncodeValues(absl::Span<float> 
   }
   if (ScaleBytes(schema_.storage) > 0) out.scales.resize(rows * schema_.levels());
   if (schema_.metric == Metric::kCosine) out.norms.resize(rows * schema_.levels());
-  const size_t pieces = (rows + kPieceRows - 1) / kPieceRows;
-  const auto encode = [&](size_t piece) {
-    EncodeRows(vectors.data(), piece * kPieceRows, std::min(rows, (piece + 1) * kPieceRows), out);
-    return absl::OkStatus();
-  };
-  CHECK(ForEach(pieces, options_.threads, encode).ok());
+  ForEachRange(rows, kPieceRows, options_.threads,
+               [&](size_t begin, size_t end) { EncodeRows(vectors.data(), begin, end, out); });
   return out;
 }
 

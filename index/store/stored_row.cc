@@ -140,12 +140,12 @@ void InverseNorms(const Schema& schema, const float* vector, float* out) {
 }
 
 void InverseNorms(const Schema& schema, const float* vectors, size_t rows, float* out) {
-  std::vector<double> squares(kRowsAtOnce * schema.levels());
+  double squares[kRowsAtOnce * Schema::kLevelsMax];
   const float* at[kRowsAtOnce];
   for (size_t row = 0; row < rows; row += kRowsAtOnce) {
     const size_t count = std::min(kRowsAtOnce, rows - row);
     for (size_t r = 0; r < count; ++r) at[r] = vectors + (row + r) * schema.dim;
-    PrefixSums(schema.ladder, absl::MakeConstSpan(at, count), Square, squares.data());
+    PrefixSums(schema.ladder, absl::MakeConstSpan(at, count), Square, squares);
     for (size_t i = 0; i < count * schema.levels(); ++i) {
       const auto inverse = static_cast<float>(squares[i] > 0 ? 1 / std::sqrt(squares[i]) : 0);
       *out++ = std::isfinite(inverse) ? inverse : 0;

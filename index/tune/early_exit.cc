@@ -21,16 +21,6 @@ double MarginOf(absl::Span<const funnel::Hit> best, size_t k) {
   return std::abs(static_cast<double>(best[k - 1].score) - best.back().score);
 }
 
-double KeptOf(absl::Span<const funnel::Hit> early, absl::Span<const funnel::Hit> last) {
-  const auto is_early = [&](const funnel::Hit& hit) {
-    return std::any_of(early.begin(), early.end(),
-                       [&](const funnel::Hit& other) { return other.at == hit.at; });
-  };
-  if (last.empty()) return 1;
-  return static_cast<double>(std::count_if(last.begin(), last.end(), is_early)) /
-         static_cast<double>(last.size());
-}
-
 // A step for every stage but the last.
 absl::StatusOr<std::vector<Tried::Step>> TryOne(const funnel::View& view, const funnel::Plan& plan,
                                                 absl::Span<const float> query,
@@ -50,7 +40,7 @@ absl::StatusOr<std::vector<Tried::Step>> TryOne(const funnel::View& view, const 
   MRL_ASSIGN_OR_RETURN(const funnel::SteppedOutput output,
                        funnel::RunStepped(view, plan, query, options, stepped));
   for (size_t i = 0; i < steps.size(); ++i) {
-    steps[i].kept = KeptOf(early[i], output.output.hits);
+    steps[i].kept = ShareKept(early[i], output.output.hits);
   }
   return steps;
 }
@@ -75,6 +65,16 @@ double LearnMargin(const std::vector<Tried::Step>& tried, double share) {
 }
 
 }  // namespace
+
+double ShareKept(absl::Span<const funnel::Hit> early, absl::Span<const funnel::Hit> last) {
+  const auto is_early = [&](const funnel::Hit& hit) {
+    return std::any_of(early.begin(), early.end(),
+                       [&](const funnel::Hit& other) { return other.at == hit.at; });
+  };
+  if (last.empty()) return 1;
+  return static_cast<double>(std::count_if(last.begin(), last.end(), is_early)) /
+         static_cast<double>(last.size());
+}
 
 absl::StatusOr<Tried> TryExits(const funnel::View& view, const funnel::Plan& plan,
                                const ViewQueries& queries, size_t threads,

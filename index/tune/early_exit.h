@@ -26,6 +26,8 @@ struct Tried {
   };
   std::vector<std::vector<Step>> stages;  // per stage but the last, and query, in one order
 };
+// Share of `last` that is among `early`; 1 where `last` is empty.
+double ShareKept(absl::Span<const funnel::Hit> early, absl::Span<const funnel::Hit> last);
 // Runs `plan` on queries that are points of the view. FAILED_PRECONDITION where there are none.
 absl::StatusOr<Tried> TryExits(const funnel::View& view, const funnel::Plan& plan,
                                const ViewQueries& queries, size_t threads,

@@ -1,7 +1,9 @@
 #include "server/metrics/quality_exposition.h"
 
+#include <initializer_list>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -13,6 +15,22 @@ namespace {
 
 using prometheus::MetricFamily;
 using prometheus::MetricType;
+using Labels = std::vector<prometheus::ClientMetric::Label>;
+
+void MoveFilled(std::initializer_list<MetricFamily*> filled, std::vector<MetricFamily>* families) {
+  for (MetricFamily* family : filled) {
+    if (!family->metric.empty()) families->push_back(std::move(*family));
+  }
+}
+
+// What was promised to be kept, and what was found to be.
+void AddKept(const Shortcuts::Figures& figures, const Labels& labels, MetricFamily* recall,
+             MetricFamily* checked, MetricFamily* realised) {
+  AddValue(figures.kept / static_cast<double>(figures.searches), labels, recall);
+  AddValue(static_cast<double>(figures.checked), labels, checked);
+  if (figures.checked == 0) return;
+  AddValue(figures.really_kept / static_cast<double>(figures.checked), labels, realised);
+}
 
 // What the served versions of profiles are certified for.
 void CollectRecallCertificates(const Registry& registry, std::vector<MetricFamily>* families) {
@@ -30,14 +48,13 @@ void CollectRecallCertificates(const Registry& registry, std::vector<MetricFamil
     for (const funnel::Profile& profile : entry.collection->profiles().profiles) {
       const auto& certificate = profile.served().certificate;
       if (!certificate.has_value()) continue;
-      const std::vector<prometheus::ClientMetric::Label> labels = {
-          {"collection", entry.path.name},
-          {"profile", profile.name},
-          {"version", std::to_string(profile.serving)}};
+      const Labels labels = {{"collection", entry.path.name},
+                             {"profile", profile.name},
+                             {"version", std::to_string(profile.serving)}};
       const std::pair<const char*, double> bounds[] = {
           {"low", certificate->low}, {"mean", certificate->recall}, {"high", certificate->high}};
       for (const auto& [bound, value] : bounds) {
-        std::vector<prometheus::ClientMetric::Label> all = labels;
+        Labels all = labels;
         all.push_back({"bound", bound});
         AddValue(value, std::move(all), &recall);
       }
@@ -46,9 +63,7 @@ void CollectRecallCertificates(const Registry& registry, std::vector<MetricFamil
       AddValue(certificate->Expired(sequence) ? 1 : 0, labels, &expired);
     }
   }
-  for (MetricFamily* family : {&recall, &age, &changed, &expired}) {
-    if (!family->metric.empty()) families->push_back(std::move(*family));
-  }
+  MoveFilled({&recall, &age, &changed, &expired}, families);
 }
 
 // Recall of what was answered and of the shadow, on the searches that both ran.
@@ -62,10 +77,10 @@ void CollectShadow(const Shadow& shadow, std::vector<MetricFamily>* families) {
       Gauge("mrl_shadow_recall_difference", "Recall of the shadow less that of the answer.");
   for (const auto& [key, figures] : shadow.figures()) {
     const auto& [collection, profile, version] = key;
-    const std::vector<prometheus::ClientMetric::Label> labels = {
+    const Labels labels = {
         {"collection", collection}, {"profile", profile}, {"version", std::to_string(version)}};
     const auto add = [&](const char* name, const char* value, double number, MetricFamily* family) {
-      std::vector<prometheus::ClientMetric::Label> all = labels;
+      Labels all = labels;
       if (name != nullptr) all.push_back({name, value});
       AddValue(number, std::move(all), family);
     };
@@ -77,9 +92,7 @@ void CollectShadow(const Shadow& shadow, std::vector<MetricFamily>* families) {
     add("which", "shadow", figures.shadow_recall / count, &recall);
     add(nullptr, "", (figures.shadow_recall - figures.served_recall) / count, &difference);
   }
-  for (MetricFamily* family : {&searches, &recall, &difference}) {
-    if (!family->metric.empty()) families->push_back(std::move(*family));
-  }
+  MoveFilled({&searches, &recall, &difference}, families);
 }
 
 // How often searches left stages out, and what their rules say that they kept.
@@ -100,18 +113,13 @@ void CollectExits(const Exits& exits, std::vector<MetricFamily>* families) {
                                 "Mean share of the whole funnel's result that those answers had.");
   for (const auto& [key, figures] : exits.figures()) {
     const auto& [collection, stages] = key;
-    const std::vector<prometheus::ClientMetric::Label> labels = {
-        {"collection", collection}, {"stages", stages == 0 ? "all" : absl::StrCat(stages)}};
+    const Labels labels = {{"collection", collection},
+                           {"stages", stages == 0 ? "all" : absl::StrCat(stages)}};
     AddValue(static_cast<double>(figures.searches), labels, &searches);
     if (stages == 0) continue;
-    AddValue(figures.kept / static_cast<double>(figures.searches), labels, &recall);
-    AddValue(static_cast<double>(figures.checked), labels, &checked);
-    if (figures.checked == 0) continue;
-    AddValue(figures.really_kept / static_cast<double>(figures.checked), labels, &realised);
+    AddKept(figures, labels, &recall, &checked, &realised);
   }
-  for (MetricFamily* family : {&searches, &recall, &checked, &realised}) {
-    if (!family->metric.empty()) families->push_back(std::move(*family));
-  }
+  MoveFilled({&searches, &recall, &checked, &realised}, families);
 }
 
 // How much searches left out by learned slacks, and what those say that they kept.
@@ -130,17 +138,12 @@ void CollectKeeps(const Keeps& keeps, std::vector<MetricFamily>* families) {
   MetricFamily realised = Gauge("mrl_adaptive_keep_realised_recall",
                                 "Mean share of the plain funnel's result that those answers had.");
   for (const auto& [key, figures] : keeps.figures()) {
-    const std::vector<prometheus::ClientMetric::Label> labels = {{"collection", key.first}};
+    const Labels labels = {{"collection", key.first}};
     AddValue(static_cast<double>(figures.searches), labels, &searches);
     AddValue(static_cast<double>(figures.left_out), labels, &left_out);
-    AddValue(figures.kept / static_cast<double>(figures.searches), labels, &recall);
-    AddValue(static_cast<double>(figures.checked), labels, &checked);
-    if (figures.checked == 0) continue;
-    AddValue(figures.really_kept / static_cast<double>(figures.checked), labels, &realised);
+    AddKept(figures, labels, &recall, &checked, &realised);
   }
-  for (MetricFamily* family : {&searches, &left_out, &recall, &checked, &realised}) {
-    if (!family->metric.empty()) families->push_back(std::move(*family));
-  }
+  MoveFilled({&searches, &left_out, &recall, &checked, &realised}, families);
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 #include "server/service/shortcuts.h"
 
-#include <algorithm>
+#include "index/tune/early_exit.h"
 
 namespace mrl::server {
 
@@ -31,17 +31,12 @@ void Shortcuts::Check(const Taken& taken) {
   options.stopped = [this] { return aside_.stopping(); };
   const auto whole = funnel::Run(taken.collection->view(), taken.plan, taken.query, options);
   if (!whole.ok() || whole->hits.empty()) return;
-  const auto kept =
-      std::count_if(whole->hits.begin(), whole->hits.end(), [&](const funnel::Hit& hit) {
-        return std::any_of(taken.hits.begin(), taken.hits.end(),
-                           [&](const funnel::Hit& other) { return other.at == hit.at; });
-      });
+  const double kept = tune::ShareKept(taken.hits, whole->hits);
   absl::MutexLock lock(&mutex_);
   const auto figures = figures_.find(taken.key);
   if (figures == figures_.end()) return;  // forgotten since
   ++figures->second.checked;
-  figures->second.really_kept +=
-      static_cast<double>(kept) / static_cast<double>(whole->hits.size());
+  figures->second.really_kept += kept;
 }
 
 std::map<Shortcuts::Key, Shortcuts::Figures> Shortcuts::figures() const {

@@ -16,13 +16,24 @@ from conftest import BIN
 BENCH = BIN.parents[2] / "bench"
 
 
-def test_search_bench_runs_on_made_up_rows(tmp_path):
-    program = [sys.executable, BENCH / "search_bench.py", "--smoke", "--bin", BIN]
-    ran = subprocess.run(program + ["--rivals", "Flat,Hnsw", "--results", tmp_path / "results.jsonl"],
-                         capture_output=True, text=True, timeout=120, check=False)
+def smoke(program, *flags, timeout=120, **options):
+    """What a benchmark prints about made-up rows."""
+    ran = subprocess.run([sys.executable, BENCH / program, "--smoke", *flags],
+                         capture_output=True, text=True, timeout=timeout, check=False, **options)
     assert ran.returncode == 0, ran.stderr
-    assert "| recall wanted | engine |" in ran.stdout
-    lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    return ran.stdout
+
+
+def smoke_results(folder, program, *flags, **options):
+    """(what it prints, its results)"""
+    results = folder / "results.jsonl"
+    printed = smoke(program, "--bin", BIN, "--results", results, *flags, **options)
+    return printed, [json.loads(line) for line in results.read_text().splitlines()]
+
+
+def test_search_bench_runs_on_made_up_rows(tmp_path):
+    printed, lines = smoke_results(tmp_path, "search_bench.py", "--rivals", "Flat,Hnsw")
+    assert "| recall wanted | engine |" in printed
     ours = {line["target"]: line for line in lines if line["engine"] == "mrl"}
     assert set(ours) == {0.9, 0.95, 0.99}
     assert len(ours[0.95]["millis"]) == 2
@@ -48,47 +59,55 @@ def test_the_papers_experiments_run_on_made_up_images(tmp_path):
 
 
 def test_prefixes_and_graphs_are_set_side_by_side_on_labelled_rows(tmp_path):
-    program = [sys.executable, BENCH / "paper_scale.py", "--smoke", "--bin", BIN]
-    ran = subprocess.run(program + ["--results", tmp_path / "results.jsonl"],
-                         capture_output=True, text=True, timeout=300, check=False)
-    assert ran.returncode == 0, ran.stderr
-    lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    _, lines = smoke_results(tmp_path, "paper_scale.py", timeout=300)
     plans = {(line["engine"], line["plan"]) for line in lines}
     assert {("Scan16", "adaptive retrieval"), ("Scan16", "funnel")} <= plans
     assert all(line["top1"] > 0 and len(line["millis"]) == 2 for line in lines)
 
 
 def test_stages_are_compared_with_one_jump_on_made_up_rows(tmp_path):
-    program = [sys.executable, BENCH / "stages.py", "--smoke", "--bin", BIN]
-    ran = subprocess.run(program + ["--results", tmp_path / "results.jsonl"],
-                         capture_output=True, text=True, timeout=120, check=False)
-    assert ran.returncode == 0, ran.stderr
-    assert "times cheaper than one jump" in ran.stdout
-    lines = {line["plan"]: line for line in map(json.loads, (tmp_path / "results.jsonl").read_text().splitlines())}
+    printed, lines = smoke_results(tmp_path, "stages.py")
+    assert "times cheaper than one jump" in printed
+    lines = {line["plan"]: line for line in lines}
     assert lines["one jump"]["funnel"].endswith("16b8:200,256:10")
     assert all(len(line["micros"]) == 2 for line in lines.values())
 
 
 def test_scan_bench_reads_and_scans_the_same_bytes(tmp_path):
-    program = [sys.executable, BENCH / "scan" / "scan_bench.py", "--smoke", "--bin", BIN]
-    ran = subprocess.run(program + ["--results", tmp_path / "results.jsonl"],
-                         capture_output=True, text=True, timeout=120, check=False)
-    assert ran.returncode == 0, ran.stderr
-    lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    _, lines = smoke_results(tmp_path, "scan/scan_bench.py")
     assert {line["code"] for line in lines} == {"16b8", "128b1"}
     assert all(50_000 * 16 <= line["bytes"] < 51_000 * 16 for line in lines)  # Whole blocks and their scales.
     assert {line["tile"] for line in lines if line["way"] != "read"} == {1, 8, 16}
 
 
 def test_serving_bench_runs_on_made_up_rows(tmp_path):
-    program = [sys.executable, BENCH / "serving.py", "--smoke", "--bin", BIN]
-    ran = subprocess.run(program + ["--results", tmp_path / "results.jsonl"],
-                         capture_output=True, text=True, timeout=300, check=False)
-    assert ran.returncode == 0, ran.stderr
-    assert "| of the knee |" in ran.stdout
-    lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    printed, lines = smoke_results(tmp_path, "serving.py", timeout=300)
+    assert "| of the knee |" in printed
     assert [line["share"] for line in lines if line["bench"] == "serving"] == [0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.2]
     assert {line["engine"] for line in lines if line["bench"] == "databases"} == {"mrl"}
+
+
+def test_the_bound_on_the_tail_is_looked_at_on_made_up_rows():
+    row = smoke("tail_norm.py").splitlines()[-1].strip("| ").split(" | ")
+    assert row[:3] == ["made up", "5000", "128"]
+    assert [0 <= float(share.removesuffix("%")) <= 100 for share in row[3:]] == [True, True]
+
+
+def test_the_least_shortlist_of_each_code_is_found_on_made_up_rows():
+    printed = smoke("prefix_keep.py", "--bin", BIN)
+    assert "smoke: 3000 rows x 128" in printed
+    codes = [line.split(" | ")[0] for line in printed.splitlines() if line.startswith("|")]
+    assert codes[2:] == ["| 16b8", "| 32b8", "| 64b8", "| 128b1"]
+
+
+def test_growth_is_measured_on_made_up_rows():
+    printed = smoke("growth.py", "--bin", BIN, timeout=300)
+    rows = [line.strip("| ").split(" | ") for line in printed.splitlines() if line.startswith("| ")][1:]
+    kinds = ["scan", "ivf_scan", "graph"]
+    assert [row[:2] for row in rows] == [[count, kind] for count in ("2,000", "4,000") for kind in kinds]
+    # Each kind is searched by itself.
+    assert all(row[2].startswith(row[1]) for row in rows)
+    assert all(f"\n{kind}: time grows as rows^" in printed for kind in kinds)
 
 
 def test_a_database_is_loaded_once_per_version(tmp_path, monkeypatch):
@@ -119,12 +138,8 @@ def test_a_database_is_loaded_once_per_version(tmp_path, monkeypatch):
 
 
 def test_build_bench_runs_on_made_up_rows(tmp_path):
-    program = [sys.executable, BENCH / "build_bench.py", "--smoke", "--bin", BIN, "--work", tmp_path]
-    ran = subprocess.run(program + ["--results", tmp_path / "results.jsonl"],
-                         capture_output=True, text=True, timeout=120, check=False)
-    assert ran.returncode == 0, ran.stderr
-    assert "| what | threads | rows/s |" in ran.stdout
-    lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    printed, lines = smoke_results(tmp_path, "build_bench.py", "--work", tmp_path)
+    assert "| what | threads | rows/s |" in printed
     assert [(line["kind"], line.get("threads")) for line in lines] == [
         ("read", None), ("copy", None), ("build", 1), ("build", 2)]
     assert all(line["rows_per_s"]["min"] > 0 for line in lines)
@@ -133,12 +148,8 @@ def test_build_bench_runs_on_made_up_rows(tmp_path):
 
 
 def test_ingest_bench_runs_on_made_up_rows(tmp_path):
-    program = [sys.executable, BENCH / "ingest.py", "--smoke", "--bin", BIN, "--work", tmp_path]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    ran = subprocess.run(program + ["--results", tmp_path / "results.jsonl"], env=environment,
-                         capture_output=True, text=True, timeout=120, check=False)
-    assert ran.returncode == 0, ran.stderr
-    lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    _, lines = smoke_results(tmp_path, "ingest.py", "--work", tmp_path, env=environment)
     ways = ["sync 1", "sync 100", "sync 1000", "stream 1000", "async 1000"]
     for kind in ("mrl", "floor"):
         assert [line["setting"] for line in lines if line["kind"] == kind] == ways

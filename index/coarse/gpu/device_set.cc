@@ -119,25 +119,19 @@ absl::Status DeviceSet::NoDevice() const {
   return devices_.front()->CheckLost();
 }
 
-absl::StatusOr<std::shared_ptr<const CoarseIndex>> DeviceSet::MakeScan(
-    std::shared_ptr<const CoarseIndex> scan) {
-  const auto* codes = dynamic_cast<const ScanIndex*>(scan.get());
-  if (codes == nullptr) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("gpu_scan: needs an index of the kind scan, not ", scan->kind()));
-  }
-  absl::StatusOr<std::vector<GpuScan::Copy>> copies = CopyScan(*codes);
-  const bool required = options_.mode == GpuMode::kRequire;
-  if (!copies.ok() && required) return copies.status();
-  const auto made = std::make_shared<GpuScan>(std::move(scan), *codes, required,
-                                              std::string(copies.status().message()));
+template <typename Index, typename Built>
+std::shared_ptr<Index> DeviceSet::MakeOnDevices(
+    std::shared_ptr<const CoarseIndex> built, const Built* of,
+    absl::StatusOr<std::vector<typename Index::Copy>> copies) {
+  auto made = std::make_shared<Index>(std::move(built), *of, required(),
+                                      std::string(copies.status().message()));
   if (copies.ok()) {
     made->Place(*std::move(copies));
   } else {
-    TryAgain(copies.status(), [this, codes, weak = std::weak_ptr<GpuScan>(made)] {
+    TryAgain(copies.status(), [this, of, weak = std::weak_ptr<Index>(made)] {
       const auto index = weak.lock();
       if (index == nullptr) return true;
-      auto later = CopyScan(*codes);
+      auto later = Copy(*of);
       if (!later.ok()) return false;
       index->Place(*std::move(later));
       return true;
@@ -146,7 +140,19 @@ absl::StatusOr<std::shared_ptr<const CoarseIndex>> DeviceSet::MakeScan(
   return made;
 }
 
-absl::StatusOr<std::vector<GpuScan::Copy>> DeviceSet::CopyScan(const ScanIndex& codes) {
+absl::StatusOr<std::shared_ptr<const CoarseIndex>> DeviceSet::MakeScan(
+    std::shared_ptr<const CoarseIndex> scan) {
+  const auto* codes = dynamic_cast<const ScanIndex*>(scan.get());
+  if (codes == nullptr) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("gpu_scan: needs an index of the kind scan, not ", scan->kind()));
+  }
+  absl::StatusOr<std::vector<GpuScan::Copy>> copies = Copy(*codes);
+  if (!copies.ok() && required()) return copies.status();
+  return MakeOnDevices<GpuScan>(std::move(scan), codes, std::move(copies));
+}
+
+absl::StatusOr<std::vector<GpuScan::Copy>> DeviceSet::Copy(const ScanIndex& codes) {
   std::vector<GpuScan::Copy> copies;
   absl::Status refused = NoDevice();
   for (const size_t number : ByRoom()) {
@@ -207,27 +213,14 @@ absl::StatusOr<std::shared_ptr<const CoarseIndex>> DeviceSet::MakeFaiss(
     return absl::InvalidArgumentError(
         absl::StrCat("faiss_gpu: needs an index of the kind faiss, not ", faiss->kind()));
   }
-  absl::StatusOr<std::vector<FaissGpu::Copy>> copies = CopyFaiss(*index);
-  const bool required = options_.mode == GpuMode::kRequire;
-  if (!copies.ok() && required && !absl::IsUnimplemented(copies.status())) return copies.status();
-  const auto made = std::make_shared<FaissGpu>(std::move(faiss), *index, required,
-                                               std::string(copies.status().message()));
-  if (copies.ok()) {
-    made->Place(*std::move(copies));
-  } else {
-    TryAgain(copies.status(), [this, index, weak = std::weak_ptr<FaissGpu>(made)] {
-      const auto gpu = weak.lock();
-      if (gpu == nullptr) return true;
-      auto later = CopyFaiss(*index);
-      if (!later.ok()) return false;
-      gpu->Place(*std::move(later));
-      return true;
-    });
+  absl::StatusOr<std::vector<FaissGpu::Copy>> copies = Copy(*index);
+  if (!copies.ok() && required() && !absl::IsUnimplemented(copies.status())) {
+    return copies.status();
   }
-  return made;
+  return MakeOnDevices<FaissGpu>(std::move(faiss), index, std::move(copies));
 }
 
-absl::StatusOr<std::vector<FaissGpu::Copy>> DeviceSet::CopyFaiss(const FaissIndex& index) {
+absl::StatusOr<std::vector<FaissGpu::Copy>> DeviceSet::Copy(const FaissIndex& index) {
   const auto precision = options_.float16 ? FaissPrecision::kHalf : FaissPrecision::kFull;
   std::vector<FaissGpu::Copy> copies;
   absl::Status refused = NoDevice();

@@ -102,8 +102,13 @@ class DeviceSet {
   // Why ByRoom has none.
   absl::Status NoDevice() const;
   // At least one copy.
-  absl::StatusOr<std::vector<GpuScan::Copy>> CopyScan(const ScanIndex& codes);
-  absl::StatusOr<std::vector<FaissGpu::Copy>> CopyFaiss(const FaissIndex& index);
+  absl::StatusOr<std::vector<GpuScan::Copy>> Copy(const ScanIndex& codes);
+  absl::StatusOr<std::vector<FaissGpu::Copy>> Copy(const FaissIndex& index);
+  // `of` is `*built`. Where there are no copies yet, PlaceAgain makes them if it may help.
+  template <typename Index, typename Built>
+  std::shared_ptr<Index> MakeOnDevices(std::shared_ptr<const CoarseIndex> built, const Built* of,
+                                       absl::StatusOr<std::vector<typename Index::Copy>> copies);
+  bool required() const { return options_.mode == GpuMode::kRequire; }
   uint64_t given_back() const;  // of all devices
   // Leaves `attempt` to PlaceAgain where it may help; it is true when there is no more to try.
   void TryAgain(const absl::Status& refused, std::function<bool()> attempt);

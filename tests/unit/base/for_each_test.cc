@@ -1,6 +1,7 @@
 // Work on several threads: a loop that is cut into items, and one piece beside the caller.
 #include "base/for_each.h"
 
+#include <algorithm>
 #include <atomic>
 #include <vector>
 
@@ -31,6 +32,23 @@ TEST(ForEach, EndsWithTheFirstErrorAndBeginsNothingAfterIt) {
   });
   EXPECT_EQ(status, absl::InternalError("item"));
   EXPECT_LE(calls, 13);
+}
+
+TEST(ForEachRange, CutsTheItemsIntoPiecesAndCallsEachOnce) {
+  for (const size_t count : {0, 1, 63, 64, 65, 200}) {
+    for (const size_t threads : {0, 1, 3}) {
+      std::vector<std::atomic<int>> calls(count);
+      std::atomic<size_t> pieces = 0;
+      ForEachRange(count, 64, threads, [&](size_t begin, size_t end) {
+        ++pieces;
+        EXPECT_EQ(begin % 64, 0);
+        EXPECT_EQ(end, std::min(count, begin + 64));
+        for (size_t i = begin; i < end; ++i) ++calls[i];
+      });
+      EXPECT_EQ(pieces, (count + 63) / 64);
+      for (const auto& times : calls) EXPECT_EQ(times, 1) << count << ' ' << threads;
+    }
+  }
 }
 
 TEST(Background, GivesWhatItsWorkEndedWithOnce) {

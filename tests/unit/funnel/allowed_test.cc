@@ -7,6 +7,7 @@
 #include "gtest/gtest.h"
 #include "index/funnel/run.h"
 #include "tests/unit/coarse/sample.h"
+#include "tests/unit/funnel/plan_for.h"
 
 namespace mrl::funnel {
 namespace {
@@ -32,16 +33,7 @@ View ViewOf(const Sample& sample, Keep keep) {
 
 Output Search(const View& view, const std::string& text, const std::vector<float>& query,
               const RunOptions& options = {}, uint32_t k = 25) {
-  PlanInput input;
-  input.schema = &view.schema;
-  input.kinds = {"scan"};
-  input.k = k;
-  input.query_dims = view.schema.dim;
-  input.exact = text == "exact";
-  if (!input.exact) input.funnel = *ParseFunnel(text);
-  const auto plan = MakePlan(input);
-  EXPECT_TRUE(plan.ok()) << plan.status();
-  const auto output = funnel::Run(view, *plan, query, options);
+  const auto output = funnel::Run(view, test::PlanFor(view, text, k), query, options);
   EXPECT_TRUE(output.ok()) << output.status();
   return output.ok() ? *output : Output();
 }

@@ -10,10 +10,12 @@
 #include "gtest/gtest.h"
 #include "index/coarse/level_scorer.h"
 #include "tests/unit/coarse/sample.h"
+#include "tests/unit/funnel/plan_for.h"
 
 namespace mrl::funnel {
 namespace {
 
+using test::PlanFor;
 using test::Sample;
 using test::SampleOptions;
 using ::testing::HasSubstr;
@@ -22,23 +24,6 @@ using ::testing::SizeIs;
 View ViewOf(const Sample& sample) {
   return {.schema = sample.schema,
           .parts = {{.segment = sample.segment, .indexes = {sample.scan}}}};
-}
-
-Plan PlanFor(const View& view, const std::string& text, uint32_t k, uint32_t query_dims = 0) {
-  PlanInput input;
-  input.schema = &view.schema;
-  input.kinds = {std::string(view.parts[0].indexes[0]->kind())};
-  input.k = k;
-  input.query_dims = query_dims == 0 ? view.schema.dim : query_dims;
-  input.exact = text == "exact";
-  if (!input.exact) {
-    const auto funnel = ParseFunnel(text);
-    EXPECT_TRUE(funnel.ok()) << funnel.status();
-    input.funnel = *funnel;
-  }
-  const auto plan = MakePlan(input);
-  EXPECT_TRUE(plan.ok()) << plan.status();
-  return plan.ok() ? *plan : Plan();
 }
 
 Output Search(const View& view, const std::string& plan, uint32_t k,

@@ -11,6 +11,7 @@
 #include "index/funnel/run.h"
 #include "index/funnel/stepped.h"
 #include "tests/unit/coarse/sample.h"
+#include "tests/unit/funnel/plan_for.h"
 
 namespace mrl::funnel {
 namespace {
@@ -62,13 +63,7 @@ class Slack : public ::testing::TestWithParam<Metric> {
   Slack() : sample_({.rows = 800, .metric = GetParam()}) {
     view_ = {.schema = sample_.schema,
              .parts = {{.segment = sample_.segment, .indexes = {sample_.scan}}}};
-    PlanInput input;
-    input.schema = &view_.schema;
-    input.kinds = {"scan"};
-    input.k = 5;
-    input.query_dims = view_.schema.dim;
-    input.funnel = *ParseFunnel("8:100,16:40,48:5");
-    plan_ = *MakePlan(input);
+    plan_ = test::PlanFor(view_, "8:100,16:40,48:5", 5);
   }
   Plan WithSlacks(std::vector<float> slacks) const {
     Plan plan = plan_;

@@ -9,10 +9,12 @@
 #include "gtest/gtest.h"
 #include "index/funnel/run.h"
 #include "tests/unit/coarse/sample.h"
+#include "tests/unit/funnel/plan_for.h"
 
 namespace mrl::funnel {
 namespace {
 
+using test::PlanFor;
 using test::Sample;
 using test::SampleOptions;
 
@@ -53,21 +55,9 @@ class Split : public ::testing::Test {
     view_.parts = {{.segment = sample_->segment, .indexes = {sample_->scan}, .allowed = nullptr}};
   }
 
-  Plan PlanFor(const std::string& text) const {
-    PlanInput input;
-    input.schema = &view_.schema;
-    input.kinds = {"scan"};
-    input.query_dims = view_.schema.dim;
-    input.exact = text == "exact";
-    if (!input.exact) input.funnel = *ParseFunnel(text);
-    const auto plan = MakePlan(input);
-    EXPECT_TRUE(plan.ok()) << plan.status();
-    return *plan;
-  }
-
   // A tile of three with helpers finds what it finds without.
   void ExpectTheSame(const std::string& text) {
-    const Plan plan = PlanFor(text);
+    const Plan plan = PlanFor(view_, text, 10);
     std::vector<std::vector<float>> vectors;
     for (uint32_t i = 0; i < 3; ++i) vectors.push_back(sample_->QueryNear(1000 + i * 50'000, i));
     Threads threads;
@@ -129,7 +119,7 @@ TEST_F(Split, EndsWhenItIsStopped) {
   const RunOptions options = {.stopped = [&polls] { return ++polls > 3; }, .helpers = &threads};
   for (const char* text : {"exact", "64b8:300,64:10"}) {
     polls = 0;
-    EXPECT_EQ(funnel::Run(view_, PlanFor(text), vector, options).status().code(),
+    EXPECT_EQ(funnel::Run(view_, PlanFor(view_, text, 10), vector, options).status().code(),
               absl::StatusCode::kCancelled)
         << text;
   }

@@ -5,6 +5,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/unit/coarse/sample.h"
+#include "tests/unit/funnel/plan_for.h"
 
 namespace mrl::funnel {
 namespace {
@@ -17,13 +18,7 @@ class Stepped : public ::testing::Test {
   Stepped() : sample_({.rows = 800}) {
     view_ = {.schema = sample_.schema,
              .parts = {{.segment = sample_.segment, .indexes = {sample_.scan}}}};
-    PlanInput input;
-    input.schema = &view_.schema;
-    input.kinds = {"scan"};
-    input.k = 5;
-    input.query_dims = view_.schema.dim;
-    input.funnel = *ParseFunnel("8:100,16:40,48:5");
-    plan_ = *MakePlan(input);
+    plan_ = test::PlanFor(view_, "8:100,16:40,48:5", 5);
   }
   std::vector<float> Query() const { return sample_.QueryNear(41, 1); }
   SteppedOutput Run(const SteppedOptions& stepped, const RunOptions& options = {}) const {

@@ -7,10 +7,12 @@
 #include "gtest/gtest.h"
 #include "index/funnel/run.h"
 #include "tests/unit/coarse/sample.h"
+#include "tests/unit/funnel/plan_for.h"
 
 namespace mrl::funnel {
 namespace {
 
+using test::PlanFor;
 using test::Sample;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
@@ -23,17 +25,6 @@ class Tile : public ::testing::TestWithParam<std::string> {
     for (uint32_t i = 0; i < 12; ++i) vectors_.push_back(sample_.QueryNear(i * 1500, i));
     for (const std::vector<float>& vector : vectors_) queries_.push_back({vector, {}});
   }
-  Plan PlanFor(const std::string& text) const {
-    PlanInput input;
-    input.schema = &view_.schema;
-    input.kinds = {"scan"};
-    input.query_dims = view_.schema.dim;
-    input.exact = text == "exact";
-    if (!input.exact) input.funnel = *ParseFunnel(text);
-    const auto plan = MakePlan(input);
-    EXPECT_TRUE(plan.ok()) << plan.status();
-    return *plan;
-  }
 
   const Sample sample_;
   View view_;
@@ -45,7 +36,7 @@ INSTANTIATE_TEST_SUITE_P(Plans, Tile,
                          [](const auto& plan) { return "plan" + std::to_string(plan.index); });
 
 TEST_P(Tile, GivesEachQueryWhatItGetsAlone) {
-  const Plan plan = PlanFor(GetParam());
+  const Plan plan = PlanFor(view_, GetParam(), 10);
   queries_[3].options.leave_out = Location{0, 4500};  // its nearest
   const auto outputs = RunTile(view_, plan, queries_);
   ASSERT_THAT(outputs, SizeIs(queries_.size()));
@@ -64,7 +55,7 @@ TEST_P(Tile, GivesEachQueryWhatItGetsAlone) {
 TEST_P(Tile, ABadQueryFailsAlone) {
   vectors_[1][5] = std::numeric_limits<float>::quiet_NaN();
   queries_[2].options.stopped = [] { return true; };
-  const auto outputs = RunTile(view_, PlanFor(GetParam()), queries_);
+  const auto outputs = RunTile(view_, PlanFor(view_, GetParam(), 10), queries_);
   EXPECT_EQ(outputs[1].status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(outputs[1].status().message()), HasSubstr("dimension 5 is nan"));
   EXPECT_EQ(outputs[2].status().code(), absl::StatusCode::kCancelled);
