@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/synchronization/mutex.h"
+#include "base/allocator.h"
 #include "index/kernels/kernels.h"
 #include "server/command_line.h"
 #include "server/lifecycle.h"
@@ -50,6 +51,7 @@ int Serve(const CommandLine& line, int argc, char** argv) {
   const Config& config = line.config;
   // Debian's Abseil looks for cycles at every lock, gRPC's too: a fifth of a small call.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+  KeepFreedMemory();
   SetUpLog(config.log_format, config.log_level);
   kernels::InstructionSet set;
   const char* supported = "";

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <string>
 
+#include "base/allocator.h"
 #include "index/cli/command.h"
 #include "index/kernels/kernels.h"
 
@@ -56,6 +57,7 @@ constexpr char kFooter[] = R"(Examples:
 Exit codes: 0 ok, 1 failure, 2 usage, 65 bad input data, 74 I/O, 130 interrupted.)";
 
 int Run(int argc, char** argv) {
+  KeepFreedMemory();
   CLI::App app("Builds, checks, searches and measures collection directories.", "mrl-index");
   app.set_version_flag("--version", kVersion);
   app.footer(kFooter);
