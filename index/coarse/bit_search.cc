@@ -1,6 +1,7 @@
 #include "index/coarse/bit_search.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <utility>
 
@@ -39,7 +40,14 @@ class BitList {
   using Query = kernels::BitQuery;
   using Threshold = uint16_t;
   static constexpr Threshold kNoThreshold = 0;
-  static constexpr size_t kSampleBlocks = 192;  // ranks come by counting: cheap
+  // Of B blocks the pass lets k + 4 sqrt(k B / S) + 4 B / S rows through (TileScan::Seeds), and
+  // the sample adds 64 S, which cost a sixth each. The sum is least near these S; never below 64,
+  // so that rows in an order are spread over the sample.
+  static size_t SampleBlocks(size_t keep, size_t blocks) {
+    const auto b = static_cast<double>(blocks);
+    const double least = std::cbrt(static_cast<double>(keep) * b) / 4 + std::sqrt(b) / 2;
+    return std::clamp<size_t>(static_cast<size_t>(least), 64, 192);
+  }
 
   enum class Ties : uint8_t { kFirstRows, kAll };  // what is kept of those with the last
 
@@ -90,12 +98,13 @@ class BitList {
     for (size_t score = last + 1; score < histogram_.size(); ++score) above += histogram_[score];
     size_t ties = ties_ == Ties::kAll ? count_ : keep_ - above;
     size_t kept = 0;
-    for (size_t i = 0; i < count_; ++i) {
+    for (size_t i = 0; i < count_; ++i) {  // without branches: which rows stay is as good as random
       const uint16_t score = scores_[i];
-      if (score < last || (score == last && ties == 0)) continue;
-      if (score == last) --ties;
+      const bool is_tie = score == last && ties > 0;
       scores_[kept] = score;
-      rows_[kept++] = rows_[i];
+      rows_[kept] = rows_[i];
+      kept += static_cast<size_t>(score > last || is_tie);
+      ties -= static_cast<size_t>(is_tie);
     }
     count_ = kept;
     threshold_ = std::max(threshold_, last);

@@ -31,7 +31,8 @@ class Int8List {
   using Query = kernels::Int8TileQuery;
   using Threshold = float;
   static constexpr Threshold kNoThreshold = -std::numeric_limits<float>::infinity();
-  static constexpr size_t kSampleBlocks = 64;  // ranks come by selection: more cost what they save
+  // Ranks come by selection: more cost what they save.
+  static size_t SampleBlocks(size_t /*keep*/, size_t /*blocks*/) { return 64; }
 
   Int8List(const Int8Request& request, const kernels::Int8Query& query, float slack)
       : request_(request), query_(query), slack_(slack) {}

@@ -35,7 +35,7 @@ void JoinFirst(std::vector<T>& own, size_t count, const std::vector<T>& later, s
 //   Restart(threshold)   empty, with this threshold; it may rise while survivors come in
 //   Absorb(list)         those of a scan of later blocks, after its own
 //   ThresholdOfRank(n)   one that n of the survivors reach; kNoThreshold where there are fewer
-//   kSampleBlocks        spread over the array, to guess a threshold from
+//   SampleBlocks(keep, blocks)   so many are spread over the array, to guess a threshold from
 //   IsComplete(seed)     whether a scan that began with this threshold has lost nothing
 //   keep(), stopped()
 // `Kernel(begin, end, queries, count)` scans blocks [begin, end) and returns where it stopped; by
@@ -107,7 +107,9 @@ class TileScan {
   // deviations more, were the rows in random order.
   std::vector<typename List::Threshold> Seeds() {
     std::vector<typename List::Threshold> seeds(lists_.size(), List::kNoThreshold);
-    const size_t stride = blocks_ / List::kSampleBlocks;
+    size_t keep = 0;
+    for (const List& list : lists_) keep = std::max(keep, list.keep());
+    const size_t stride = blocks_ / List::SampleBlocks(keep, blocks_);
     if (stride < kStrideMin) return seeds;
     Active active;
     for (List& list : lists_) {

@@ -12,6 +12,26 @@
 
 namespace mrl::kernels {
 
+// Appends all rows of a block, in their order: samples are scanned without a threshold.
+static inline void AppendBlock(__m512i even, __m512i odd, size_t block, BitSurvivors& out) {
+  // Of each pair of 128-bit lanes, where the rows in their order begin: four to a vector of eight
+  // 64-bit words, those of 8 and above from the second.
+  const __m512i first = _mm512_set_epi64(11, 10, 3, 2, 9, 8, 1, 0);
+  const __m512i second = _mm512_set_epi64(15, 14, 7, 6, 13, 12, 5, 4);
+  const __m512i low = _mm512_unpacklo_epi16(even, odd);
+  const __m512i high = _mm512_unpackhi_epi16(even, odd);
+  uint16_t* scores = out.scores + out.count;
+  _mm512_storeu_si512(scores, _mm512_permutex2var_epi64(low, first, high));
+  _mm512_storeu_si512(scores + 32, _mm512_permutex2var_epi64(low, second, high));
+  const __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+  for (size_t row = 0; row < kBlockRows; row += 16) {
+    const auto begin = static_cast<int32_t>(block * kBlockRows + row);
+    _mm512_storeu_si512(out.rows + out.count + row,
+                        _mm512_add_epi32(_mm512_set1_epi32(begin), lane));
+  }
+  out.count += kBlockRows;
+}
+
 // Appends the rows of `mask` whose sums reach the threshold.
 static inline void AppendBitRows(__m512i even, __m512i odd, size_t block, uint64_t mask,
                                  BitQuery* query) {
@@ -22,6 +42,7 @@ static inline void AppendBitRows(__m512i even, __m512i odd, size_t block, uint64
   uint64_t rows =
       _pdep_u64(even_rows, 0x5555555555555555) | _pdep_u64(odd_rows, 0xAAAAAAAAAAAAAAAA);
   rows &= mask;
+  if (rows == ~uint64_t{0}) return AppendBlock(even, odd, block, query->out);
   alignas(64) uint16_t scores[2][32];
   _mm512_store_si512(scores[0], even);
   _mm512_store_si512(scores[1], odd);
@@ -39,8 +60,15 @@ static inline void ScanBitBlock(const BitScan& scan, BitQuery* queries, size_t b
   const __m512i low_byte = _mm512_set1_epi16(0x00FF);
   __m512i even[kQueries];
   __m512i odd[kQueries];
-  for (size_t q = 0; q < kQueries; ++q) even[q] = odd[q] = _mm512_setzero_si512();
-  for (size_t strip = 0; strip < scan.strip_count; ++strip) {
+  // The first strip fills the sums: zeros would be written by a string instruction, which takes as
+  // long as a strip.
+  const Lookup first = Lookup::Load(scan.strips[0] + block * kStripBlockBytes);
+  for (size_t q = 0; q < kQueries; ++q) {
+    const __m512i sum = first.Sum(queries[q].tables);
+    even[q] = _mm512_and_si512(sum, low_byte);
+    odd[q] = _mm512_srli_epi16(sum, 8);
+  }
+  for (size_t strip = 1; strip < scan.strip_count; ++strip) {
     const Lookup bits = Lookup::Load(scan.strips[strip] + block * kStripBlockBytes);
     for (size_t q = 0; q < kQueries; ++q) {
       const __m512i sum = bits.Sum(queries[q].tables + strip * Lookup::kTableBytes);
