@@ -9,7 +9,7 @@ void KeepFreedMemory() {
   // Either call ends glibc's own adjusting of both. What is larger than the second is mapped, and
   // goes back to the system as soon as it is freed.
   mallopt(M_TRIM_THRESHOLD, 16 << 20);
-  mallopt(M_MMAP_THRESHOLD, 4 << 20);
+  mallopt(M_MMAP_THRESHOLD, 16 << 20);
 #endif
 }
 

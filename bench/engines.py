@@ -260,21 +260,40 @@ class IvfRabitq(Lists):
                                             faiss.METRIC_INNER_PRODUCT)
 
 
-class HnswPrefix(Refined):
-    """HNSW32 on a quarter of the dimensions, scored again at all: adaptive retrieval as others do it."""
-    settings = [(50, 64), (100, 128), (200, 256), (500, 512), (1000, 1024)]
+class OfPrefix(Refined):
+    """An index of a quarter of the dimensions, scored again at all: adaptive retrieval as others do it. A subclass
+    has inner()."""
 
     def make(self, faiss):
         dims = self.dims // 4
-        index = self.graph(faiss, dims)
+        index = self.inner(faiss, dims)
         chain = faiss.IndexPreTransform(faiss.NormalizationTransform(dims, 2.0), index)
         chain.prepend_transform(faiss.RemapDimensionsTransform(self.dims, dims, False))
         self.parts = (index, chain)
         return chain
 
+
+class HnswPrefix(OfPrefix):
+    """HNSW32 of the prefix."""
+    settings = [(50, 64), (100, 128), (200, 256), (500, 512), (1000, 1024)]
+
+    def inner(self, faiss, dims):
+        return self.graph(faiss, dims)
+
     def coarse_params(self, effort):
         self.hnsw = self.faiss.SearchParametersHNSW(efSearch=effort)
         return self.faiss.SearchParametersPreTransform(index_params=self.hnsw)
+
+
+class FlatPrefix(OfPrefix):
+    """Flat of the prefix; nothing but the shortlist is to be set."""
+    settings = [(keep, 0) for keep in (20, 50, 100, 200)]
+
+    def inner(self, faiss, dims):
+        return self.added(faiss.IndexFlatIP(dims), dims)
+
+    def coarse_params(self, effort):
+        return None
 
 
 class Svs(Rival):
@@ -358,5 +377,6 @@ class UsearchI8(Usearch):
     dtype = "i8"
 
 
-RIVALS = {one.__name__: one for one in (Flat, Hnsw, IvfPq, IvfRabitq, HnswPrefix, Svs, Hnswlib, Usearch, UsearchI8)}
+RIVALS = {one.__name__: one for one in (Flat, FlatPrefix, Hnsw, HnswPrefix, IvfPq, IvfRabitq, Svs, Hnswlib, Usearch,
+                                        UsearchI8)}
 OURS = {"mrl": Mrl} | {one.__name__: one for one in (Scan16, Lists16, Graph16)}

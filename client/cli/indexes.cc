@@ -91,7 +91,9 @@ void AddIndexes(CLI::App& app, Verb* verb) {
   auto flags = std::make_shared<IndexFlags>();
   CLI::App* build =
       AddOne(*indexes, "build", "Build an index while the server runs", Build, flags, verb);
-  build->add_option("--dims", flags->wanted.dims, "A step of the ladder");
+  build->add_option("--dims", flags->wanted.dims,
+                    "A step of the ladder; may be left out but for faiss, and there for product "
+                    "quantisers such as OPQ32,PQ32: the one that is measured to find most");
   build->add_option("--faiss-factory", flags->wanted.faiss_factory, "Such as HNSW32");
   build->add_option("--lists", flags->wanted.lists, "Lists of a segment, for ivf_scan");
   build->add_option("--code", flags->wanted.code,

@@ -49,7 +49,8 @@ struct Places {
 };
 
 // Encodes one code of the rows at `places`, from `threads` threads at most, and gives `take` what
-// a CodeEncoder makes of them, some blocks at a time.
+// a CodeEncoder makes of them for the sections from `section` on, some blocks at a time. DATA_LOSS
+// of cold levels; the first error of `take`.
 absl::Status EncodePlaces(const store::Segment& segment, Code code, size_t section,
                           const Places& places, size_t threads,
                           const std::function<absl::Status(const format::Pieces&)>& take);

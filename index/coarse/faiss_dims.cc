@@ -1,11 +1,12 @@
 #include "index/coarse/faiss_dims.h"
 
 #include <algorithm>
-#include <cctype>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -13,6 +14,7 @@
 #include "index/coarse/exact_scan.h"
 #include "index/coarse/faiss_library.h"
 #include "index/coarse/faiss_rows.h"
+#include "index/kernels/kernels.h"
 
 namespace mrl::coarse {
 namespace {
@@ -22,18 +24,38 @@ constexpr uint64_t kQueries = 200;
 constexpr size_t kNeighbours = 10;
 constexpr size_t kShortlist = 100;
 
+bool IsDigit(char c) { return absl::ascii_isdigit(static_cast<unsigned char>(c)); }
+
 // "PQ32x4" of "OPQ32_128,IVF1024,PQ32x4fs"; "" where there is none.
 std::string QuantiserOf(absl::string_view factory) {
   for (const absl::string_view part : absl::StrSplit(factory, absl::ByAnyChar(",_+"))) {
     if (!absl::StartsWith(part, "PQ")) continue;
     size_t end = 2;
-    while (end < part.size() && (std::isdigit(part[end]) != 0 || part[end] == 'x')) ++end;
+    while (end < part.size() && (IsDigit(part[end]) || part[end] == 'x')) ++end;
     return std::string(part.substr(0, end));
   }
   return "";
 }
 
-bool IsRotated(absl::string_view factory) { return absl::StartsWith(factory, "OPQ"); }
+// What stands for `factory` on `dims` where only the quantiser's worth is asked: its transforms, a
+// random rotation in place of a learned one, and the quantiser.
+std::string StandIn(absl::string_view factory, uint32_t dims) {
+  std::string made;
+  for (const absl::string_view part : absl::StrSplit(factory, ',')) {
+    if (absl::StartsWith(part, "OPQ")) {
+      const size_t given = part.find('_');
+      absl::StrAppend(
+          &made, "RR",
+          given == absl::string_view::npos ? absl::StrCat(dims) : part.substr(given + 1), ",");
+    } else if (absl::StartsWith(part, "PCA") || absl::StartsWith(part, "RR") ||
+               absl::StartsWith(part, "Pad")) {
+      absl::StrAppend(&made, part, ",");
+    } else {
+      break;
+    }
+  }
+  return made + QuantiserOf(factory);
+}
 
 // Rows spread over a segment, some of them as queries, and who is nearest to those.
 class Sampled {
@@ -71,37 +93,47 @@ class Sampled {
  private:
   explicit Sampled(const store::Segment& segment)
       : segment_(segment),
-        rows_(std::min<uint64_t>(segment.rows(), kSampleRows)),
-        stride_(segment.rows() / std::max<uint64_t>(1, rows_)) {}
+        stride_((segment.rows() + kSampleRows - 1) / kSampleRows),
+        rows_((segment.rows() + stride_ - 1) / stride_) {}
 
   // The sampled row, numbered within the sample, that is this query.
   uint64_t RowOf(uint64_t query) const { return query * rows_ / nearest_.size(); }
+  uint32_t SegmentRow(uint64_t query) const {
+    return static_cast<uint32_t>(RowOf(query) * stride_);
+  }
 
   absl::Status FindNearest(const std::function<bool()>& stopped) {
     const Schema& schema = segment_.schema();
+    const size_t last = schema.levels() - 1;
     std::vector<uint64_t> allowed((segment_.rows() + 63) / 64);
-    for (uint64_t row = 0; row < rows_ * stride_; row += stride_) {
+    for (uint64_t row = 0; row < segment_.rows(); row += stride_) {
       allowed[row / 64] |= uint64_t{1} << (row % 64);
     }
     nearest_.resize(std::min(rows_, kQueries));
-    std::vector<float> query(schema.dim);
-    for (uint64_t i = 0; i < nearest_.size(); ++i) {
-      const auto self = static_cast<uint32_t>(RowOf(i) * stride_);
-      MRL_RETURN_IF_ERROR(segment_.Prefix(self, schema.levels() - 1, query.data()));
-      MRL_ASSIGN_OR_RETURN(nearest_[i], ExactScan(segment_, {.query = query.data(),
-                                                             .level = schema.levels() - 1,
-                                                             .keep = kNeighbours + 1,
-                                                             .allowed = allowed.data(),
-                                                             .stopped = &stopped}));
-      std::erase_if(nearest_[i], [self](const KeyedRow& one) { return one.row == self; });
-      CutByKeyThenRow(nearest_[i], kNeighbours);
+    std::vector<float> queries(kernels::kTileMax * schema.dim);
+    for (uint64_t begin = 0; begin < nearest_.size(); begin += kernels::kTileMax) {
+      const uint64_t count = std::min<uint64_t>(kernels::kTileMax, nearest_.size() - begin);
+      std::vector<ExactRequest> tile;
+      for (uint64_t i = 0; i < count; ++i) {
+        float* query = queries.data() + i * schema.dim;
+        MRL_RETURN_IF_ERROR(segment_.Prefix(SegmentRow(begin + i), last, query));
+        tile.push_back({query, last, kNeighbours + 1, allowed.data(), &stopped});
+      }
+      auto found = ExactScanTile(segment_, tile);
+      for (uint64_t i = 0; i < count; ++i) {
+        MRL_ASSIGN_OR_RETURN(nearest_[begin + i], std::move(found[i]));
+        std::erase_if(nearest_[begin + i], [self = SegmentRow(begin + i)](const KeyedRow& one) {
+          return one.row == self;
+        });
+        CutByKeyThenRow(nearest_[begin + i], kNeighbours);
+      }
     }
     return absl::OkStatus();
   }
 
   const store::Segment& segment_;
-  const uint64_t rows_;
   const uint64_t stride_;                       // of the sample's rows in the segment
+  const uint64_t rows_;                         // in the sample
   std::vector<std::vector<KeyedRow>> nearest_;  // of each query
 };
 
@@ -112,29 +144,33 @@ bool HasProductQuantiser(absl::string_view factory) { return !QuantiserOf(factor
 absl::StatusOr<uint32_t> ChooseFaissDims(const store::Segment& segment, const std::string& factory,
                                          const BuildContext& context) {
   const Schema& schema = segment.schema();
-  const std::string quantiser = QuantiserOf(factory);
+  absl::Status refused;
+  std::vector<size_t> levels;  // that can hold it
+  for (size_t level = 0; level < schema.levels(); ++level) {
+    const uint32_t dims = schema.ladder[level];
+    absl::Status made = FaissLibrary::Make(factory, dims, schema.metric).status();
+    made.Update(FaissLibrary::Make(StandIn(factory, dims), dims, schema.metric).status());
+    if (made.ok()) {
+      levels.push_back(level);
+    } else {
+      refused = made;
+    }
+  }
+  if (levels.empty()) return refused;
   MRL_ASSIGN_OR_RETURN(const Sampled sampled, Sampled::Of(segment, context.stopped));
   uint32_t best = 0;
   double best_share = -1;
-  absl::Status refused;
-  for (size_t level = 0; level < schema.levels(); ++level) {
+  for (const size_t level : levels) {
     if (IsStopped(context.stopped)) return absl::CancelledError("faiss: the build was stopped");
     const uint32_t dims = schema.ladder[level];
-    const absl::Status whole = FaissLibrary::Make(factory, dims, schema.metric).status();
-    if (!whole.ok()) {  // it cannot be cut into so many parts
-      refused = whole;
-      continue;
-    }
-    const std::string alone =
-        IsRotated(factory) ? absl::StrCat("RR", dims, ",", quantiser) : quantiser;
-    MRL_ASSIGN_OR_RETURN(const auto library, FaissLibrary::Make(alone, dims, schema.metric));
+    MRL_ASSIGN_OR_RETURN(const auto library,
+                         FaissLibrary::Make(StandIn(factory, dims), dims, schema.metric));
     MRL_ASSIGN_OR_RETURN(const double share, sampled.Share(*library, level, context.threads));
     if (share > best_share) {
       best = dims;
       best_share = share;
     }
   }
-  if (best == 0) return refused;
   return best;
 }
 

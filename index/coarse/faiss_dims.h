@@ -20,10 +20,12 @@ bool HasProductQuantiser(absl::string_view factory);
 // finely or a long one coarsely, and which is better depends on the vectors and on the bytes.
 //
 // Measured on up to 8,192 rows spread over the segment, up to 200 of them as queries that may not
-// find themselves: the share of their ten nearest in shortlists of a hundred. Only the quantiser is
-// built for it, behind a random rotation where the string has a learned one (OPQ), because that
-// takes seconds a step where the other takes minutes; lists and graphs around it change no code's
-// worth. INVALID_ARGUMENT where no step can hold the quantiser, CANCELLED when stopped.
+// find themselves: the share of their ten nearest in shortlists of a hundred. Only transforms and
+// quantiser are built for it, with a random rotation for a learned one (OPQ), which takes minutes a
+// step; lists, whose rows are coded by what their centre leaves, and graphs are left out.
+//
+// `factory` has a product quantiser. INVALID_ARGUMENT where no step can hold it or the rows are too
+// few to train it (256 for 8 bits), DATA_LOSS of cold levels, CANCELLED when stopped.
 absl::StatusOr<uint32_t> ChooseFaissDims(const store::Segment& segment, const std::string& factory,
                                          const BuildContext& context);
 

@@ -38,9 +38,10 @@ struct IndexSpec {
 
   // INVALID_ARGUMENT names the field, the value and what is allowed.
   absl::Status Validate(const Schema& schema) const;
-  // As Validate, of an index that is asked for and not built yet: one of a product quantiser in
-  // FAISS may leave `dims` 0, which its build then chooses (ChooseFaissDims).
+  // As Validate, of an index that a collection is asked to add: one of a product quantiser in FAISS
+  // may leave `dims` 0, and the collection chooses them (ChooseFaissDims) before it builds.
   absl::Status ValidateAsked(const Schema& schema) const;
+  // Whether dims are for the collection to choose, where they may be.
   bool leaves_dims() const { return kind == "faiss" && dims == 0; }
   // "faiss HNSW32 on 64 dims", "ivf_scan on 128 dims, 256b1, 1024 lists", "graph 512b1, 32 links a
   // row".

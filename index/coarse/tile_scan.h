@@ -19,7 +19,7 @@
 
 namespace mrl::coarse {
 
-// Room for a list before it is first cut; holds all rows of a sample of up to 200 blocks.
+// Room for a list before it is first cut; holds all rows of a sample of up to 256 blocks.
 inline constexpr size_t kSurvivorRoomMin = 16384;
 
 // Puts the first `more` of `later` behind the first `count` of `own`.

@@ -14,8 +14,7 @@ namespace mrl::kernels {
 
 // Appends all rows of a block, in their order: samples are scanned without a threshold.
 static inline void AppendBlock(__m512i even, __m512i odd, size_t block, BitSurvivors& out) {
-  // Of each pair of 128-bit lanes, where the rows in their order begin: four to a vector of eight
-  // 64-bit words, those of 8 and above from the second.
+  // The order of 64-bit words: two of `low` and two of `high` (from 8 on) are 16 rows in order.
   const __m512i first = _mm512_set_epi64(11, 10, 3, 2, 9, 8, 1, 0);
   const __m512i second = _mm512_set_epi64(15, 14, 7, 6, 13, 12, 5, 4);
   const __m512i low = _mm512_unpacklo_epi16(even, odd);

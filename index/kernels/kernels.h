@@ -89,8 +89,8 @@ inline constexpr size_t kBitStripsMax = 257;
 
 struct BitScan {
   const uint8_t* const* strips;  // block b of strip s at strips[s] + b * kStripBlockBytes
-  size_t strip_count;
-  const uint64_t* allowed;  // bit r of word b = row b * 64 + r takes part; null = all do
+  size_t strip_count;            // at least 1
+  const uint64_t* allowed;       // bit r of word b = row b * 64 + r takes part; null = all do
   size_t block_begin;
   size_t block_end;
   size_t rows;  // rows in the whole array; later rows of the last block are ignored

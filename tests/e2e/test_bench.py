@@ -77,7 +77,8 @@ def test_scan_bench_reads_and_scans_the_same_bytes(tmp_path):
     _, lines = smoke_results(tmp_path, "scan/scan_bench.py")
     assert {line["code"] for line in lines} == {"16b8", "128b1"}
     assert all(50_000 * 16 <= line["bytes"] < 51_000 * 16 for line in lines)  # Whole blocks and their scales.
-    assert {line["tile"] for line in lines if line["way"] != "read"} == {1, 8, 16}
+    assert {line["tile"] for line in lines if line["way"] == "scan"} == {1, 8, 16}
+    assert [line["code"] for line in lines if line["way"] == "planes"] == ["128b1"]
 
 
 def test_serving_bench_runs_on_made_up_rows(tmp_path):

@@ -86,7 +86,8 @@ class IndexCalls:
         timeout_s: float | None = None,
     ) -> model.Operation:
         """Starts the build of `ivf_scan`, `graph` or `faiss`; ask get_operation how it goes. With
-        `validate_only` it is checked only, and the operation's index says what it would take."""
+        `validate_only` it is checked only, and the operation's index says what it would take. `dims` may
+        be left out but for `faiss`, and there for a product quantiser (`OPQ32,PQ32`), whose prefix is measured."""
         spec = index_pb2.IndexSpec(
             kind=kind, dims=dims, faiss_factory=faiss_factory, lists=lists, degree=degree
         )

@@ -159,6 +159,19 @@ TEST(FaissDims, AreThoseThatFindMostWithSoManyBytes) {
   }
 }
 
+// 16 parts are in no prefix of 8 dimensions, but where OPQ makes 32 of them first.
+TEST(FaissDims, AreOfTheStepsThatHoldTheQuantiser) {
+  for (const Metric metric : {Metric::kCosine, Metric::kInnerProduct, Metric::kL2}) {
+    const Sample sample({.rows = 600, .metric = metric, .edit = InFirst(8)});
+    const auto parts = ChooseFaissDims(*sample.segment, "PQ16x4", {});
+    ASSERT_TRUE(parts.ok()) << parts.status();
+    EXPECT_EQ(*parts, 16);  // of those that are left the one with the least beside the first eight
+    const auto rotated = ChooseFaissDims(*sample.segment, "OPQ16_32,PQ16x4", {});
+    ASSERT_TRUE(rotated.ok()) << rotated.status();
+    EXPECT_NE(sample.schema.LevelOf(*rotated), -1);
+  }
+}
+
 TEST(FaissDims, AreLeftOutForProductQuantisersOnly) {
   for (const char* factory : {"PQ8", "OPQ8,PQ8", "OPQ8_32,IVF4,PQ8x4fs", "HNSW16_PQ8"}) {
     EXPECT_TRUE(HasProductQuantiser(factory)) << factory;

@@ -154,19 +154,21 @@ TEST_P(EveryMetric, CutsEqualRowsByRowNumber) {
 
 TEST_P(EveryMetric, StaysExactWhenTheSampleMisleads) {
   SampleOptions options = Options(kSeededRows);
+  constexpr size_t kStride = kSeededRows / 64 / 64;  // 64 blocks are sampled
   // Only the rows that the threshold is guessed from are near: the guess is too high.
   options.edit = [](std::vector<float>& vectors) {
     for (size_t i = 0; i < vectors.size(); ++i) {
       const size_t block = i / 48 / 64;
       const size_t dimension = i % 48;
-      const float sign = block % 32 == 0 ? 1.0f : -1.0f;
+      const float sign = block % kStride == kStride / 2 ? 1.0f : -1.0f;
       vectors[i] = sign * (2 + vectors[dimension]) + 0.01f * vectors[i];
     }
   };
   const Sample sample(options);
-  const std::vector<float> query(sample.row(3), sample.row(3) + 48);
-  ExpectSame(Find(sample, *sample.scan, {.query = query.data(), .dims = 16, .keep = 2000}),
-             Exact(sample, query.data(), 16, 2000));
+  const float* near = sample.row(kStride / 2 * 64 + 3);
+  const std::vector<float> query(near, near + 48);
+  ExpectSame(Find(sample, *sample.scan, {.query = query.data(), .dims = 16, .keep = 6000}),
+             Exact(sample, query.data(), 16, 6000));
 }
 
 TEST_P(EveryMetric, EstimatesNearTheTruthFromCodesAlone) {
