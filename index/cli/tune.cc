@@ -172,7 +172,9 @@ absl::StatusOr<Outcome> TuneBuilding(const TuneArgs& args) {
     MRL_ASSIGN_OR_RETURN(Outcome built, TuneOnce(args));
     tried += built.result.tried;
     const tune::Measured& found = built.result.tuning;
-    const bool is_worth_it = IsWorthBuilding(args, built.result, best.result);
+    // A scan that was faster this time is no reason to keep an index beside it.
+    const bool is_worth_it =
+        found.plan.kind == kind && IsWorthBuilding(args, built.result, best.result);
     std::fprintf(stderr, "%s: %s, recall %.4f, %.3f ms: %s\n", kind.c_str(),
                  found.plan.ToText().c_str(), found.recall, found.times.mean_ms,
                  is_worth_it ? "better" : "not worth an index");
