@@ -72,13 +72,12 @@ class BitCodes final : public MadeCodes {
  public:
   static absl::StatusOr<std::unique_ptr<MadeCodes>> Make(Code code, uint32_t rows) {
     auto made = std::make_unique<BitCodes>();
-    made->code_ = code;
     MRL_ASSIGN_OR_RETURN(
         Buffer words, Buffer::Allocate(size_t{rows} * coarse::BitWords(code) * sizeof(uint64_t)));
     Random random(2);
     Fill(random, words);
-    MRL_ASSIGN_OR_RETURN(made->strips_, coarse::BitStrips::Make(code, rows, words.As<uint64_t>()));
-    made->words_ = std::move(words);
+    MRL_ASSIGN_OR_RETURN(made->array_,
+                         coarse::BitArray::Make(code, rows, std::move(words), {kCalibration}));
     return made;
   }
 
@@ -87,11 +86,11 @@ class BitCodes final : public MadeCodes {
     std::vector<coarse::QuantisedBits> quantised(queries.size());
     std::vector<coarse::BitRequest> requests;
     for (size_t i = 0; i < queries.size(); ++i) {
-      quantised[i] = coarse::QuantiseBits(queries[i], code_, 0.8F);
+      quantised[i] = coarse::QuantiseBits(queries[i], array_.code(), kCalibration);
       requests.push_back({.query = &quantised[i], .keep = keep});
     }
     size_t found = 0;
-    for (const auto& rows : coarse::SearchBits(strips_, nullptr, requests)) {
+    for (const auto& rows : coarse::SearchBits(array_.strips(), nullptr, requests)) {
       MRL_RETURN_IF_ERROR(rows.status());
       found += rows->rows.size();
     }
@@ -100,8 +99,8 @@ class BitCodes final : public MadeCodes {
 
   std::vector<absl::Span<const std::byte>> Scanned() const override {
     std::vector<absl::Span<const std::byte>> pieces;
-    const size_t bytes = coarse::BlockCount(strips_.rows()) * kernels::kStripBlockBytes;
-    for (const uint8_t* strip : strips_.First(coarse::BitWords(code_))) {
+    const size_t bytes = coarse::BlockCount(array_.strips().rows()) * kernels::kStripBlockBytes;
+    for (const uint8_t* strip : array_.strips().First(coarse::BitWords(array_.code()))) {
       pieces.emplace_back(reinterpret_cast<const std::byte*>(strip), bytes);
     }
     return pieces;
@@ -109,27 +108,24 @@ class BitCodes final : public MadeCodes {
 
   uint64_t ScoreByPlanes(const float* query) const override {
     constexpr uint32_t kRowsAtOnce = 4096;
-    const coarse::QuantisedBits quantised = coarse::QuantiseBits(query, code_, 0.8F);
-    const kernels::BitRows bits = {.words = words_.As<uint64_t>(),
-                                   .row_words = coarse::BitWords(code_),
-                                   .planes = quantised.planes.data(),
-                                   .strip_count = quantised.strips()};
+    const uint32_t all = array_.strips().rows();
+    const coarse::QuantisedBits quantised =
+        coarse::QuantiseBits(query, array_.code(), kCalibration);
     std::vector<uint32_t> rows(kRowsAtOnce);
     std::vector<uint16_t> scores(kRowsAtOnce);
     uint64_t sum = 0;
-    for (uint32_t begin = 0; begin < strips_.rows(); begin += kRowsAtOnce) {
-      const uint32_t count = std::min(kRowsAtOnce, strips_.rows() - begin);
+    for (uint32_t begin = 0; begin < all; begin += kRowsAtOnce) {
+      const uint32_t count = std::min(kRowsAtOnce, all - begin);
       std::iota(rows.begin(), rows.end(), begin);
-      kernels::Active().score_bit_rows(bits, rows.data(), count, scores.data());
+      array_.Score(quantised, absl::MakeConstSpan(rows).first(count), scores.data());
       sum = std::accumulate(scores.begin(), scores.begin() + count, sum);
     }
     return sum;
   }
 
  private:
-  Code code_;
-  coarse::BitStrips strips_;
-  Buffer words_;  // the same bits, row by row
+  static constexpr float kCalibration = 0.8F;
+  coarse::BitArray array_;
 };
 
 }  // namespace

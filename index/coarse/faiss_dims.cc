@@ -145,29 +145,28 @@ absl::StatusOr<uint32_t> ChooseFaissDims(const store::Segment& segment, const st
                                          const BuildContext& context) {
   const Schema& schema = segment.schema();
   absl::Status refused;
-  std::vector<size_t> levels;  // that can hold it
+  std::vector<std::pair<size_t, std::unique_ptr<FaissLibrary>>>
+      trials;  // of levels that can hold it
   for (size_t level = 0; level < schema.levels(); ++level) {
     const uint32_t dims = schema.ladder[level];
+    auto stand_in = FaissLibrary::Make(StandIn(factory, dims), dims, schema.metric);
     absl::Status made = FaissLibrary::Make(factory, dims, schema.metric).status();
-    made.Update(FaissLibrary::Make(StandIn(factory, dims), dims, schema.metric).status());
+    made.Update(stand_in.status());
     if (made.ok()) {
-      levels.push_back(level);
+      trials.emplace_back(level, *std::move(stand_in));
     } else {
       refused = made;
     }
   }
-  if (levels.empty()) return refused;
+  if (trials.empty()) return refused;
   MRL_ASSIGN_OR_RETURN(const Sampled sampled, Sampled::Of(segment, context.stopped));
   uint32_t best = 0;
   double best_share = -1;
-  for (const size_t level : levels) {
+  for (const auto& [level, quantiser] : trials) {
     if (IsStopped(context.stopped)) return absl::CancelledError("faiss: the build was stopped");
-    const uint32_t dims = schema.ladder[level];
-    MRL_ASSIGN_OR_RETURN(const auto library,
-                         FaissLibrary::Make(StandIn(factory, dims), dims, schema.metric));
-    MRL_ASSIGN_OR_RETURN(const double share, sampled.Share(*library, level, context.threads));
+    MRL_ASSIGN_OR_RETURN(const double share, sampled.Share(*quantiser, level, context.threads));
     if (share > best_share) {
-      best = dims;
+      best = schema.ladder[level];
       best_share = share;
     }
   }

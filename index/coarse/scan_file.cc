@@ -75,12 +75,11 @@ class ScanWriter::Impl {
 
   format::Pieces EncodeRows(absl::Span<const float* const> rows) {
     for (const auto& encoder : encoders_) encoder->Begin(rows.size());
-    const auto encode = [&](size_t block) {
-      const auto of_block = rows.subspan(block * kernels::kBlockRows, kernels::kBlockRows);
-      for (const auto& encoder : encoders_) encoder->EncodeBlock(block, of_block);
-      return absl::OkStatus();
-    };
-    CHECK(ForEach(BlockCount(rows.size()), threads_, encode).ok());
+    ForEachRange(rows.size(), kernels::kBlockRows, threads_, [&](size_t begin, size_t end) {
+      for (const auto& encoder : encoders_) {
+        encoder->EncodeBlock(begin / kernels::kBlockRows, rows.subspan(begin, end - begin));
+      }
+    });
     format::Pieces pieces;
     for (const auto& encoder : encoders_) {
       for (format::Piece& piece : encoder->Take()) pieces.push_back(std::move(piece));
