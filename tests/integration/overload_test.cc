@@ -25,7 +25,7 @@ constexpr char kFunnel[] = "16:100,64:10";
 class Overload : public Operated {
  protected:
   void Configure(server::Config* config) override {
-    BuildSample(folder_ / "large", 3, 5000);
+    BuildSample(folder_ / "large", 3, 20'000);
     config->indexes.push_back({"large", folder_ / "large"});
     config->workers = 1;
     config->queue_max = kQueueMax;
@@ -56,8 +56,8 @@ class Overload : public Operated {
   void Occupy() {
     v1::BatchSearchRequest request;
     request.set_collection("large");
-    request.set_rows(20'000);
-    SetVector(20'000, request.mutable_queries());
+    request.set_rows(5000);
+    SetVector(5000, request.mutable_queries());
     request.mutable_options()->set_exact(true);
     request.mutable_options()->set_k(1);
     reader_ = stub_->BatchSearch(&batch_, request);
@@ -66,7 +66,8 @@ class Overload : public Operated {
   // Ends it.
   void Release() {
     batch_.TryCancel();
-    reader_->Finish();
+    const grpc::Status status = reader_->Finish();
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::CANCELLED) << status.error_message();
   }
   // Sends `count` searches at once and returns them when all have ended; `while_waiting` runs when
   // all are on their way.
