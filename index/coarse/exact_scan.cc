@@ -91,13 +91,11 @@ class ExactTile {
     std::vector<const LevelScorer*> scorers;
     for (const size_t i : active_) scorers.push_back(&scorers_[i]);
     if (scorers.empty()) return;
-    sums_.assign(kTileRows * scorers.size(), 0);
-    std::array<float, kernels::kTileMax> added;
+    sums_.assign(count * scorers.size(), 0);
+    added_.resize(sums_.size());
     for (size_t level = 0; level <= level_; ++level) {
-      for (size_t r = 0; r < count; ++r) {
-        LevelScorer::LevelSums(scorers, rows[r], level, added.data());
-        for (size_t q = 0; q < scorers.size(); ++q) sums_[r * scorers.size() + q] += added[q];
-      }
+      LevelScorer::LevelSums(scorers, {rows.data(), count}, level, added_.data());
+      for (size_t i = 0; i < sums_.size(); ++i) sums_[i] += added_[i];
     }
     for (size_t q = 0; q < scorers.size(); ++q) {
       Shortlist& best = best_[active_[q]];
@@ -117,6 +115,7 @@ class ExactTile {
   std::vector<size_t> active_;  // requests that were not stopped
   absl::Status status_;         // of reading
   std::vector<float> sums_;     // [rows of a tile][active requests]
+  std::vector<float> added_;    // to them by a level
 };
 
 // Puts what later rows gave behind what is there.

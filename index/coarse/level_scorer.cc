@@ -2,11 +2,20 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
+
+#include "index/store/level_codec.h"
 
 namespace mrl::coarse {
 namespace {
 
 constexpr size_t kLineBytes = 64;
+struct alignas(kLineBytes) Line {
+  static constexpr size_t kFloats = kLineBytes / sizeof(float);
+  float floats[kFloats];
+};
+// Converted, they stay in the nearest cache beside four queries; fewer are not worth copying these.
+constexpr size_t kRowsAtOnce = 4;
 constexpr size_t kPrefetchBytes = 512;  // the hardware prefetcher takes over after a few lines
 
 }  // namespace
@@ -52,30 +61,42 @@ float LevelScorer::LevelSum(uint32_t row, size_t level) const {
   return 0;
 }
 
-void LevelScorer::LevelSums(absl::Span<const LevelScorer* const> scorers, uint32_t row,
-                            size_t level, float* sums) {
+void LevelScorer::LevelSums(absl::Span<const LevelScorer* const> scorers,
+                            absl::Span<const uint32_t> rows, size_t level, float* sums) {
   const LevelScorer& first = *scorers.front();
-  if (first.metric_ == Metric::kL2 || scorers.size() == 1) {
-    for (size_t i = 0; i < scorers.size(); ++i) sums[i] = scorers[i]->LevelSum(row, level);
+  if (first.metric_ == Metric::kL2 || scorers.size() == 1 || rows.size() < kRowsAtOnce) {
+    for (const uint32_t row : rows) {
+      for (const LevelScorer* scorer : scorers) *sums++ = scorer->LevelSum(row, level);
+    }
     return;
   }
-  const float* queries[kernels::kTileMax];
-  for (size_t i = 0; i < scorers.size(); ++i) queries[i] = scorers[i]->levels_[level].query;
   const Level& at = first.levels_[level];
-  const std::byte* data = at.data + row * at.row_bytes;
-  switch (first.storage_) {
-    case StorageType::kF32:
-      return first.table_.dots_f32(queries, scorers.size(), reinterpret_cast<const float*>(data),
-                                   at.width, sums);
-    case StorageType::kF16:
-      return first.table_.dots_f16(queries, scorers.size(), reinterpret_cast<const uint16_t*>(data),
-                                   at.width, sums);
-    case StorageType::kBf16:
-      return first.table_.dots_bf16(queries, scorers.size(),
-                                    reinterpret_cast<const kernels::Bf16*>(data), at.width, sums);
-    case StorageType::kInt8:
-      return first.table_.dots_int8(queries, scorers.size(), reinterpret_cast<const int8_t*>(data),
-                                    first.segment_.Scales(row)[level], at.width, sums);
+  // Vectors begin at lines of the cache, an odd number of lines apart, so that they meet in none.
+  const size_t stride = (at.width + Line::kFloats - 1) / Line::kFloats | 1;
+  const auto lines =
+      std::make_unique_for_overwrite<Line[]>((scorers.size() + kRowsAtOnce) * stride);
+  const auto vector = [&lines, stride](size_t i) { return lines[i * stride].floats; };
+  const float* queries[kernels::kTileMax];
+  for (size_t i = 0; i < scorers.size(); ++i) {
+    queries[i] = std::copy_n(scorers[i]->levels_[level].query, at.width, vector(i)) - at.width;
+  }
+  const float* starts[kRowsAtOnce];
+  for (size_t i = 0; i < kRowsAtOnce; ++i) starts[i] = vector(scorers.size() + i);
+  for (; !rows.empty(); rows.remove_prefix(std::min(kRowsAtOnce, rows.size()))) {
+    const absl::Span<const uint32_t> some = rows.first(std::min(kRowsAtOnce, rows.size()));
+    // Converted once for all queries. Codes of int8 are not scaled before they are added up, as
+    // when a query is alone.
+    for (size_t i = 0; i < some.size(); ++i) {
+      store::DecodeLevel(first.storage_, at.data + some[i] * at.row_bytes, 1, at.width,
+                         vector(scorers.size() + i));
+    }
+    first.table_.dots_f32(queries, scorers.size(), starts, some.size(), at.width, sums);
+    if (first.storage_ == StorageType::kInt8) {
+      for (size_t i = 0; i < some.size() * scorers.size(); ++i) {
+        sums[i] *= first.segment_.Scales(some[i / scorers.size()])[level];
+      }
+    }
+    sums += some.size() * scorers.size();
   }
 }
 

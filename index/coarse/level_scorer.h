@@ -23,9 +23,10 @@ class LevelScorer {
 
   // What level `level` alone adds to the sum of `row`: a dot product, or a squared distance.
   float LevelSum(uint32_t row, size_t level) const;
-  // The same for each of up to kernels::kTileMax scorers of one segment, in `sums`.
-  static void LevelSums(absl::Span<const LevelScorer* const> scorers, uint32_t row, size_t level,
-                        float* sums);
+  // The same of each of `rows` for each of up to kernels::kTileMax scorers of one segment, bit for
+  // bit: sums[i * scorers.size() + j] of rows[i] and scorers[j].
+  static void LevelSums(absl::Span<const LevelScorer* const> scorers,
+                        absl::Span<const uint32_t> rows, size_t level, float* sums);
   // Adds levels [from, to] to `sum`, one after the other.
   float Extend(uint32_t row, size_t from, size_t to, float sum) const;
   // The key of a row whose sum over levels 0 to `level` is `sum`.

@@ -92,49 +92,94 @@ float Sum(const float* q, const Element* x, size_t n, Term term = Term()) {
   return ReduceAdd(_mm512_add_ps(_mm512_add_ps(sums[0], sums[2]), _mm512_add_ps(sums[1], sums[3])));
 }
 
-// Sum<Dot> for kQueries queries at once: the same additions in the same order.
-template <size_t kQueries, typename Element>
-void DotsOf(const float* const* queries, const Element* x, size_t n, float* out) {
-  __m512 sums[kQueries][kSums];
-  for (auto& row : sums) {
-    for (__m512& sum : row) sum = _mm512_setzero_ps();
-  }
-  size_t i = 0;
-  for (; i + kSums * kLanes <= n; i += kSums * kLanes) {
-    for (size_t j = 0; j < kSums; ++j) {
-      const __m512 at = Load(x + i + j * kLanes);
-      for (size_t q = 0; q < kQueries; ++q) {
-        sums[q][j] = Dot().Add(Load(queries[q] + i + j * kLanes), at, sums[q][j]);
-      }
-    }
-  }
-  for (; i + kLanes <= n; i += kLanes) {
-    const __m512 at = Load(x + i);
-    for (size_t q = 0; q < kQueries; ++q) {
-      sums[q][0] = Dot().Add(Load(queries[q] + i), at, sums[q][0]);
-    }
-  }
-  if (i < n) {
-    const __mmask16 mask = TailMask(n - i);
-    const __m512 at = LoadTail(x + i, mask);
-    for (size_t q = 0; q < kQueries; ++q) {
-      sums[q][1] = Dot().Add(LoadTail(queries[q] + i, mask), at, sums[q][1]);
-    }
-  }
-  for (size_t q = 0; q < kQueries; ++q) {
-    out[q] = ReduceAdd(_mm512_add_ps(_mm512_add_ps(sums[q][0], sums[q][2]),
-                                     _mm512_add_ps(sums[q][1], sums[q][3])));
-  }
+// Rows and queries of a tile, whose dot products fill a register.
+constexpr size_t kSide = 4;
+// Rows and queries whose sums stay in registers together, beside what they are made of. Loops over
+// them must be unrolled early: else GCC keeps sums in memory, and a tile takes 1.6 times as long.
+constexpr size_t kPairs = kSide * 2;
+
+void SetZero(__m512 (&sums)[kPairs]) {
+#pragma GCC unroll 8
+  for (size_t i = 0; i < kPairs; ++i) sums[i] = _mm512_setzero_ps();
 }
 
-// Four queries with four sums each are what the registers hold.
-template <typename Element>
-void Dots(const float* const* queries, size_t query_count, const Element* x, size_t n,
-          float* sums) {
-  size_t q = 0;
-  for (; q + 4 <= query_count; q += 4) DotsOf<4>(queries + q, x, n, sums + q);
-  for (; q + 2 <= query_count; q += 2) DotsOf<2>(queries + q, x, n, sums + q);
-  for (; q < query_count; ++q) sums[q] = Sum<Dot>(queries[q], x, n);
+void Add(const __m512 (&x)[kPairs], __m512 (&sums)[kPairs]) {
+#pragma GCC unroll 8
+  for (size_t i = 0; i < kPairs; ++i) sums[i] = _mm512_add_ps(sums[i], x[i]);
+}
+
+// Of two queries and four rows, sums[kFirst] + sums[kFirst + 2] of Sum<Dot>: [query][row].
+template <size_t kFirst>
+void SumPairs(const float* const* queries, const float* const* rows, size_t n,
+              __m512 (&sums)[kPairs]) {
+  const auto add = [&](const auto& load, __m512(&to)[kPairs]) {
+    __m512 x[kSide];
+#pragma GCC unroll 8
+    for (size_t r = 0; r < kSide; ++r) {
+      x[r] = load(rows[r]);
+      asm("" : "+v"(x[r]));  // GCC would load it again for each query: an eighth slower
+    }
+#pragma GCC unroll 8
+    for (size_t i = 0; i < kPairs; ++i) {
+      to[i] = Dot().Add(load(queries[i / kSide]), x[i % kSide], to[i]);
+    }
+  };
+  __m512 second[kPairs];
+  SetZero(sums);
+  SetZero(second);
+  size_t i = 0;
+  for (; i + kSums * kLanes <= n; i += kSums * kLanes) {
+    add([i](const float* x) { return Load(x + i + kFirst * kLanes); }, sums);
+    add([i](const float* x) { return Load(x + i + (kFirst + 2) * kLanes); }, second);
+  }
+  if constexpr (kFirst == 0) {
+    for (; i + kLanes <= n; i += kLanes) add([i](const float* x) { return Load(x + i); }, sums);
+  } else if (n % kLanes != 0) {
+    const __mmask16 mask = TailMask(n % kLanes);
+    i = n - n % kLanes;
+    add([i, mask](const float* x) { return LoadTail(x + i, mask); }, sums);
+  }
+  Add(second, sums);
+}
+
+// Dot products of two queries and four rows but for the last addition: 128-bit lane r has two terms
+// of query 0 and row r, and two of query 1. The additions are those of ReduceAdd, for several
+// vectors in one register.
+__m512 HalfTile(const float* const* queries, const float* const* rows, size_t n) {
+  __m512 sums[kPairs], odd[kPairs];
+  SumPairs<0>(queries, rows, n, sums);
+  SetZero(odd);
+  if (n >= kSums * kLanes || n % kLanes != 0) SumPairs<1>(queries, rows, n, odd);
+  Add(odd, sums);
+#pragma GCC unroll 8
+  for (size_t i = 0; i < 4; ++i) {
+    const __m512 a = sums[2 * i], b = sums[2 * i + 1];
+    sums[i] = _mm512_add_ps(_mm512_maskz_shuffle_f32x4(kAllLanes, a, b, 0x44),
+                            _mm512_maskz_shuffle_f32x4(kAllLanes, a, b, 0xEE));
+  }
+#pragma GCC unroll 8
+  for (size_t i = 0; i < 2; ++i) {
+    const __m512 a = sums[2 * i], b = sums[2 * i + 1];
+    sums[i] = _mm512_add_ps(_mm512_maskz_shuffle_f32x4(kAllLanes, a, b, 0x88),
+                            _mm512_maskz_shuffle_f32x4(kAllLanes, a, b, 0xDD));
+  }
+  return _mm512_add_ps(_mm512_maskz_shuffle_ps(kAllLanes, sums[0], sums[1], 0x44),
+                       _mm512_maskz_shuffle_ps(kAllLanes, sums[0], sums[1], 0xEE));
+}
+
+// [row][query]; `width`: queries that are wanted.
+__m512 DotsOfTile(const float* const* queries, size_t width, const float* const* rows, size_t n) {
+  const __m512 a = HalfTile(queries, rows, n);
+  const __m512 b = width > 2 ? HalfTile(queries + 2, rows, n) : a;
+  return _mm512_add_ps(_mm512_maskz_shuffle_ps(kAllLanes, a, b, 0x88),
+                       _mm512_maskz_shuffle_ps(kAllLanes, a, b, 0xDD));
+}
+
+// The vectors of a side of a tile; the last one stands in for those that are not there.
+size_t TakeSide(const float* const* vectors, size_t count, const float* (&side)[kSide]) {
+  const size_t taken = count < kSide ? count : kSide;
+  for (size_t i = 0; i < kSide; ++i) side[i] = vectors[i < taken ? i : taken - 1];
+  return taken;
 }
 
 __m256i ToHalves(__m512 x) {
@@ -239,22 +284,22 @@ float DotBf16(const float* q, const Bf16* x, size_t n) { return Sum<Dot>(q, x, n
 float DotInt8(const float* q, const int8_t* x, float scale, size_t n) {
   return scale * Sum<Dot>(q, x, n);
 }
-void DotsF32(const float* const* queries, size_t query_count, const float* x, size_t n,
-             float* sums) {
-  Dots(queries, query_count, x, n, sums);
-}
-void DotsF16(const float* const* queries, size_t query_count, const uint16_t* x, size_t n,
-             float* sums) {
-  Dots(queries, query_count, x, n, sums);
-}
-void DotsBf16(const float* const* queries, size_t query_count, const Bf16* x, size_t n,
-              float* sums) {
-  Dots(queries, query_count, x, n, sums);
-}
-void DotsInt8(const float* const* queries, size_t query_count, const int8_t* x, float scale,
-              size_t n, float* sums) {
-  Dots(queries, query_count, x, n, sums);
-  for (size_t q = 0; q < query_count; ++q) sums[q] *= scale;
+void DotsF32(const float* const* queries, size_t query_count, const float* const* rows,
+             size_t row_count, size_t n, float* sums) {
+  const float* some_queries[kSide];
+  const float* some_rows[kSide];
+  for (size_t q = 0; q < query_count; q += kSide) {
+    const size_t width = TakeSide(queries + q, query_count - q, some_queries);
+    for (size_t row = 0; row < row_count; row += kSide) {
+      const size_t height = TakeSide(rows + row, row_count - row, some_rows);
+      alignas(64) float tile[kSide * kSide];
+      _mm512_store_ps(tile, DotsOfTile(some_queries, width, some_rows, n));
+      for (size_t r = 0; r < height; ++r) {
+        _mm_mask_storeu_ps(sums + (row + r) * query_count + q,
+                           static_cast<__mmask8>((1u << width) - 1), _mm_load_ps(tile + r * kSide));
+      }
+    }
+  }
 }
 float L2F32(const float* q, const float* x, size_t n) { return Sum<L2>(q, x, n); }
 float L2F16(const float* q, const uint16_t* x, size_t n) { return Sum<L2>(q, x, n); }
@@ -310,9 +355,6 @@ constinit const Table kAvx512Table = {
     .l2_bf16 = avx512::L2Bf16,
     .l2_int8 = avx512::L2Int8,
     .dots_f32 = avx512::DotsF32,
-    .dots_f16 = avx512::DotsF16,
-    .dots_bf16 = avx512::DotsBf16,
-    .dots_int8 = avx512::DotsInt8,
     .f32_to_f16 = avx512::F32ToF16,
     .f16_to_f32 = avx512::F16ToF32,
     .f32_to_bf16 = avx512::F32ToBf16,

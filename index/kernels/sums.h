@@ -20,14 +20,11 @@ struct Sums {
   static float L2Int8(const float* q, const int8_t* x, float scale, size_t n) {
     return Row::Sum(q, x, n, ScaledL2(scale));
   }
-  template <typename Element>
-  static void Dots(const float* const* queries, size_t query_count, const Element* x, size_t n,
-                   float* sums) {
-    for (size_t q = 0; q < query_count; ++q) sums[q] = Row::Sum(queries[q], x, n, Dot());
-  }
-  static void DotsInt8(const float* const* queries, size_t query_count, const int8_t* x,
-                       float scale, size_t n, float* sums) {
-    for (size_t q = 0; q < query_count; ++q) sums[q] = DotInt8(queries[q], x, scale, n);
+  static void Dots(const float* const* queries, size_t query_count, const float* const* rows,
+                   size_t row_count, size_t n, float* sums) {
+    for (size_t row = 0; row < row_count; ++row) {
+      for (size_t q = 0; q < query_count; ++q) *sums++ = Row::Sum(queries[q], rows[row], n, Dot());
+    }
   }
 };
 

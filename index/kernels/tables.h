@@ -20,14 +20,8 @@ float DotF32(const float* q, const float* x, size_t n);
 float DotF16(const float* q, const uint16_t* x, size_t n);
 float DotBf16(const float* q, const Bf16* x, size_t n);
 float DotInt8(const float* q, const int8_t* x, float scale, size_t n);
-void DotsF32(const float* const* queries, size_t query_count, const float* x, size_t n,
-             float* sums);
-void DotsF16(const float* const* queries, size_t query_count, const uint16_t* x, size_t n,
-             float* sums);
-void DotsBf16(const float* const* queries, size_t query_count, const Bf16* x, size_t n,
-              float* sums);
-void DotsInt8(const float* const* queries, size_t query_count, const int8_t* x, float scale,
-              size_t n, float* sums);
+void DotsF32(const float* const* queries, size_t query_count, const float* const* rows,
+             size_t row_count, size_t n, float* sums);
 float L2F32(const float* q, const float* x, size_t n);
 float L2F16(const float* q, const uint16_t* x, size_t n);
 float L2Bf16(const float* q, const Bf16* x, size_t n);

@@ -105,16 +105,17 @@ TEST_P(StoredPrecision, GivesATileTheBitsOfEachQueryAlone) {
   scorers.reserve(kernels::kTileMax);
   for (uint32_t q = 0; q < kernels::kTileMax; ++q) queries.push_back(sample_.QueryNear(q, q));
   for (const auto& query : queries) scorers.emplace_back(*sample_.segment, query.data(), 3);
+  std::vector<uint32_t> rows;
+  for (uint32_t row = 0; row < kRows; row += 7) rows.push_back(row);
   std::vector<const LevelScorer*> tile;
   for (const LevelScorer& scorer : scorers) {
     tile.push_back(&scorer);
-    float sums[kernels::kTileMax];
-    for (uint32_t row = 0; row < kRows; row += 7) {
-      for (size_t level = 0; level < sample_.schema.levels(); ++level) {
-        LevelScorer::LevelSums(tile, row, level, sums);
-        for (size_t q = 0; q < tile.size(); ++q) {
-          ASSERT_EQ(sums[q], tile[q]->LevelSum(row, level)) << row << " " << level << " " << q;
-        }
+    std::vector<float> sums(rows.size() * tile.size());
+    for (size_t level = 0; level < sample_.schema.levels(); ++level) {
+      LevelScorer::LevelSums(tile, rows, level, sums.data());
+      for (size_t i = 0; i < sums.size(); ++i) {
+        const uint32_t row = rows[i / tile.size()];
+        ASSERT_EQ(sums[i], tile[i % tile.size()]->LevelSum(row, level)) << row << " " << level;
       }
     }
   }

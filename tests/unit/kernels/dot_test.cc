@@ -113,30 +113,45 @@ TEST_P(Dot, AgreesWithDoubleForEveryLengthAndMisalignment) {
   }
 }
 
-TEST_P(Dot, SeveralQueriesGetTheBitsThatEachGetsAlone) {
-  for (const size_t n : {0, 1, 15, 16, 63, 64, 97, 1024}) {
-    const std::vector<float> x = Random(n, 0);
-    const std::vector<uint16_t> halves = Halves(x);
-    const std::vector<Bf16> bfloats = Bfloats(x);
-    float scale = 0;
-    const std::vector<int8_t> codes = Codes(x, &scale);
-    for (const size_t count : {1, 2, 3, 7, 16}) {
-      std::vector<std::vector<float>> queries;
-      std::vector<const float*> starts;
-      for (size_t q = 0; q < count; ++q) queries.push_back(Random(n, 0));
-      for (const auto& query : queries) starts.push_back(query.data());
-      std::vector<float> full(count), half(count), bfloat(count), code(count);
-      table().dots_f32(starts.data(), count, x.data(), n, full.data());
-      table().dots_f16(starts.data(), count, halves.data(), n, half.data());
-      table().dots_bf16(starts.data(), count, bfloats.data(), n, bfloat.data());
-      table().dots_int8(starts.data(), count, codes.data(), scale, n, code.data());
-      for (size_t q = 0; q < count; ++q) {
-        EXPECT_EQ(full[q], table().dot_f32(starts[q], x.data(), n)) << n << ", " << q;
-        EXPECT_EQ(half[q], table().dot_f16(starts[q], halves.data(), n)) << n << ", " << q;
-        EXPECT_EQ(bfloat[q], table().dot_bf16(starts[q], bfloats.data(), n)) << n << ", " << q;
-        EXPECT_EQ(code[q], table().dot_int8(starts[q], codes.data(), scale, n)) << n << ", " << q;
+TEST_P(Dot, SeveralPairsGetTheBitsThatEachGetsAlone) {
+  for (const size_t n : {0, 1, 15, 16, 63, 64, 97, 144, 1024}) {
+    for (const size_t query_count : {1, 2, 3, 7, 16}) {
+      for (const size_t row_count : {1, 4, 6}) {
+        std::vector<std::vector<float>> vectors;
+        std::vector<const float*> starts;
+        for (size_t i = 0; i < query_count + row_count; ++i) vectors.push_back(Random(n, 0));
+        for (const auto& vector : vectors) starts.push_back(vector.data());
+        const float* const* rows = starts.data() + query_count;
+        // What lies behind the sums must stay.
+        std::vector<float> sums(query_count * row_count + 1, 7.0f);
+        table().dots_f32(starts.data(), query_count, rows, row_count, n, sums.data());
+        for (size_t i = 0; i < query_count * row_count; ++i) {
+          EXPECT_EQ(sums[i], table().dot_f32(starts[i % query_count], rows[i / query_count], n))
+              << n << ", " << i << " of " << query_count << " x " << row_count;
+        }
+        EXPECT_EQ(sums.back(), 7.0f);
       }
     }
+  }
+}
+
+// A row that is converted first gives the same bits as one that is converted on the way.
+TEST_P(Dot, ConvertedRowsGiveTheSameBits) {
+  for (const size_t n : {0, 1, 15, 16, 63, 64, 97, 1024}) {
+    const std::vector<float> q = Random(n, 0);
+    const std::vector<float> x = Random(n, 0);
+    std::vector<float> wide(n);
+    const auto dot = [&] { return table().dot_f32(q.data(), wide.data(), n); };
+    const std::vector<uint16_t> halves = Halves(x);
+    table().f16_to_f32(halves.data(), n, wide.data());
+    EXPECT_EQ(dot(), table().dot_f16(q.data(), halves.data(), n)) << n;
+    const std::vector<Bf16> bfloats = Bfloats(x);
+    table().bf16_to_f32(bfloats.data(), n, wide.data());
+    EXPECT_EQ(dot(), table().dot_bf16(q.data(), bfloats.data(), n)) << n;
+    float scale = 0;
+    const std::vector<int8_t> codes = Codes(x, &scale);
+    table().int8_to_f32(codes.data(), 1, n, wide.data());
+    EXPECT_EQ(scale * dot(), table().dot_int8(q.data(), codes.data(), scale, n)) << n;
   }
 }
 
