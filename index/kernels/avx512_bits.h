@@ -78,18 +78,37 @@ static inline void ScanBitBlock(const BitScan& scan, BitQuery* queries, size_t b
   for (size_t q = 0; q < kQueries; ++q) AppendBitRows(even[q], odd[q], block, mask, &queries[q]);
 }
 
+// Scans blocks [begin, end) for queries from `q` on, kQueries at a time, while there are so many;
+// the first query that is left.
+template <typename Lookup, size_t kQueries>
+static inline size_t ScanBitBlocks(const BitScan& scan, size_t begin, size_t end, BitQuery* queries,
+                                   size_t query_count, size_t q) {
+  for (; q + kQueries <= query_count; q += kQueries) {
+    for (size_t block = begin; block < end; ++block) {
+      const uint64_t mask = RowMask(scan, block);
+      if (mask != 0) ScanBitBlock<Lookup, kQueries>(scan, queries + q, block, mask);
+    }
+  }
+  return q;
+}
+
+// Blocks that some queries see before others do: the tables of eight queries stay in the
+// first-level cache meanwhile, those of sixteen do not fit there.
+constexpr size_t kBlocksInTurn = 16;
+
 // Eight queries share one load of a block: more would spill their sums.
 template <typename Lookup>
 static inline size_t ScanBits(const BitScan& scan, BitQuery* queries, size_t query_count) {
-  for (size_t block = scan.block_begin; block < scan.block_end; ++block) {
+  for (size_t block = scan.block_begin; block < scan.block_end;) {
     if (!HasRoom(queries, query_count)) return block;
-    const uint64_t mask = RowMask(scan, block);
-    if (mask == 0) continue;
-    size_t q = 0;
-    for (; q + 8 <= query_count; q += 8) ScanBitBlock<Lookup, 8>(scan, queries + q, block, mask);
-    for (; q + 4 <= query_count; q += 4) ScanBitBlock<Lookup, 4>(scan, queries + q, block, mask);
-    for (; q + 2 <= query_count; q += 2) ScanBitBlock<Lookup, 2>(scan, queries + q, block, mask);
-    for (; q < query_count; ++q) ScanBitBlock<Lookup, 1>(scan, queries + q, block, mask);
+    const size_t left = scan.block_end - block;
+    const size_t wanted = left < kBlocksInTurn ? left : kBlocksInTurn;
+    const size_t end = block + (HasRoom(queries, query_count, wanted) ? wanted : 1);
+    size_t q = ScanBitBlocks<Lookup, 8>(scan, block, end, queries, query_count, 0);
+    q = ScanBitBlocks<Lookup, 4>(scan, block, end, queries, query_count, q);
+    q = ScanBitBlocks<Lookup, 2>(scan, block, end, queries, query_count, q);
+    ScanBitBlocks<Lookup, 1>(scan, block, end, queries, query_count, q);
+    block = end;
   }
   return scan.block_end;
 }

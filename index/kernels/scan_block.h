@@ -44,11 +44,11 @@ static inline int32_t LeastDot(const BlockTerms& terms, float threshold) {
   return least >= INT32_MAX ? INT32_MAX : static_cast<int32_t>(least);
 }
 
-// Every query has room for the rows of a block.
+// Every query has room for the rows of so many blocks.
 template <typename Query>
-static inline bool HasRoom(const Query* queries, size_t query_count) {
+static inline bool HasRoom(const Query* queries, size_t query_count, size_t blocks = 1) {
   for (size_t q = 0; q < query_count; ++q) {
-    if (queries[q].out.capacity - queries[q].out.count < kBlockRows) return false;
+    if (queries[q].out.capacity - queries[q].out.count < blocks * kBlockRows) return false;
   }
   return true;
 }
