@@ -232,7 +232,7 @@ TEST_P(BitScanTest, KeepsRowsAtTheThresholdAndDropsThoseBelow) {
 }
 
 TEST_P(BitScanTest, ATileGivesEachQueryWhatItGetsAlone) {
-  const Corpus corpus(3, 500, 9);
+  const Corpus corpus(3, 2500, 9);  // more blocks than some queries see before others
   for (const size_t count : {2u, 3u, 7u, 8u, 15u, 16u}) {
     std::vector<Query> queries;
     std::vector<uint16_t> thresholds;
