@@ -5,8 +5,10 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <numeric>
 
 #include "base/check.h"
+#include "index/kernels/squares.h"
 #include "index/store/prefix_sums.h"
 
 namespace mrl::coarse {
@@ -65,58 +67,84 @@ std::vector<uint32_t> LadderUpTo(const Schema& schema, uint32_t dims) {
           std::upper_bound(schema.ladder.begin(), schema.ladder.end(), dims)};
 }
 
+// What a query's strip has: a value or a weight for each of its bits. Loops over one have a length
+// that the compiler knows, so that it makes vectors of them.
+constexpr size_t kBits = kernels::kStripBits;
+
 // Rounded half away from zero, without the call that lrint costs.
-std::vector<int8_t> Scaled(const std::vector<float>& values, float scale) {
-  std::vector<int8_t> weights(values.size());
-  for (size_t i = 0; i < values.size(); ++i) {
+void Scale(const float* values, float scale, int8_t* weights) {
+  for (size_t i = 0; i < kBits; ++i) {
     const float scaled = values[i] * scale;
     weights[i] = static_cast<int8_t>(static_cast<int>(scaled + (scaled < 0 ? -0.5F : 0.5F)));
   }
-  return weights;
 }
 
-int LargestStripSum(const std::vector<int8_t>& weights) {
-  int largest = 0;
-  for (size_t begin = 0; begin < weights.size(); begin += kernels::kStripBits) {
-    int sum = 0;
-    for (size_t i = 0; i < kernels::kStripBits; ++i) sum += std::abs(weights[begin + i]);
-    largest = std::max(largest, sum);
-  }
-  return largest;
+int SumOfMagnitudes(const int8_t* weights) {
+  int sum = 0;
+  for (size_t i = 0; i < kBits; ++i) sum += std::abs(weights[i]);
+  return sum;
 }
 
 // The largest factor that keeps to kBitWeightMax and, but for rounding, kBitStripSum.
 float LargestScale(const std::vector<float>& values) {
-  float largest = 0;
+  constexpr size_t kSums = 8;  // side by side: an addition waits for that before it in its sum only
+  float largest[kSums] = {};
   float largest_sum = 0;
-  for (size_t begin = 0; begin < values.size(); begin += kernels::kStripBits) {
-    float sum = 0;
-    for (size_t i = 0; i < kernels::kStripBits; ++i) {
-      const float magnitude = std::abs(values[begin + i]);
-      sum += magnitude;
-      largest = std::max(largest, magnitude);
+  for (size_t begin = 0; begin < values.size(); begin += kBits) {
+    float sums[kSums] = {};
+    for (size_t i = 0; i < kBits; i += kSums) {
+#pragma GCC unroll 8
+      for (size_t j = 0; j < kSums; ++j) {
+        const float magnitude = std::abs(values[begin + i + j]);
+        sums[j] += magnitude;
+        largest[j] = largest[j] < magnitude ? magnitude : largest[j];
+      }
     }
-    largest_sum = std::max(largest_sum, sum);
+    largest_sum = std::max(largest_sum, std::accumulate(sums, sums + kSums, 0.0F));
   }
-  if (largest == 0) return 0;
-  return std::min(kernels::kBitWeightMax / largest, kernels::kBitStripSum / largest_sum);
+  const float largest_value = *std::max_element(largest, largest + kSums);
+  if (largest_value == 0) return 0;
+  return std::min(kernels::kBitWeightMax / largest_value, kernels::kBitStripSum / largest_sum);
 }
 
-// Without branches: bits of weights are as good as random.
-std::vector<uint64_t> PlanesOf(const std::vector<int8_t>& weights) {
-  const size_t strips = weights.size() / kernels::kStripBits;
-  std::vector<uint64_t> planes(kernels::kBitPlanes * strips);
-  for (size_t strip = 0; strip < strips; ++strip) {
-    std::array<uint64_t, kernels::kBitPlanes> words = {};
-    for (size_t i = 0; i < kernels::kStripBits; ++i) {
-      const int8_t weight = weights[strip * kernels::kStripBits + i];
-      const auto magnitude = static_cast<uint64_t>(std::abs(weight));
-      words[0] |= static_cast<uint64_t>(weight > 0) << i;
-      for (size_t p = 1; p < words.size(); ++p) words[p] |= (magnitude >> (p - 1) & 1) << i;
-    }
-    for (size_t p = 0; p < words.size(); ++p) planes[p * strips + strip] = words[p];
+// The lowest bits of eight bytes, that of the first byte lowest. Each product of a bit and a bit of
+// the factor falls on a place of its own.
+uint64_t LowestBits(uint64_t bytes) {
+  return (bytes & 0x0101010101010101) * 0x0102040810204080 >> 56;
+}
+
+// Word `p` of a strip's planes goes to planes[p * stride].
+void PutPlanes(const int8_t* weights, size_t stride, uint64_t* planes) {
+  uint8_t positive[kBits];
+  uint8_t magnitudes[kBits];
+  for (size_t i = 0; i < kBits; ++i) {
+    positive[i] = static_cast<uint8_t>(weights[i] > 0);
+    magnitudes[i] = static_cast<uint8_t>(std::abs(weights[i]));
   }
-  return planes;
+  std::array<uint64_t, kernels::kBitPlanes> words = {};
+  for (size_t i = 0; i < kBits; i += sizeof(uint64_t)) {
+    uint64_t bytes = 0;
+    std::memcpy(&bytes, positive + i, sizeof(bytes));
+    words[0] |= LowestBits(bytes) << i;
+    std::memcpy(&bytes, magnitudes + i, sizeof(bytes));
+    for (size_t p = 1; p < words.size(); ++p) words[p] |= LowestBits(bytes >> (p - 1)) << i;
+  }
+  for (size_t p = 0; p < words.size(); ++p) planes[p * stride] = words[p];
+}
+
+// The first `code.dims` values of a query divided by twice their norm, each `code.bits` times and
+// doubled each time, in whole strips. Normalised first: values near f32's limits would overflow in
+// a strip's sum.
+std::vector<float> ValuesOfBits(const float* query, Code code) {
+  std::vector<float> values(BitWords(code) * kBits);
+  const double norm = std::sqrt(kernels::SumOfSquares(query, code.dims));
+  const double factor = norm > 0 ? 0.5 / norm : 0;
+  float* out = values.data();
+  for (uint32_t i = 0; i < code.dims; ++i) {
+    auto value = static_cast<float>(query[i] * factor);
+    for (uint32_t p = 0; p < code.bits; ++p, value += value) *out++ = value;
+  }
+  return values;
 }
 
 }  // namespace
@@ -185,26 +213,27 @@ std::vector<float> BitEncoder::Calibration() const {
 }
 
 QuantisedBits QuantiseBits(const float* query, Code code, float calibration) {
-  std::vector<float> values(BitWords(code) * kernels::kStripBits);
-  double squares = 0;
-  for (uint32_t i = 0; i < code.dims; ++i) squares += static_cast<double>(query[i]) * query[i];
-  // Normalised first: values near f32's limits would overflow in a strip's sum.
-  const double norm = std::sqrt(squares);
-  const double factor = norm > 0 ? 0.5 / norm : 0;
-  for (uint32_t i = 0; i < code.dims; ++i) {
-    auto value = static_cast<float>(query[i] * factor);
-    for (uint32_t p = 0; p < code.bits; ++p, value += value) values[i * code.bits + p] = value;
-  }
+  const std::vector<float> values = ValuesOfBits(query, code);
+  const size_t strips = BitWords(code);
   QuantisedBits out;
+  out.weights.resize(values.size());
+  out.planes.resize(kernels::kBitPlanes * strips);
   float scale = LargestScale(values);
-  out.weights = Scaled(values, scale);
-  // Rounding may have added up to more than there is room for.
-  while (LargestStripSum(out.weights) > kernels::kBitStripSum) {
-    scale *= 0.99F;
-    out.weights = Scaled(values, scale);
+  for (size_t strip = 0; strip < strips;) {
+    int8_t* weights = out.weights.data() + strip * kBits;
+    Scale(values.data() + strip * kBits, scale, weights);
+    const int sum = SumOfMagnitudes(weights);
+    if (sum > kernels::kBitStripSum) {
+      // Rounding has added up to more than there is room for: anew, with a smaller scale.
+      scale *= 0.99F;
+      out.weight_sum = 0;
+      strip = 0;
+      continue;
+    }
+    PutPlanes(weights, strips, out.planes.data() + strip);
+    out.weight_sum += sum;
+    ++strip;
   }
-  out.planes = PlanesOf(out.weights);
-  for (const int8_t weight : out.weights) out.weight_sum += std::abs(weight);
   if (scale > 0 && calibration > 0) out.cosine_per_weight = 1 / (double{scale} * calibration);
   return out;
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <memory>
 
+#include "index/kernels/squares.h"
 #include "index/store/level_codec.h"
 
 namespace mrl::coarse {
@@ -27,10 +28,11 @@ LevelScorer::LevelScorer(const store::Segment& segment, const float* query, size
       storage_(segment.schema().storage) {
   const Schema& schema = segment.schema();
   double squares = 0;
+  levels_.reserve(last_level + 1);
   for (size_t level = 0; level <= last_level; ++level) {
     const float* slice = query + schema.level_begin(level);
     const size_t width = schema.level_width(level);
-    for (size_t i = 0; i < width; ++i) squares += static_cast<double>(slice[i]) * slice[i];
+    squares += kernels::SumOfSquares(slice, width);
     levels_.push_back(
         {.data = static_cast<const std::byte*>(segment.Level(level)),
          .query = slice,

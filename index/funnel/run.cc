@@ -15,6 +15,7 @@
 #include "index/funnel/stages.h"
 #include "index/funnel/stepped.h"
 #include "index/funnel/why_not.h"
+#include "index/kernels/squares.h"
 #include "index/transform/transform.h"
 
 namespace mrl::funnel {
@@ -34,6 +35,7 @@ absl::Status CheckQuery(const View& view, const Plan& plan, absl::Span<const flo
                                                    " dims, this search takes ", dims, " to ",
                                                    view.schema.dim));
   }
+  if (std::isfinite(kernels::SumOfSquares(query.data(), query.size()))) return absl::OkStatus();
   for (size_t i = 0; i < query.size(); ++i) {
     if (!std::isfinite(query[i])) {
       return absl::InvalidArgumentError(
@@ -47,8 +49,7 @@ absl::Status CheckQuery(const View& view, const Plan& plan, absl::Span<const flo
 absl::StatusOr<std::vector<float>> Prepare(const View& view, absl::Span<const float> query) {
   std::vector<float> out(query.size());
   transform::Apply(view.schema, query.data(), query.size(), out.data());
-  double squares = 0;
-  for (const float value : out) squares += static_cast<double>(value) * value;
+  const double squares = kernels::SumOfSquares(out.data(), out.size());
   if (squares > std::numeric_limits<float>::max()) {
     return absl::InvalidArgumentError(absl::StrCat("the query's squared norm is ", squares,
                                                    ", the limit is ",
