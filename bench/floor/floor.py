@@ -6,7 +6,7 @@
 
 Rounds go mrl-floor with an empty reply, with a reply of ten hits, with that and --touch-bytes read before it,
 mrl-server, and again; medians are printed. `above` is the server's CPU less the floor's (empty reply) and less
-what the stages of the funnel took; the aim is 8 us. `above_in_handler` is the part of it between a call's arrival and its reply, by the clock;
+what the engine took (SearchStats.engine_micros); the aim is 8 us. `above_in_handler` is the part of it between a call's arrival and its reply, by the clock;
 `above_reading` holds the server against the floor that reads
 memory, less its reading: an engine that goes through megabytes leaves gRPC and the kernel cold caches, whatever
 the server around it does. With --callgrind (needs valgrind) each program answers two counts of calls under it, and

@@ -67,10 +67,9 @@ void Search(v1::SearchService::Stub* stub, const v1::SearchRequest& request,
                           const std::unique_ptr<Pending<v1::SearchResponse>> owned(call);
                           absl::MutexLock lock(&tally->mutex);
                           Count(*call, status, &tally->result.searches);
-                          for (const auto& stage : call->response.stats().stages()) {
-                            tally->result.engine_micros += stage.micros();
-                          }
-                          tally->result.handler_micros += call->response.stats().total_micros();
+                          const v1::SearchStats& stats = call->response.stats();
+                          tally->result.engine_micros += stats.engine_micros();
+                          tally->result.handler_micros += stats.total_micros();
                           --tally->outstanding;
                         });
 }

@@ -49,7 +49,7 @@ struct OpenLoopResult {
   Answers searches, writes;
   Histogram late_ns;  // how late calls went out: the generator's own error
   uint64_t due = 0, unsent = 0;
-  double engine_micros = 0;   // sum over answered searches of what their stages took
+  double engine_micros = 0;   // sum over answered searches of what the engine took
   double handler_micros = 0;  // and of the time from their arrival at the handler to the reply
   double seconds = 0;         // from the first call to the end of the last
 

@@ -127,6 +127,7 @@ json ToJson(const client::SearchResult& result) {
           {"multiply_adds", stats.multiply_adds},
           {"tile_queries", stats.tile_queries},
           {"queue_micros", stats.queue_micros},
+          {"engine_micros", stats.engine_micros},
           {"total_micros", stats.total_micros}};
 }
 

@@ -63,6 +63,7 @@ SearchStats FromProto(const v1::SearchStats& stats) {
   SearchStats out;
   out.queue_micros = stats.queue_micros();
   out.total_micros = stats.total_micros();
+  out.engine_micros = stats.engine_micros();
   for (const v1::StageStats& stage : stats.stages()) {
     out.stages.push_back({stage.kind(), stage.dims(), stage.bits(), stage.candidates_in(),
                           stage.candidates_out(), stage.bytes_touched(), stage.rescored(),

@@ -57,6 +57,7 @@ struct Stage {
 struct SearchStats {
   double queue_micros = 0;
   double total_micros = 0;
+  double engine_micros = 0;
   std::vector<Stage> stages;
   uint64_t rows_scanned = 0;
   std::string plan;

@@ -283,6 +283,7 @@ std::optional<Location> Find(const View& view, const PointId& id) {
 std::vector<absl::StatusOr<Output>> RunTile(const View& view, const Plan& plan,
                                             absl::Span<const TileQuery> queries) {
   CHECK(!queries.empty() && queries.size() <= kTileMax);
+  const Clock::time_point begin = Clock::now();
   std::vector<std::unique_ptr<TileRun>> runs;
   std::vector<Tiled> tile;
   for (const TileQuery& query : queries) {
@@ -292,19 +293,26 @@ std::vector<absl::StatusOr<Output>> RunTile(const View& view, const Plan& plan,
     tile.back().status = prepared;
   }
   const Clock::time_point start = Clock::now();
+  const auto share_since = [&queries](Clock::time_point since) {
+    return MicrosSince(since) / static_cast<double>(queries.size());
+  };
   if (plan.exact) {
     RunExact(view, plan, absl::MakeSpan(tile));
   } else {
     RunCoarse(view, plan, absl::MakeSpan(tile));
   }
-  const double share_micros = MicrosSince(start) / static_cast<double>(queries.size());
+  const double stage_micros = share_since(start);
   std::vector<absl::StatusOr<Output>> outputs;
   for (size_t i = 0; i < queries.size(); ++i) {
     if (tile[i].status.ok()) {
-      outputs.push_back(runs[i]->Finish(std::move(tile[i]), share_micros, queries.size()));
+      outputs.push_back(runs[i]->Finish(std::move(tile[i]), stage_micros, queries.size()));
     } else {
       outputs.emplace_back(tile[i].status);
     }
+  }
+  const double micros = share_since(begin);
+  for (absl::StatusOr<Output>& output : outputs) {
+    if (output.ok()) output->trace.micros = micros;
   }
   return outputs;
 }
@@ -318,6 +326,7 @@ absl::StatusOr<Output> Run(const View& view, const Plan& plan, absl::Span<const 
 absl::StatusOr<SteppedOutput> RunStepped(const View& view, const Plan& plan,
                                          absl::Span<const float> query, const RunOptions& options,
                                          const SteppedOptions& stepped) {
+  const Clock::time_point begin = Clock::now();
   const TileQuery alone = {query, options};
   TileRun run(view, plan, alone);
   MRL_RETURN_IF_ERROR(run.Prepare());
@@ -330,7 +339,9 @@ absl::StatusOr<SteppedOutput> RunStepped(const View& view, const Plan& plan,
     RunCoarse(view, plan, {&tiled, 1});
   }
   MRL_RETURN_IF_ERROR(tiled.status);
-  return run.FinishStepped(std::move(tiled.candidates), MicrosSince(start), stepped);
+  auto output = run.FinishStepped(std::move(tiled.candidates), MicrosSince(start), stepped);
+  if (output.ok()) output->output.trace.micros = MicrosSince(begin);
+  return output;
 }
 
 }  // namespace mrl::funnel

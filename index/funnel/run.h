@@ -83,6 +83,7 @@ struct Trace {
   std::vector<StageTrace> stages;
   uint64_t multiply_adds = 0;  // sum over stages of candidates_in x dims, as the MRL paper counts
   uint32_t tile_queries = 1;   // that ran together, this one counted
+  double micros = 0;           // of the whole search by the clock; of a tile, a share
   std::vector<WhyNot> why_not;
 };
 

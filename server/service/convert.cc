@@ -302,6 +302,7 @@ void ToProto(const funnel::Trace& trace, const funnel::ChosenPlan& chosen,
   out->set_sequence(collection.sequence());
   out->set_multiply_adds(trace.multiply_adds);
   out->set_tile_queries(trace.tile_queries);
+  out->set_engine_micros(trace.micros);
 }
 
 void ToProto(const funnel::WhyNot& why_not, v1::WhyNot* out) {

@@ -84,6 +84,7 @@ class SearchStats:
     early_exit_stages: int = 0
     early_exit_recall: float | None = None
     adaptive_keep_recall: float | None = None
+    engine_micros: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
