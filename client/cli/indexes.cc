@@ -98,7 +98,7 @@ void AddIndexes(CLI::App& app, Verb* verb) {
   build->add_option("--lists", flags->wanted.lists, "Lists of a segment, for ivf_scan");
   build->add_option("--code", flags->wanted.code,
                     "What lists hold, such as 64b8, or what a graph is walked by, such as 512b1");
-  build->add_option("--degree", flags->wanted.degree, "Links of a row of a graph; default 32");
+  build->add_option("--degree", flags->wanted.degree, "Links of a row of a graph; default 64");
   build->add_flag("--activate", flags->activate, "Searches use it when it is built");
   build->add_flag("--dry-run", flags->validate_only, "Check, and say what it would take");
   AddNoWait(*build, &flags->no_wait);

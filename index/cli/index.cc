@@ -127,10 +127,9 @@ void AddIndex(CLI::App& app, Verb* verb) {
                   "ivf_scan: lists a segment, up to 1048576; default one for 256 rows");
   add->add_option("--code", args->code,
                   "One of the stored codes or a shorter prefix of it. ivf_scan: what the lists "
-                  "hold; default signs of up to 256 dimensions. graph: the signs that it is linked "
-                  "and walked by; default up to 512 dimensions");
-  add->add_option("--degree", args->spec.degree,
-                  "graph: links of a row, an even number from 4 to 256; default 32");
+                  "hold; default signs of up to 256 dimensions. graph: the signs that it is walked "
+                  "by; default up to 512 dimensions");
+  add->add_option("--degree", args->spec.degree, "graph: links of a row, 4 to 256; default 64");
   add->add_option("--faiss-factory", args->spec.factory, "faiss: factory string, such as HNSW32");
   add->add_option("--threads", args->threads, "Threads that build; default all cores");
   add->add_flag("--use", args->use, "Make it the active one");

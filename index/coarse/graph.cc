@@ -15,8 +15,8 @@ namespace {
 
 constexpr char kEfSearch[] = "efSearch";
 
-// The best `keep` of the rows that a walk met and that are allowed, where its frontier is too short
-// for them or holds others too.
+// The best `keep` of the rows that a walk met and that are allowed, where its frontier holds others
+// too.
 class BestMet {
  public:
   BestMet(const uint64_t* allowed, size_t keep) : allowed_(allowed), keep_(keep), best_(keep) {}
@@ -47,6 +47,14 @@ std::vector<KeyedRow> BestOf(const Frontier& frontier, size_t keep) {
 }
 
 }  // namespace
+
+absl::StatusOr<GraphLinks> GraphLinks::Make(uint32_t rows, uint32_t degree) {
+  GraphLinks links;
+  links.degree = degree;
+  MRL_ASSIGN_OR_RETURN(links.rows, Buffer::Allocate(size_t{rows} * degree * sizeof(uint32_t)));
+  std::fill_n(links.rows.As<uint32_t>(), size_t{rows} * degree, kNoRow);
+  return links;
+}
 
 GraphIndex::GraphIndex(std::shared_ptr<const store::Segment> segment, GraphLinks links,
                        GraphCodes codes, MemoryAccount::Reservation memory)
@@ -92,13 +100,12 @@ absl::StatusOr<Result> GraphIndex::Search(const Request& request) const {
       QuantiseBits(request.query, {request.dims, request.bits}, codes_.calibration[level]);
   BestMet best(request.allowed, request.keep);
   GraphWalk::Met met;
-  const bool frontier_will_do = request.allowed == nullptr && request.keep <= ef_search;
-  if (!frontier_will_do) {
+  if (request.allowed != nullptr) {
     met = [&best](absl::Span<const uint32_t> rows, const uint16_t* scores) {
       best.Offer(rows, scores);
     };
   }
-  GraphWalk walk(links_, codes_, query, segment_->rows(), ef_search, std::move(met));
+  GraphWalk walk(links_, codes_, query, segment_->rows(), ef_search, request.keep, std::move(met));
   if (!walk.Run(request.stopped)) {
     return absl::CancelledError("the search was stopped while it walked the graph");
   }
@@ -106,7 +113,7 @@ absl::StatusOr<Result> GraphIndex::Search(const Request& request) const {
   result.rows_scanned = walk.rows_met();
   result.bytes_touched = walk.bytes_touched();
   const std::vector<KeyedRow> rows =
-      frontier_will_do ? BestOf(walk.frontier(), request.keep) : best.Take();
+      request.allowed == nullptr ? BestOf(walk.frontier(), request.keep) : best.Take();
   result.candidates.reserve(rows.size());
   for (const KeyedRow& row : rows) {
     result.candidates.push_back({query.Cosine(static_cast<uint16_t>(row.key)), row.row});

@@ -1,12 +1,13 @@
 // Kind `graph`: rows linked to their neighbours by the signs of their prefix. A search walks from
 // row to row towards the query, and compares it with the codes of the rows that it meets.
 //
-// Neighbours are those by Hamming distance of signs, which is quick to build by; the walk compares
-// a query with signs by the finer estimates of bit_codes.h. Source of the links: the base layer of
-// "Efficient and robust approximate nearest neighbor search using Hierarchical Navigable Small
-// World graphs" (Malkov and Yashunin, TPAMI 2020). In place of its upper layers a walk compares
-// evenly spaced rows, as many as the square root of all, and sets out from the nearest of them:
-// they fill a few pages, and several beginnings find queries that are unlike any row.
+// Neighbours are those by the cosine of the prefix as it is stored, chosen among rows that are near
+// by their signs; the walk compares a query with signs by the finer estimates of bit_codes.h.
+// Sources of the links: the base layer of "Efficient and robust approximate nearest neighbor search
+// using Hierarchical Navigable Small World graphs" (Malkov and Yashunin, TPAMI 2020), refined as
+// graph_refine.h says. In place of upper layers a walk compares evenly spaced rows, as many as the
+// square root of all, and sets out from the nearest of them: they fill a few pages, and several
+// beginnings find queries that are unlike any row.
 #pragma once
 
 #include <cstdint>
@@ -27,6 +28,9 @@ struct GraphLinks {
 
   uint32_t degree = 0;  // links of a row at most
   Buffer rows;          // u32 [rows][degree]; the first kNoRow ends the links of a row
+
+  // For so many rows, none of which has links yet.
+  static absl::StatusOr<GraphLinks> Make(uint32_t rows, uint32_t degree);
 
   const uint32_t* of(uint32_t row) const { return rows.As<uint32_t>() + size_t{row} * degree; }
 };

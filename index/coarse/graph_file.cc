@@ -1,14 +1,17 @@
 #include "index/coarse/graph_file.h"
 
+#include <cstring>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/check.h"
 #include "base/status.h"
 #include "index/coarse/bit_codes.h"
 #include "index/coarse/code_sections.h"
 #include "index/coarse/graph.h"
 #include "index/coarse/graph_links.h"
+#include "index/coarse/graph_refine.h"
 #include "index/coarse/side_file.h"
 
 namespace mrl::coarse {
@@ -43,26 +46,28 @@ std::vector<format::SectionSpec> Sections(const Schema& schema, const About& abo
   return sections;
 }
 
-// The sections of the code, whole.
-struct Encoded {
-  std::vector<std::byte> words;
-  std::vector<std::byte> calibration;
-};
-
-absl::StatusOr<Encoded> EncodeRows(const store::Segment& segment, Code code, uint32_t threads) {
-  Encoded encoded;
-  encoded.words.reserve(segment.rows() * BitWords(code) * sizeof(uint64_t));
+absl::StatusOr<GraphCodes> EncodeRows(const store::Segment& segment, Code code, uint32_t threads) {
+  GraphCodes codes = {.code = code, .words = {}, .calibration = {}};
+  MRL_ASSIGN_OR_RETURN(codes.words,
+                       Buffer::Allocate(segment.rows() * BitWords(code) * sizeof(uint64_t)));
+  size_t filled = 0;
   const Places places = {.count = segment.rows(),
                          .row_at = [](size_t place) { return static_cast<uint32_t>(place); }};
   const auto take = [&](const format::Pieces& pieces) {
     for (const format::Piece& piece : pieces) {
-      auto& section = piece.section == kCodeSection ? encoded.words : encoded.calibration;
-      section.insert(section.end(), piece.bytes.begin(), piece.bytes.end());
+      if (piece.section == kCodeSection) {
+        std::memcpy(codes.words.data() + filled, piece.bytes.data(), piece.bytes.size());
+        filled += piece.bytes.size();
+      } else {
+        codes.calibration.resize(piece.bytes.size() / sizeof(float));
+        std::memcpy(codes.calibration.data(), piece.bytes.data(), piece.bytes.size());
+      }
     }
     return absl::OkStatus();
   };
   MRL_RETURN_IF_ERROR(EncodePlaces(segment, code, kCodeSection, places, threads, take));
-  return encoded;
+  CHECK(filled == codes.words.size());
+  return codes;
 }
 
 absl::StatusOr<About> LoadAbout(const format::SectionFileReader& reader, const std::string& path,
@@ -112,17 +117,16 @@ absl::Status BuildGraph(FileSystem& files, const std::string& path, const store:
                        .degree = spec.degree,
                        .code_dims = spec.code.dims,
                        .code_bits = spec.code.bits};
-  MRL_ASSIGN_OR_RETURN(const Encoded encoded, EncodeRows(segment, spec.code, context.threads));
-  const auto words = absl::MakeConstSpan(reinterpret_cast<const uint64_t*>(encoded.words.data()),
-                                         encoded.words.size() / sizeof(uint64_t));
-  MRL_ASSIGN_OR_RETURN(const std::vector<uint32_t> links,
-                       LinkRows(words, BitWords(spec.code), spec.degree, context));
+  MRL_ASSIGN_OR_RETURN(const GraphCodes codes, EncodeRows(segment, spec.code, context.threads));
+  MRL_ASSIGN_OR_RETURN(const GraphLinks by_signs, LinkBySigns(codes, segment.rows(), context));
+  MRL_ASSIGN_OR_RETURN(const GraphLinks links,
+                       RefineLinks(segment, codes, by_signs, spec.degree, context));
   MRL_ASSIGN_OR_RETURN(const auto file,
                        format::SectionFileWriter::Create(files, path, Sections(schema, about)));
   MRL_RETURN_IF_ERROR(file->Append(0, format::AsBytes<About>({&about, 1})));
-  MRL_RETURN_IF_ERROR(file->Append(1, format::AsBytes<uint32_t>(links)));
-  MRL_RETURN_IF_ERROR(file->Append(kCodeSection, encoded.words));
-  MRL_RETURN_IF_ERROR(file->Append(kCodeSection + 1, encoded.calibration));
+  MRL_RETURN_IF_ERROR(file->Append(1, {links.rows.data(), links.rows.size()}));
+  MRL_RETURN_IF_ERROR(file->Append(kCodeSection, {codes.words.data(), codes.words.size()}));
+  MRL_RETURN_IF_ERROR(file->Append(kCodeSection + 1, format::AsBytes<float>(codes.calibration)));
   return file->Finish(SideFileHeader(format::FileKind::kGraph, segment.info().uuid, schema))
       .status();
 }

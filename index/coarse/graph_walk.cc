@@ -30,8 +30,9 @@ void Frontier::Keep(uint64_t entry) {
 }
 
 uint32_t Frontier::PeekNext() {
-  while (next_ < entries_.size() && (entries_[next_] & kTaken) != 0) ++next_;
-  return next_ < entries_.size() ? row(next_) : GraphLinks::kNoRow;
+  const size_t end = std::min(entries_.size(), walked_max_);
+  while (next_ < end && (entries_[next_] & kTaken) != 0) ++next_;
+  return next_ < end ? row(next_) : GraphLinks::kNoRow;
 }
 
 uint32_t Frontier::TakeNext() {
@@ -41,7 +42,7 @@ uint32_t Frontier::TakeNext() {
 }
 
 GraphWalk::GraphWalk(const GraphLinks& links, const GraphCodes& codes, const QuantisedBits& query,
-                     uint32_t rows, size_t ef_search, Met met)
+                     uint32_t rows, size_t ef_search, size_t keep, Met met)
     : links_(links),
       codes_(codes),
       query_(query),
@@ -49,12 +50,23 @@ GraphWalk::GraphWalk(const GraphLinks& links, const GraphCodes& codes, const Qua
       rows_(rows),
       met_(std::move(met)),
       met_set_(rows),
-      frontier_(ef_search),
+      frontier_(std::max(ef_search, keep), ef_search),
       batch_(std::max(links.degree, BeginningsOf(rows)) + 1),
       scores_(batch_.size()) {}
 
 bool GraphWalk::Run(const std::function<bool()>& stopped) {
   Begin();
+  return Walk(stopped);
+}
+
+void GraphWalk::RunFrom(uint32_t row) {
+  batch_[0] = row;
+  met_set_.Insert(row);
+  Meet(1);
+  Walk({});
+}
+
+bool GraphWalk::Walk(const std::function<bool()>& stopped) {
   for (uint32_t row = frontier_.TakeNext(); row != GraphLinks::kNoRow; row = frontier_.TakeNext()) {
     if (followed_++ % kRowsBetweenPolls == 0 && IsStopped(stopped)) return false;
     Follow(row);

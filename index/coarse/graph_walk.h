@@ -31,11 +31,14 @@ class RowSet {
   std::vector<uint64_t> words_;
 };
 
-// The best rows that a walk met, best first, equal scores by row; each is to be walked on from
-// once.
+// The best rows that a walk met, best first, equal scores by row; each of the first of them is to
+// be walked on from once.
 class Frontier {
  public:
-  explicit Frontier(size_t size_max) : size_max_(size_max) { entries_.reserve(size_max + 1); }
+  // Holds `size_max` rows, of which the first `walked_max` are walked on from.
+  Frontier(size_t size_max, size_t walked_max) : size_max_(size_max), walked_max_(walked_max) {
+    entries_.reserve(size_max + 1);
+  }
 
   // Keeps the row if it is among the best.
   void Offer(uint16_t score, uint32_t row) {
@@ -60,6 +63,7 @@ class Frontier {
   void Keep(uint64_t entry);
 
   const size_t size_max_;
+  const size_t walked_max_;
   std::vector<uint64_t> entries_;
   size_t next_ = 0;  // all before it were taken
 };
@@ -69,12 +73,15 @@ class GraphWalk {
   // What met a score, for every row once.
   using Met = std::function<void(absl::Span<const uint32_t> rows, const uint16_t* scores)>;
 
-  // All outlive the walk. `met` may be empty.
+  // All outlive the walk. Walks on from `ef_search` rows and holds the best `keep`, or `ef_search`
+  // if they are more. `met` may be empty.
   GraphWalk(const GraphLinks& links, const GraphCodes& codes, const QuantisedBits& query,
-            uint32_t rows, size_t ef_search, Met met);
+            uint32_t rows, size_t ef_search, size_t keep, Met met);
 
   // False when `stopped`.
   bool Run(const std::function<bool()>& stopped);
+  // Sets out from `row` alone, for rows near it.
+  void RunFrom(uint32_t row);
 
   const Frontier& frontier() const { return frontier_; }
   uint64_t rows_met() const { return rows_met_; }
@@ -82,6 +89,7 @@ class GraphWalk {
 
  private:
   void Begin();
+  bool Walk(const std::function<bool()>& stopped);
   void Follow(uint32_t row);
   // Scores the first `count` rows of the batch, which were not met before.
   void Meet(size_t count);

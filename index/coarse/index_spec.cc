@@ -71,10 +71,9 @@ absl::Status ValidateGraph(const IndexSpec& spec, const Schema& schema) {
     return absl::InvalidArgumentError(
         "graph: a factory string belongs to the kind faiss, lists to ivf_scan");
   }
-  if (spec.degree < IndexSpec::kDegreeMin || spec.degree > IndexSpec::kDegreeMax ||
-      spec.degree % 2 != 0) {
+  if (spec.degree < IndexSpec::kDegreeMin || spec.degree > IndexSpec::kDegreeMax) {
     return absl::InvalidArgumentError(
-        absl::StrCat("graph: ", spec.degree, " links a row, it is an even number from ",
+        absl::StrCat("graph: ", spec.degree, " links a row, it is a number from ",
                      IndexSpec::kDegreeMin, " to ", IndexSpec::kDegreeMax));
   }
   if (spec.code.bits != 1 || !schema.HasCode(spec.code.dims, 1)) {

@@ -25,12 +25,12 @@ struct IndexSpec {
                              // of a graph the code's. While it is asked for: see ValidateAsked
   std::string factory = {};  // faiss: "HNSW32", "IVF1024,Flat"
   uint32_t lists = 0;        // ivf_scan: 0 = one for each 256 rows of a segment
-  // ivf_scan: what its lists hold (d_s x bits); graph: the signs by which it is linked and walked.
+  // ivf_scan: what its lists hold (d_s x bits); graph: the signs by which it is walked.
   // One that the schema's codes serve.
   Code code = {};
-  uint32_t degree = 0;  // graph: links of a row at most, an even number; default kDegree
+  uint32_t degree = 0;  // graph: links of a row at most; default kDegree
 
-  static constexpr uint32_t kDegree = 32;
+  static constexpr uint32_t kDegree = 64;
   static constexpr uint32_t kDegreeMin = 4;
   static constexpr uint32_t kDegreeMax = 256;
   static constexpr uint32_t kListsMax = 1 << 20;
@@ -43,7 +43,7 @@ struct IndexSpec {
   absl::Status ValidateAsked(const Schema& schema) const;
   // Whether dims are for the collection to choose, where they may be.
   bool leaves_dims() const { return kind == "faiss" && dims == 0; }
-  // "faiss HNSW32 on 64 dims", "ivf_scan on 128 dims, 256b1, 1024 lists", "graph 512b1, 32 links a
+  // "faiss HNSW32 on 64 dims", "ivf_scan on 128 dims, 256b1, 1024 lists", "graph 512b1, 64 links a
   // row".
   std::string ToText() const;
   bool operator==(const IndexSpec&) const = default;
@@ -51,7 +51,7 @@ struct IndexSpec {
 
 // With what is left open filled in. ivf_scan: dims by the ladder step nearest to 128, code by the
 // longest signs of up to 256 dimensions, else the longest code of 8 bits up to 64. graph: the
-// longest signs of up to 512 dimensions, and 32 links.
+// longest signs of up to 512 dimensions, and 64 links.
 IndexSpec WithDefaults(IndexSpec spec, const Schema& schema);
 
 // Every kind that a program of this build can open, `scan` first.

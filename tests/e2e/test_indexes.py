@@ -73,7 +73,7 @@ def test_a_graph_is_built_and_walked(client):
         "a graph is walked by its code 64b1",
     )
     refused(
-        lambda: client.build_index("words", "graph", degree=7), StatusCode.INVALID_ARGUMENT, "7 links a row"
+        lambda: client.build_index("words", "graph", degree=3), StatusCode.INVALID_ARGUMENT, "3 links a row"
     )
     client.delete_index("words", "graph")
 

@@ -66,7 +66,7 @@ def test_bytes_of_a_graph(tmp_path, dims):
     rows = np.random.default_rng(3).normal(size=(8000, 128)).astype(np.float32)
     options = ["--codes", "128b1", "--coarse", "graph", "--coarse-dims", dims]
     estimate, real = held_against_a_build(tmp_path, rows, options)
-    assert estimate["graph"] == {"links_bytes": 8000 * 32 * 4, "codes_bytes": 8000 * dims // 8}
+    assert estimate["graph"] == {"links_bytes": 8000 * 64 * 4, "codes_bytes": 8000 * dims // 8}
     file = next(file["bytes"] for file in real["files"] if "graph" in file["name"])
     assert sum(estimate["graph"].values()) == pytest.approx(file, rel=0.02)
 

@@ -12,6 +12,8 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "index/coarse/graph_links.h"
+#include "index/coarse/graph_refine.h"
 #include "index/coarse/graph_walk.h"
 #include "index/coarse/index_spec.h"
 #include "tests/unit/coarse/built_index.h"
@@ -23,13 +25,95 @@ using test::ExpectSameRows;
 using test::Find;
 using test::Sample;
 using test::SampleOptions;
+using ::testing::AllOf;
+using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Lt;
+using ::testing::Ne;
 using ::testing::SizeIs;
 
 constexpr uint32_t kRows = 6000;
 SampleOptions Signs(uint32_t rows = kRows) { return test::Signs(rows); }
 Params Ef(double ef_search) { return {{"efSearch", ef_search}}; }
+
+GraphCodes CodesOf(const Sample& sample) {
+  GraphCodes codes = {.code = {48, 1}, .words = {}, .calibration = {}};
+  BitEncoder encoder(sample.schema, codes.code);
+  std::vector<const float*> rows;
+  for (uint32_t row = 0; row < sample.rows(); ++row) rows.push_back(sample.row(row));
+  std::vector<double> agreements(rows.size() * encoder.levels());
+  codes.words = *Buffer::Allocate(rows.size() * BitWords(codes.code) * sizeof(uint64_t));
+  encoder.Encode(rows, codes.words.As<uint64_t>(), agreements.data());
+  encoder.Count(agreements.data(), rows.size());
+  codes.calibration = encoder.Calibration();
+  return codes;
+}
+
+std::vector<uint32_t> LinksOf(const GraphLinks& links, uint32_t row) {
+  const uint32_t* of = links.of(row);
+  return {of, std::find(of, of + links.degree, GraphLinks::kNoRow)};
+}
+
+// The row whose prefix is nearest to that of `row`, and no other.
+uint32_t NearestTo(const Sample& sample, uint32_t row) {
+  uint32_t nearest = row == 0 ? 1 : 0;
+  for (uint32_t other = 0; other < sample.rows(); ++other) {
+    if (other == row) continue;
+    if (sample.Reference(sample.row(row), other, 48) >
+        sample.Reference(sample.row(row), nearest, 48)) {
+      nearest = other;
+    }
+  }
+  return nearest;
+}
+
+TEST(RefineLinks, LinksARowToTheNearest) {
+  const Sample sample(Signs(2000));
+  const GraphCodes codes = CodesOf(sample);
+  const auto by_signs = LinkBySigns(codes, sample.rows(), {.threads = 2});
+  ASSERT_TRUE(by_signs.ok()) << by_signs.status();
+  const auto refined = RefineLinks(*sample.segment, codes, *by_signs, 16, {.threads = 2});
+  ASSERT_TRUE(refined.ok()) << refined.status();
+  EXPECT_EQ(refined->degree, 16u);
+  size_t linked = 0;
+  size_t linked_by_signs = 0;
+  for (uint32_t row = 0; row < sample.rows(); ++row) {
+    std::vector<uint32_t> links = LinksOf(*refined, row);
+    EXPECT_THAT(links, Each(AllOf(Lt(sample.rows()), Ne(row))));
+    EXPECT_EQ(std::set<uint32_t>(links.begin(), links.end()).size(), links.size());
+    if (row % 20 != 0) continue;
+    const uint32_t nearest = NearestTo(sample, row);
+    linked += static_cast<size_t>(std::count(links.begin(), links.end(), nearest));
+    links = LinksOf(*by_signs, row);
+    linked_by_signs += static_cast<size_t>(std::count(links.begin(), links.end(), nearest));
+  }
+  EXPECT_GE(linked, 98u);  // of 100
+  EXPECT_GT(linked, linked_by_signs);
+}
+
+TEST(RefineLinks, GivesTheSameForAnyNumberOfThreads) {
+  const Sample sample(Signs(1500));
+  const GraphCodes codes = CodesOf(sample);
+  const auto by_signs = LinkBySigns(codes, sample.rows(), {.threads = 1});
+  ASSERT_TRUE(by_signs.ok()) << by_signs.status();
+  const auto one = RefineLinks(*sample.segment, codes, *by_signs, 32, {.threads = 1});
+  const auto four = RefineLinks(*sample.segment, codes, *by_signs, 32, {.threads = 4});
+  ASSERT_TRUE(one.ok() && four.ok());
+  for (uint32_t row = 0; row < sample.rows(); ++row) {
+    ASSERT_EQ(LinksOf(*one, row), LinksOf(*four, row)) << "row " << row;
+  }
+}
+
+TEST(RefineLinks, StopsWhenItIsAsked) {
+  const Sample sample(Signs(600));
+  const GraphCodes codes = CodesOf(sample);
+  const auto by_signs = LinkBySigns(codes, sample.rows(), {});
+  ASSERT_TRUE(by_signs.ok()) << by_signs.status();
+  const auto refined =
+      RefineLinks(*sample.segment, codes, *by_signs, 32, {.stopped = [] { return true; }});
+  EXPECT_EQ(refined.status().code(), absl::StatusCode::kCancelled);
+}
 
 class Graph : public test::BuiltIndex {
  protected:
@@ -184,8 +268,8 @@ TEST_F(Graph, SaysBeforeWhatItWillTake) {
   EXPECT_EQ(
       ExpectedMemoryBytes(sample.schema, WithDefaults({.kind = "graph"}, sample.schema), kRows),
       index->memory_bytes());
-  EXPECT_EQ(index->memory_bytes(), kRows * (32 * 4 + 8u));
-  EXPECT_EQ(index->Describe(), "graph 48b1, 32 links a row");
+  EXPECT_EQ(index->memory_bytes(), kRows * (64 * 4 + 8u));
+  EXPECT_EQ(index->Describe(), "graph 48b1, 64 links a row");
 }
 
 TEST_F(Graph, SpecsAreCheckedAgainstTheSchema) {
@@ -196,9 +280,9 @@ TEST_F(Graph, SpecsAreCheckedAgainstTheSchema) {
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
     return std::string(status.message());
   };
-  EXPECT_THAT(refusal({.kind = "graph", .degree = 7}),
-              HasSubstr("7 links a row, it is an even number from 4 to 256"));
-  EXPECT_THAT(refusal({.kind = "graph", .degree = 258}), HasSubstr("258 links a row"));
+  EXPECT_THAT(refusal({.kind = "graph", .degree = 3}),
+              HasSubstr("3 links a row, it is a number from 4 to 256"));
+  EXPECT_THAT(refusal({.kind = "graph", .degree = 257}), HasSubstr("257 links a row"));
   EXPECT_THAT(refusal({.kind = "graph", .code = {8, 8}}), HasSubstr("and not by 8b8"));
   EXPECT_THAT(refusal({.kind = "graph", .lists = 5}), HasSubstr("lists to ivf_scan"));
   EXPECT_THAT(refusal({.kind = "graph", .dims = 16, .code = {48, 1}}),
@@ -218,7 +302,7 @@ TEST_F(Graph, FilesWithAChangedByteAreRefused) {
 }
 
 TEST(Frontier, GivesTheBestThatWereNotTaken) {
-  Frontier frontier(3);
+  Frontier frontier(3, 3);
   EXPECT_EQ(frontier.TakeNext(), GraphLinks::kNoRow);
   frontier.Offer(5, 50);
   frontier.Offer(7, 70);
@@ -236,6 +320,19 @@ TEST(Frontier, GivesTheBestThatWereNotTaken) {
   for (size_t i = 0; i < frontier.size(); ++i) rows.push_back(frontier.row(i));
   EXPECT_THAT(rows, ElementsAre(90, 70, 49));
   EXPECT_EQ(frontier.score(2), 5);
+}
+
+TEST(Frontier, GivesTheFirstOfThoseItHolds) {
+  Frontier frontier(3, 1);
+  frontier.Offer(5, 50);
+  EXPECT_EQ(frontier.TakeNext(), 50u);
+  frontier.Offer(4, 40);
+  EXPECT_EQ(frontier.TakeNext(), GraphLinks::kNoRow);
+  frontier.Offer(9, 90);
+  frontier.Offer(8, 80);
+  EXPECT_EQ(frontier.TakeNext(), 90u);
+  EXPECT_EQ(frontier.TakeNext(), GraphLinks::kNoRow);
+  EXPECT_EQ(frontier.size(), 3u);
 }
 
 TEST(RowSet, HoldsEveryRowOnce) {
