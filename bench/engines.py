@@ -16,6 +16,11 @@ from rows import BLOCK, K, load, recall, unit
 THREADS = int(os.environ.get("BENCH_BUILD_THREADS", "2"))
 
 
+# efSearch of a graph and rows that its walk passes on.
+WALKS = ((15, 60), (20, 60), (25, 80), (30, 80), (40, 80), (60, 100), (80, 100), (80, 150), (100, 150), (120, 150), (150, 150),
+         (200, 200), (300, 300), (400, 400))
+
+
 class Mrl:
     """The index as `mrl-index build` makes it by default, and a graph over it where it has signs to walk by;
     settings are funnels. It times itself."""
@@ -29,9 +34,7 @@ class Mrl:
                                                    "256b1:1000", "256b1:2000", "256b1:4000")
                       for rest in (("",) if self.dims < 512 else (",512b1:60", ",512b1:100", ",512b1:150", ",512b1:300"))]
             signs = min(self.dims, 512)
-            lists += [f"graph(efSearch={ef})/{signs}b1:{keep}" for ef, keep in (
-                (30, 30), (40, 40), (60, 60), (80, 80), (100, 80), (120, 100), (150, 100), (200, 150), (300, 200),
-                (400, 200), (500, 300), (800, 400))]
+            lists += [f"graph(efSearch={ef})/{signs}b1:{keep}" for ef, keep in WALKS]
         self.settings = [f"{one},{self.dims}:{K}" for one in lists
                          if "b" in one or all(int(step.split(":")[0]) < self.dims for step in one.split(","))] + ["exact"]
 

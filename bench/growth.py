@@ -17,14 +17,13 @@ import tempfile
 
 import numpy as np
 import rows
-from engines import Mrl
+from engines import WALKS, Mrl
 from process import machine
 
 SCANS = [f"{scan}{rest}" for scan in ("128b1:250", "128b1:500", "128b1:1000", "128b1:2000", "128b1:4000", "128b1:8000",
                                       "256b1:250", "256b1:500", "256b1:1000", "256b1:2000")
          for rest in ("", ",512b1:60", ",512b1:100", ",512b1:200")]
 PROBES = (4, 8, 16, 32, 64, 128, 256)
-WALKS = ((30, 30), (60, 60), (80, 80), (100, 80), (120, 100), (150, 100), (200, 150), (300, 200))
 
 
 class Grown(Mrl):
