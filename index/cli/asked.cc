@@ -143,6 +143,7 @@ absl::StatusOr<std::vector<tune::Scored>> ScoredInFull(const funnel::View& view,
 
 absl::StatusOr<Measured> RunAll(const funnel::View& view, const funnel::Plan& plan,
                                 const Queries& queries, uint32_t threads, size_t tile) {
+  tile = std::min(tile, funnel::TileMax(plan));
   Measured measured;
   measured.outputs.resize(queries.rows);
   measured.millis.resize(queries.rows);

@@ -35,10 +35,8 @@ struct EvalArgs {
   OpenFlags open;
 };
 
-// Queries that a worker runs as one tile: its share of those in flight.
-size_t TileOf(const EvalArgs& args) {
-  return std::clamp<size_t>(args.in_flight / args.threads, 1, funnel::kTileMax);
-}
+// Queries that a worker may run as one tile: its share of those in flight.
+size_t TileOf(const EvalArgs& args) { return std::max<size_t>(args.in_flight / args.threads, 1); }
 
 // True neighbours: with their scores where the engine found them, by row alone from a file.
 struct Truth {
@@ -335,7 +333,8 @@ void AddEval(CLI::App& app, Verb* verb) {
       ->capture_default_str();
   eval->add_option(
       "--in-flight", args->in_flight,
-      "Queries outstanding, at least --threads; up to 16 a thread share one scan of the codes");
+      "Queries outstanding, at least --threads; up to 16 a thread share one scan of the codes, "
+      "64 an exact search");
   eval->add_option(
           "--found", args->found,
           "Write the rows found to this npy file: i8, funnels x queries x k in build order, "

@@ -29,7 +29,9 @@ absl::StatusOr<std::vector<KeyedRow>> ExactScan(const store::Segment& segment,
                                                 const ExactRequest& request,
                                                 Parallel* helpers = nullptr);
 
-// The same for each of 1 to kernels::kTileMax requests of one level and the same allowed rows: rows
+// More than share a scan of codes: reading rows takes longer than reading codes.
+inline constexpr size_t kExactTileMax = 64;
+// The same for each of 1 to kExactTileMax requests of one level and the same allowed rows: rows
 // are read once for all of them. `helpers`: idle threads that may take a share of the rows; may be
 // null.
 std::vector<absl::StatusOr<std::vector<KeyedRow>>> ExactScanTile(

@@ -80,7 +80,7 @@ void LevelScorer::LevelSums(absl::Span<const LevelScorer* const> scorers,
   const auto lines =
       std::make_unique_for_overwrite<Line[]>((scorers.size() + kRowsAtOnce) * stride);
   const auto vector = [&lines, stride](size_t i) { return lines[i * stride].floats; };
-  const float* queries[kernels::kTileMax];
+  std::vector<const float*> queries(scorers.size());
   for (size_t i = 0; i < scorers.size(); ++i) {
     queries[i] = std::copy_n(scorers[i]->levels_[level].query, at.width, vector(i)) - at.width;
   }
@@ -94,7 +94,7 @@ void LevelScorer::LevelSums(absl::Span<const LevelScorer* const> scorers,
       store::DecodeLevel(first.storage_, at.data + some[i] * at.row_bytes, 1, at.width,
                          vector(scorers.size() + i));
     }
-    first.table_.dots_f32(queries, scorers.size(), starts, some.size(), at.width, sums);
+    first.table_.dots_f32(queries.data(), scorers.size(), starts, some.size(), at.width, sums);
     if (first.storage_ == StorageType::kInt8) {
       for (size_t i = 0; i < some.size() * scorers.size(); ++i) {
         sums[i] *= first.segment_.Scales(some[i / scorers.size()])[level];

@@ -23,7 +23,7 @@ class LevelScorer {
 
   // What level `level` alone adds to the sum of `row`: a dot product, or a squared distance.
   float LevelSum(uint32_t row, size_t level) const;
-  // The same of each of `rows` for each of up to kernels::kTileMax scorers of one segment, bit for
+  // The same of each of `rows` for each of any number of scorers of one segment, bit for
   // bit: sums[i * scorers.size() + j] of rows[i] and scorers[j].
   static void LevelSums(absl::Span<const LevelScorer* const> scorers,
                         absl::Span<const uint32_t> rows, size_t level, float* sums);

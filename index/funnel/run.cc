@@ -15,11 +15,14 @@
 #include "index/funnel/stages.h"
 #include "index/funnel/stepped.h"
 #include "index/funnel/why_not.h"
+#include "index/kernels/kernels.h"
 #include "index/kernels/squares.h"
 #include "index/transform/transform.h"
 
 namespace mrl::funnel {
 namespace {
+
+static_assert(kTileMax == kernels::kTileMax && kExactTileMax == coarse::kExactTileMax);
 
 using Clock = std::chrono::steady_clock;
 
@@ -282,7 +285,7 @@ std::optional<Location> Find(const View& view, const PointId& id) {
 // stage it is the paper's adaptive retrieval (D_s = 16, D_r = 2048, K = 200).
 std::vector<absl::StatusOr<Output>> RunTile(const View& view, const Plan& plan,
                                             absl::Span<const TileQuery> queries) {
-  CHECK(!queries.empty() && queries.size() <= kTileMax);
+  CHECK(!queries.empty() && queries.size() <= TileMax(plan));
   const Clock::time_point begin = Clock::now();
   std::vector<std::unique_ptr<TileRun>> runs;
   std::vector<Tiled> tile;

@@ -115,7 +115,9 @@ struct TileQuery {
   RunOptions options;
 };
 inline constexpr size_t kTileMax = 16;
-// `queries`: 1 to kTileMax. One result each, in order. Thread-safe.
+inline constexpr size_t kExactTileMax = 64;
+inline size_t TileMax(const Plan& plan) { return plan.exact ? kExactTileMax : kTileMax; }
+// `queries`: 1 to TileMax(plan). One result each, in order. Thread-safe.
 std::vector<absl::StatusOr<Output>> RunTile(const View& view, const Plan& plan,
                                             absl::Span<const TileQuery> queries);
 

@@ -47,7 +47,7 @@ class BatchSource final : public ChunkSource<v1::BatchSearchResponse> {
   void SearchTile(Call& call) {
     const auto begin = std::chrono::steady_clock::now();
     std::vector<funnel::TileQuery> queries;
-    const size_t rows = std::min<size_t>(request_.rows() - row_, funnel::kTileMax);
+    const size_t rows = std::min<size_t>(request_.rows() - row_, funnel::TileMax(chosen_.plan));
     for (size_t row = row_; row < row_ + rows; ++row) {
       vectors_[row - row_] = Elements(request_.queries(), row * dims_, dims_);
       queries.push_back(
@@ -111,7 +111,7 @@ class BatchSource final : public ChunkSource<v1::BatchSearchResponse> {
   const v1::BatchSearchRequest& request_;
   const HitWriter writer_;
   std::vector<absl::StatusOr<funnel::Output>> tile_;  // of the rows from tile_begin_
-  std::array<std::vector<float>, funnel::kTileMax> vectors_;
+  std::array<std::vector<float>, funnel::kExactTileMax> vectors_;
   uint32_t tile_begin_ = 0;
   double micros_ = 0;  // a row's share of the tile's time
   uint32_t row_ = 0;

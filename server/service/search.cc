@@ -307,7 +307,8 @@ void RunSearches(const SearchContext& context, absl::Span<JoinedSearch> calls) {
     const auto& collection = asked[first]->collection;
     std::vector<size_t> tile;
     std::vector<funnel::TileQuery> queries;
-    for (size_t i = first; i < calls.size() && tile.size() < funnel::kTileMax; ++i) {
+    for (size_t i = first; i < calls.size() && tile.size() < funnel::TileMax(asked[first]->plan());
+         ++i) {
       if (done[i] || asked[i]->collection != collection) continue;
       if (asked[i]->plan() != asked[first]->plan()) continue;
       // What a filter leaves is its search's own.

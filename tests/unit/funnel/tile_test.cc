@@ -22,7 +22,8 @@ class Tile : public ::testing::TestWithParam<std::string> {
   Tile() : sample_({.rows = 20'000, .codes = {{16, 8}, {48, 1}}}) {
     view_.schema = sample_.schema;
     view_.parts = {{.segment = sample_.segment, .indexes = {sample_.scan}, .allowed = nullptr}};
-    for (uint32_t i = 0; i < 12; ++i) vectors_.push_back(sample_.QueryNear(i * 1500, i));
+    const size_t count = TileMax(PlanFor(view_, GetParam(), 10));
+    for (uint32_t i = 0; i < count; ++i) vectors_.push_back(sample_.QueryNear(i * 300, i));
     for (const std::vector<float>& vector : vectors_) queries_.push_back({vector, {}});
   }
 
@@ -37,7 +38,7 @@ INSTANTIATE_TEST_SUITE_P(Plans, Tile,
 
 TEST_P(Tile, GivesEachQueryWhatItGetsAlone) {
   const Plan plan = PlanFor(view_, GetParam(), 10);
-  queries_[3].options.leave_out = Location{0, 4500};  // its nearest
+  queries_[3].options.leave_out = Location{0, 900};  // its nearest
   const auto outputs = RunTile(view_, plan, queries_);
   ASSERT_THAT(outputs, SizeIs(queries_.size()));
   for (size_t i = 0; i < queries_.size(); ++i) {
