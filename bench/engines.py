@@ -34,7 +34,8 @@ class Mrl:
                                                    "256b1:1000", "256b1:2000", "256b1:4000")
                       for rest in (("",) if self.dims < 512 else (",512b1:60", ",512b1:100", ",512b1:150", ",512b1:300"))]
             signs = min(self.dims, 512)
-            lists += [f"graph(efSearch={ef})/{signs}b1:{keep}" for ef, keep in WALKS]
+            lists += [f"graph(efSearch={ef})/{signs}b1:{keep}{rest}" for ef, keep in WALKS
+                      for rest in ("", f",{self.dims // 2}:{keep // 4}")]
         self.settings = [f"{one},{self.dims}:{K}" for one in lists
                          if "b" in one or all(int(step.split(":")[0]) < self.dims for step in one.split(","))] + ["exact"]
 

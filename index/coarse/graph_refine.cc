@@ -32,8 +32,8 @@ class Chooser {
   absl::Status Load(uint32_t row, float* out) const {
     MRL_RETURN_IF_ERROR(segment_.Prefix(row, level_, out));
     const double squares = kernels::SumOfSquares(out, dims_);
-    const auto factor = static_cast<float>(squares > 0 ? 1 / std::sqrt(squares) : 0);
-    for (size_t i = 0; i < dims_; ++i) out[i] *= factor;
+    const double factor = squares > 0 ? 1 / std::sqrt(squares) : 0;
+    for (size_t i = 0; i < dims_; ++i) out[i] = static_cast<float>(out[i] * factor);
     return absl::OkStatus();
   }
 
@@ -85,16 +85,6 @@ class Chooser {
   std::vector<const float*> chosen_;
 };
 
-// Works on all rows, some at a time.
-absl::Status ForRows(uint32_t rows, const BuildContext& context,
-                     const std::function<absl::Status(uint32_t begin, uint32_t end)>& work) {
-  return ForEach((rows + kRowsAtOnce - 1) / kRowsAtOnce, context.threads, [&](size_t piece) {
-    if (IsStopped(context.stopped)) return absl::CancelledError("graph: the build was stopped");
-    const auto begin = static_cast<uint32_t>(piece * kRowsAtOnce);
-    return work(begin, std::min<uint32_t>(rows, begin + kRowsAtOnce));
-  });
-}
-
 void Unite(std::vector<uint32_t>& rows) {
   std::sort(rows.begin(), rows.end());
   rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
@@ -127,6 +117,37 @@ struct Reverse {
   }
 };
 
+// Links each row to the best of what it is offered; to all of it, with `all_that_fit`, where there
+// is room. `offer` says what that is, of a row and its vector; itself and twice the same do not
+// count.
+absl::StatusOr<GraphLinks> LinkEach(
+    const store::Segment& segment, size_t level, uint32_t degree, bool all_that_fit,
+    const BuildContext& context,
+    const std::function<std::vector<uint32_t>(uint32_t row, const float* vector)>& offer) {
+  const uint32_t count = segment.rows();
+  MRL_ASSIGN_OR_RETURN(GraphLinks links, GraphLinks::Make(count, degree));
+  const auto link_some = [&](size_t piece) -> absl::Status {
+    if (IsStopped(context.stopped)) return absl::CancelledError("graph: the build was stopped");
+    Chooser chooser(segment, level);
+    std::vector<float> vector(chooser.dims());
+    const auto begin = static_cast<uint32_t>(piece * kRowsAtOnce);
+    for (uint32_t row = begin; row < std::min<uint32_t>(count, begin + kRowsAtOnce); ++row) {
+      MRL_RETURN_IF_ERROR(chooser.Load(row, vector.data()));
+      std::vector<uint32_t> rows = offer(row, vector.data());
+      Unite(rows);
+      std::erase(rows, row);
+      if (rows.size() > degree || !all_that_fit) {
+        MRL_RETURN_IF_ERROR(chooser.Choose(vector.data(), degree, rows));
+      }
+      Put(rows, row, links);
+    }
+    return absl::OkStatus();
+  };
+  const size_t pieces = (count + kRowsAtOnce - 1) / kRowsAtOnce;
+  MRL_RETURN_IF_ERROR(ForEach(pieces, context.threads, link_some));
+  return links;
+}
+
 }  // namespace
 
 absl::StatusOr<GraphLinks> RefineLinks(const store::Segment& segment, const GraphCodes& codes,
@@ -134,47 +155,26 @@ absl::StatusOr<GraphLinks> RefineLinks(const store::Segment& segment, const Grap
                                        const BuildContext& context) {
   const uint32_t count = segment.rows();
   const auto level = static_cast<size_t>(segment.schema().LevelOf(codes.code.dims));
-  MRL_ASSIGN_OR_RETURN(GraphLinks chosen, GraphLinks::Make(count, degree));
-  const auto choose = [&](uint32_t begin, uint32_t end) -> absl::Status {
-    Chooser chooser(segment, level);
-    std::vector<float> vector(chooser.dims());
-    for (uint32_t row = begin; row < end; ++row) {
-      MRL_RETURN_IF_ERROR(chooser.Load(row, vector.data()));
-      const QuantisedBits query = QuantiseBits(vector.data(), codes.code, codes.calibration.back());
-      GraphWalk walk(links, codes, query, count, kOffered, kOffered, {});
-      walk.RunFrom(row);
-      std::vector<uint32_t> offered(links.of(row), links.of(row) + CountOf(links, row));
-      for (size_t i = 0; i < walk.frontier().size(); ++i) offered.push_back(walk.frontier().row(i));
-      Unite(offered);
-      std::erase(offered, row);
-      MRL_RETURN_IF_ERROR(chooser.Choose(vector.data(), chosen.degree, offered));
-      Put(offered, row, chosen);
-    }
-    return absl::OkStatus();
+  const auto near = [&](uint32_t row, const float* vector) {
+    const QuantisedBits query = QuantiseBits(vector, codes.code, codes.calibration.back());
+    GraphWalk walk(links, codes, query, count, kOffered, kOffered, {});
+    walk.RunFrom(row);
+    std::vector<uint32_t> rows(links.of(row), links.of(row) + CountOf(links, row));
+    for (size_t i = 0; i < walk.frontier().size(); ++i) rows.push_back(walk.frontier().row(i));
+    return rows;
   };
-  MRL_RETURN_IF_ERROR(ForRows(count, context, choose));
+  MRL_ASSIGN_OR_RETURN(const GraphLinks chosen,
+                       LinkEach(segment, level, degree, /*all_that_fit=*/false, context, near));
   const Reverse reverse(chosen, count);
-  MRL_ASSIGN_OR_RETURN(GraphLinks both, GraphLinks::Make(count, degree));
-  const auto unite = [&](uint32_t begin, uint32_t end) -> absl::Status {
-    Chooser chooser(segment, level);
-    std::vector<float> vector(chooser.dims());
-    for (uint32_t row = begin; row < end; ++row) {
-      std::vector<uint32_t> rows(chosen.of(row), chosen.of(row) + CountOf(chosen, row));
-      const uint64_t first = reverse.begins[row];
-      const uint64_t last = std::min(reverse.begins[row + 1], first + kReverseMax);
-      rows.insert(rows.end(), reverse.rows.begin() + static_cast<ptrdiff_t>(first),
-                  reverse.rows.begin() + static_cast<ptrdiff_t>(last));
-      Unite(rows);
-      if (rows.size() > both.degree) {
-        MRL_RETURN_IF_ERROR(chooser.Load(row, vector.data()));
-        MRL_RETURN_IF_ERROR(chooser.Choose(vector.data(), both.degree, rows));
-      }
-      Put(rows, row, both);
-    }
-    return absl::OkStatus();
+  const auto chosen_and_choosers = [&](uint32_t row, const float*) {
+    std::vector<uint32_t> rows(chosen.of(row), chosen.of(row) + CountOf(chosen, row));
+    const uint64_t first = reverse.begins[row];
+    const uint64_t last = std::min(reverse.begins[row + 1], first + kReverseMax);
+    rows.insert(rows.end(), reverse.rows.begin() + static_cast<ptrdiff_t>(first),
+                reverse.rows.begin() + static_cast<ptrdiff_t>(last));
+    return rows;
   };
-  MRL_RETURN_IF_ERROR(ForRows(count, context, unite));
-  return both;
+  return LinkEach(segment, level, degree, /*all_that_fit=*/true, context, chosen_and_choosers);
 }
 
 }  // namespace mrl::coarse

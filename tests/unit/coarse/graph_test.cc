@@ -214,6 +214,24 @@ TEST_F(Graph, WorksOnAHandfulOfRows) {
   }
 }
 
+TEST_F(Graph, LinksRowsOfAnyNorm) {
+  SampleOptions options = Signs(600);
+  options.metric = Metric::kInnerProduct;
+  options.edit = [](std::vector<float>& vectors) {
+    const size_t part = vectors.size() / 30;  // 20 rows
+    std::fill_n(vectors.begin(), part, 0.0F);
+    for (size_t i = part; i < 2 * part; ++i) vectors[i] *= 1e-40F;
+    for (size_t i = 2 * part; i < 3 * part; ++i) vectors[i] *= 1e17F;
+  };
+  Sample sample(options);
+  const auto index = Build(sample);
+  const Params all = Ef(600);
+  const std::vector<float> query = sample.QueryNear(500, 1);
+  EXPECT_THAT(Find(sample, *index,
+                   {.query = query.data(), .dims = 48, .bits = 1, .keep = 600, .params = &all}),
+              SizeIs(600));
+}
+
 TEST_F(Graph, RefusesWhatItDoesNotHave) {
   Sample sample(Signs(1000));
   const auto index = Build(sample, {.dims = 32});
