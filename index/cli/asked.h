@@ -25,8 +25,8 @@ struct Measured {
   std::vector<double> millis;
   double seconds = 0;
 };
-// Runs all queries with `threads` workers, each taking the next `tile` of them, or as
-// many as the plan takes in a tile. The message of an error names the query; CANCELLED once Interrupted().
+// Runs all queries with `threads` workers, each taking the next `tile` of them, or as many as the
+// plan takes in a tile. The message of an error names the query; CANCELLED once Interrupted().
 absl::StatusOr<Measured> RunAll(const funnel::View& view, const funnel::Plan& plan,
                                 const Queries& queries, uint32_t threads, size_t tile);
 

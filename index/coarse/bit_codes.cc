@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -106,6 +107,8 @@ float LargestScale(const std::vector<float>& values) {
   if (largest_value == 0) return 0;
   return std::min(kernels::kBitWeightMax / largest_value, kernels::kBitStripSum / largest_sum);
 }
+
+static_assert(std::endian::native == std::endian::little, "eight bytes are read as a word");
 
 // The lowest bits of eight bytes, that of the first byte lowest. Each product of a bit and a bit of
 // the factor falls on a place of its own.

@@ -14,9 +14,12 @@ namespace mrl::coarse {
 namespace {
 
 constexpr char kEfSearch[] = "efSearch";
+// A frontier is sorted: one that holds more than so many times what is walked on from costs more
+// than it saves.
+constexpr uint32_t kHeldPerWalked = 8;
 
-// The best `keep` of the rows that a walk met and that are allowed, where its frontier holds others
-// too.
+// The best `keep` of the rows that a walk met and that are allowed, where its frontier is too short
+// for them or holds others too.
 class BestMet {
  public:
   BestMet(const uint64_t* allowed, size_t keep) : allowed_(allowed), keep_(keep), best_(keep) {}
@@ -54,6 +57,10 @@ absl::StatusOr<GraphLinks> GraphLinks::Make(uint32_t rows, uint32_t degree) {
   MRL_ASSIGN_OR_RETURN(links.rows, Buffer::Allocate(size_t{rows} * degree * sizeof(uint32_t)));
   std::fill_n(links.rows.As<uint32_t>(), size_t{rows} * degree, kNoRow);
   return links;
+}
+
+absl::Span<const uint32_t> GraphLinks::all_of(uint32_t row) const {
+  return {of(row), static_cast<size_t>(std::find(of(row), of(row) + degree, kNoRow) - of(row))};
 }
 
 GraphIndex::GraphIndex(std::shared_ptr<const store::Segment> segment, GraphLinks links,
@@ -100,12 +107,15 @@ absl::StatusOr<Result> GraphIndex::Search(const Request& request) const {
       QuantiseBits(request.query, {request.dims, request.bits}, codes_.calibration[level]);
   BestMet best(request.allowed, request.keep);
   GraphWalk::Met met;
-  if (request.allowed != nullptr) {
+  const bool frontier_will_do =
+      request.allowed == nullptr && request.keep <= size_t{kHeldPerWalked} * ef_search;
+  if (!frontier_will_do) {
     met = [&best](absl::Span<const uint32_t> rows, const uint16_t* scores) {
       best.Offer(rows, scores);
     };
   }
-  GraphWalk walk(links_, codes_, query, segment_->rows(), ef_search, request.keep, std::move(met));
+  GraphWalk walk(links_, codes_, query, segment_->rows(), ef_search,
+                 frontier_will_do ? request.keep : 0, std::move(met));
   if (!walk.Run(request.stopped)) {
     return absl::CancelledError("the search was stopped while it walked the graph");
   }
@@ -113,7 +123,7 @@ absl::StatusOr<Result> GraphIndex::Search(const Request& request) const {
   result.rows_scanned = walk.rows_met();
   result.bytes_touched = walk.bytes_touched();
   const std::vector<KeyedRow> rows =
-      request.allowed == nullptr ? BestOf(walk.frontier(), request.keep) : best.Take();
+      frontier_will_do ? BestOf(walk.frontier(), request.keep) : best.Take();
   result.candidates.reserve(rows.size());
   for (const KeyedRow& row : rows) {
     result.candidates.push_back({query.Cosine(static_cast<uint16_t>(row.key)), row.row});

@@ -1,5 +1,5 @@
-// Kind `graph`: rows linked to their neighbours by the signs of their prefix. A search walks from
-// row to row towards the query, and compares it with the codes of the rows that it meets.
+// Kind `graph`: rows linked to their neighbours. A search walks from row to row towards the query,
+// and compares it with the signs of the rows that it meets.
 //
 // Neighbours are those by the cosine of the prefix as it is stored, chosen among rows that are near
 // by their signs; the walk compares a query with signs by the finer estimates of bit_codes.h.
@@ -32,7 +32,9 @@ struct GraphLinks {
   // For so many rows, none of which has links yet.
   static absl::StatusOr<GraphLinks> Make(uint32_t rows, uint32_t degree);
 
+  // All `degree` of them, and only those before the first kNoRow.
   const uint32_t* of(uint32_t row) const { return rows.As<uint32_t>() + size_t{row} * degree; }
+  absl::Span<const uint32_t> all_of(uint32_t row) const;
 };
 
 // Signs of every row, row by row.

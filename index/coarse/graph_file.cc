@@ -10,6 +10,7 @@
 #include "index/coarse/bit_codes.h"
 #include "index/coarse/code_sections.h"
 #include "index/coarse/graph.h"
+#include "index/coarse/graph_equal.h"
 #include "index/coarse/graph_links.h"
 #include "index/coarse/graph_refine.h"
 #include "index/coarse/side_file.h"
@@ -56,6 +57,7 @@ absl::StatusOr<GraphCodes> EncodeRows(const store::Segment& segment, Code code, 
   const auto take = [&](const format::Pieces& pieces) {
     for (const format::Piece& piece : pieces) {
       if (piece.section == kCodeSection) {
+        CHECK(filled + piece.bytes.size() <= codes.words.size());
         std::memcpy(codes.words.data() + filled, piece.bytes.data(), piece.bytes.size());
         filled += piece.bytes.size();
       } else {
@@ -68,6 +70,17 @@ absl::StatusOr<GraphCodes> EncodeRows(const store::Segment& segment, Code code, 
   MRL_RETURN_IF_ERROR(EncodePlaces(segment, code, kCodeSection, places, threads, take));
   CHECK(filled == codes.words.size());
   return codes;
+}
+
+absl::StatusOr<GraphLinks> LinkRows(const store::Segment& segment, const GraphCodes& codes,
+                                    uint32_t degree, const BuildContext& context) {
+  const EqualRows equal(codes, segment.rows());
+  MRL_ASSIGN_OR_RETURN(const GraphCodes distinct, equal.CodesOfFirsts(codes));
+  const auto count = static_cast<uint32_t>(equal.firsts().size());
+  MRL_ASSIGN_OR_RETURN(GraphLinks by_signs, LinkBySigns(distinct, count, context));
+  MRL_ASSIGN_OR_RETURN(const GraphLinks refined, RefineLinks({segment, equal.firsts()}, distinct,
+                                                             std::move(by_signs), degree, context));
+  return equal.Expand(refined);
 }
 
 absl::StatusOr<About> LoadAbout(const format::SectionFileReader& reader, const std::string& path,
@@ -118,9 +131,7 @@ absl::Status BuildGraph(FileSystem& files, const std::string& path, const store:
                        .code_dims = spec.code.dims,
                        .code_bits = spec.code.bits};
   MRL_ASSIGN_OR_RETURN(const GraphCodes codes, EncodeRows(segment, spec.code, context.threads));
-  MRL_ASSIGN_OR_RETURN(const GraphLinks by_signs, LinkBySigns(codes, segment.rows(), context));
-  MRL_ASSIGN_OR_RETURN(const GraphLinks links,
-                       RefineLinks(segment, codes, by_signs, spec.degree, context));
+  MRL_ASSIGN_OR_RETURN(const GraphLinks links, LinkRows(segment, codes, spec.degree, context));
   MRL_ASSIGN_OR_RETURN(const auto file,
                        format::SectionFileWriter::Create(files, path, Sections(schema, about)));
   MRL_RETURN_IF_ERROR(file->Append(0, format::AsBytes<About>({&about, 1})));

@@ -15,7 +15,7 @@
 namespace mrl::coarse {
 namespace {
 
-constexpr uint32_t kDegree = 32;
+constexpr uint32_t kSignLinks = 32;
 constexpr int kEfConstruction = 80;  // with 40, what is refined ends at a recall of 0.98
 constexpr size_t kRowsBetweenPolls = 10'000;
 constexpr int kBaseLayer = 0;
@@ -38,11 +38,12 @@ absl::StatusOr<GraphLinks> LinkBySigns(const GraphCodes& codes, uint32_t rows,
                                        const BuildContext& context) {
   const size_t row_words = BitWords(codes.code);
   const auto* words = codes.words.As<uint64_t>();
-  MRL_ASSIGN_OR_RETURN(GraphLinks links, GraphLinks::Make(rows, kDegree));
+  MRL_ASSIGN_OR_RETURN(GraphLinks links, GraphLinks::Make(rows, kSignLinks));
   const OmpThreads threads(static_cast<int>(context.threads));
   try {
     // FAISS gives the base layer twice as many links as it is asked for.
-    faiss::IndexBinaryHNSW index(static_cast<int>(64 * row_words), static_cast<int>(kDegree / 2));
+    faiss::IndexBinaryHNSW index(static_cast<int>(64 * row_words),
+                                 static_cast<int>(kSignLinks / 2));
     index.hnsw.efConstruction = kEfConstruction;
     for (size_t row = 0; row < rows; row += kRowsBetweenPolls) {
       if (IsStopped(context.stopped)) return absl::CancelledError("graph: the build was stopped");

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "absl/types/span.h"
+#include "base/buffer.h"
 #include "base/for_each.h"
 #include "base/status.h"
 #include "index/coarse/exact_scan.h"
@@ -16,7 +18,9 @@
 namespace mrl::coarse {
 namespace {
 
-constexpr size_t kOffered = 100;  // rows that a walk finds for one; twice as many gain nothing
+// Rows that a walk finds for one; for 64 links twice as many gain nothing.
+constexpr uint32_t kOfferedMin = 100;
+constexpr uint32_t kOfferedPerLink = 2;
 // How much nearer a linked row must be. 1.1 and 1.35 find less at the same cost.
 constexpr float kAlpha = 1.2F;
 constexpr size_t kReverseMax = 512;  // of the rows that chose one, so many are offered to it
@@ -25,12 +29,12 @@ constexpr size_t kRowsAtOnce = 256;
 // Rows that one may be linked to, and the best of them. Keeps its memory from row to row.
 class Chooser {
  public:
-  Chooser(const store::Segment& segment, size_t level)
-      : segment_(segment), level_(level), dims_(segment.schema().ladder[level]) {}
+  Chooser(const GraphRows& rows, size_t level)
+      : rows_(rows), level_(level), dims_(rows.segment.schema().ladder[level]) {}
 
   // The prefix of `row` with a norm of 1; zeros where it has none.
   absl::Status Load(uint32_t row, float* out) const {
-    MRL_RETURN_IF_ERROR(segment_.Prefix(row, level_, out));
+    MRL_RETURN_IF_ERROR(rows_.segment.Prefix(rows_.at[row], level_, out));
     const double squares = kernels::SumOfSquares(out, dims_);
     const double factor = squares > 0 ? 1 / std::sqrt(squares) : 0;
     for (size_t i = 0; i < dims_; ++i) out[i] = static_cast<float>(out[i] * factor);
@@ -38,9 +42,10 @@ class Chooser {
   }
 
   // Cuts `rows` to `most` that `from` is to be linked to: a row goes where one that is linked
-  // already lies so much nearer to it that it leads there.
+  // already lies so much nearer to it that it leads there. Of equal rows one stays.
   absl::Status Choose(const float* from, size_t most, std::vector<uint32_t>& rows) {
     if (vectors_.size() < rows.size() * dims_) vectors_.resize(rows.size() * dims_);
+    MRL_RETURN_IF_ERROR(Fetch(rows));
     offered_.clear();
     for (size_t i = 0; i < rows.size(); ++i) {
       float* vector = vectors_.data() + i * dims_;
@@ -54,7 +59,7 @@ class Chooser {
     rows.clear();
     for (const Offered& row : offered_) {
       const bool is_led_to = std::any_of(chosen_.begin(), chosen_.end(), [&](const float* other) {
-        return kAlpha * Distance(other, row.vector) < row.distance;
+        return kAlpha * Distance(other, row.vector) <= row.distance;
       });
       if (is_led_to) continue;
       chosen_.push_back(row.vector);
@@ -73,10 +78,21 @@ class Chooser {
     const float* vector;
   };
 
-  // Half the squared distance of vectors of norm 1.
-  float Distance(const float* a, const float* b) const { return 1 - table_.dot_f32(a, b, dims_); }
+  // Half the squared distance of vectors of norm 1; 0 where only rounding makes a difference.
+  float Distance(const float* a, const float* b) const {
+    constexpr float kRounding = 1e-6F;
+    const float distance = 1 - table_.dot_f32(a, b, dims_);
+    return distance > kRounding ? distance : 0;
+  }
 
-  const store::Segment& segment_;
+  absl::Status Fetch(const std::vector<uint32_t>& rows) const {
+    if (level_ < rows_.segment.hot_levels()) return absl::OkStatus();
+    std::vector<uint32_t> at;
+    for (const uint32_t row : rows) at.push_back(rows_.at[row]);
+    return rows_.segment.Fetch(0, level_, at);
+  }
+
+  const GraphRows& rows_;
   const size_t level_;
   const size_t dims_;
   const kernels::Table& table_ = kernels::Active();
@@ -90,45 +106,52 @@ void Unite(std::vector<uint32_t>& rows) {
   rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
 }
 
-size_t CountOf(const GraphLinks& links, uint32_t row) {
-  const uint32_t* of = links.of(row);
-  return static_cast<size_t>(std::find(of, of + links.degree, GraphLinks::kNoRow) - of);
-}
-
 void Put(const std::vector<uint32_t>& rows, uint32_t row, GraphLinks& links) {
   std::copy(rows.begin(), rows.end(), links.rows.As<uint32_t>() + size_t{row} * links.degree);
 }
 
 // For each row those that are linked to it, in order.
 struct Reverse {
-  std::vector<uint64_t> begins;  // one more than rows
-  std::vector<uint32_t> rows;
+  Buffer begins;  // u64, one more than rows
+  Buffer rows;    // u32
 
-  Reverse(const GraphLinks& links, uint32_t count) : begins(size_t{count} + 1) {
-    for (uint32_t row = 0; row < count; ++row) {
-      for (size_t i = 0; i < CountOf(links, row); ++i) ++begins[links.of(row)[i] + 1];
-    }
-    for (size_t row = 0; row < count; ++row) begins[row + 1] += begins[row];
-    rows.resize(begins.back());
-    std::vector<uint64_t> next(begins.begin(), begins.end() - 1);
-    for (uint32_t row = 0; row < count; ++row) {
-      for (size_t i = 0; i < CountOf(links, row); ++i) rows[next[links.of(row)[i]]++] = row;
-    }
+  static absl::StatusOr<Reverse> Of(const GraphLinks& links, uint32_t count);
+  absl::Span<const uint32_t> of(uint32_t row) const {
+    const auto* begin = begins.As<uint64_t>() + row;
+    return {rows.As<uint32_t>() + begin[0], begin[1] - begin[0]};
   }
 };
+
+absl::StatusOr<Reverse> Reverse::Of(const GraphLinks& links, uint32_t count) {
+  Reverse reverse;
+  MRL_ASSIGN_OR_RETURN(reverse.begins, Buffer::Allocate((size_t{count} + 2) * sizeof(uint64_t)));
+  // Counted one place later, and filled one earlier: each end becomes the next begin.
+  auto* ends = reverse.begins.As<uint64_t>() + 1;
+  for (uint32_t row = 0; row < count; ++row) {
+    for (const uint32_t other : links.all_of(row)) ++ends[other + 1];
+  }
+  for (size_t row = 0; row < count; ++row) ends[row + 1] += ends[row];
+  MRL_ASSIGN_OR_RETURN(reverse.rows, Buffer::Allocate(ends[count] * sizeof(uint32_t)));
+  for (uint32_t row = 0; row < count; ++row) {
+    for (const uint32_t other : links.all_of(row)) {
+      reverse.rows.As<uint32_t>()[ends[other]++] = row;
+    }
+  }
+  return reverse;
+}
 
 // Links each row to the best of what it is offered; to all of it, with `all_that_fit`, where there
 // is room. `offer` says what that is, of a row and its vector; itself and twice the same do not
 // count.
 absl::StatusOr<GraphLinks> LinkEach(
-    const store::Segment& segment, size_t level, uint32_t degree, bool all_that_fit,
+    const GraphRows& all, size_t level, uint32_t degree, bool all_that_fit,
     const BuildContext& context,
     const std::function<std::vector<uint32_t>(uint32_t row, const float* vector)>& offer) {
-  const uint32_t count = segment.rows();
+  const auto count = static_cast<uint32_t>(all.at.size());
   MRL_ASSIGN_OR_RETURN(GraphLinks links, GraphLinks::Make(count, degree));
   const auto link_some = [&](size_t piece) -> absl::Status {
     if (IsStopped(context.stopped)) return absl::CancelledError("graph: the build was stopped");
-    Chooser chooser(segment, level);
+    Chooser chooser(all, level);
     std::vector<float> vector(chooser.dims());
     const auto begin = static_cast<uint32_t>(piece * kRowsAtOnce);
     for (uint32_t row = begin; row < std::min<uint32_t>(count, begin + kRowsAtOnce); ++row) {
@@ -150,31 +173,34 @@ absl::StatusOr<GraphLinks> LinkEach(
 
 }  // namespace
 
-absl::StatusOr<GraphLinks> RefineLinks(const store::Segment& segment, const GraphCodes& codes,
-                                       const GraphLinks& links, uint32_t degree,
+absl::StatusOr<GraphLinks> RefineLinks(const GraphRows& rows, const GraphCodes& codes,
+                                       GraphLinks links, uint32_t degree,
                                        const BuildContext& context) {
-  const uint32_t count = segment.rows();
-  const auto level = static_cast<size_t>(segment.schema().LevelOf(codes.code.dims));
+  const auto count = static_cast<uint32_t>(rows.at.size());
+  const auto level = static_cast<size_t>(rows.segment.schema().LevelOf(codes.code.dims));
+  const uint32_t offered = std::max(kOfferedMin, kOfferedPerLink * degree);
   const auto near = [&](uint32_t row, const float* vector) {
     const QuantisedBits query = QuantiseBits(vector, codes.code, codes.calibration.back());
-    GraphWalk walk(links, codes, query, count, kOffered, kOffered, {});
+    GraphWalk walk(links, codes, query, count, offered, offered, {});
     walk.RunFrom(row);
-    std::vector<uint32_t> rows(links.of(row), links.of(row) + CountOf(links, row));
-    for (size_t i = 0; i < walk.frontier().size(); ++i) rows.push_back(walk.frontier().row(i));
-    return rows;
+    const absl::Span<const uint32_t> linked = links.all_of(row);
+    std::vector<uint32_t> offer(linked.begin(), linked.end());
+    for (size_t i = 0; i < walk.frontier().size(); ++i) offer.push_back(walk.frontier().row(i));
+    return offer;
   };
   MRL_ASSIGN_OR_RETURN(const GraphLinks chosen,
-                       LinkEach(segment, level, degree, /*all_that_fit=*/false, context, near));
-  const Reverse reverse(chosen, count);
+                       LinkEach(rows, level, degree, /*all_that_fit=*/false, context, near));
+  links = {};  // they take a third of the memory
+  MRL_ASSIGN_OR_RETURN(const Reverse reverse, Reverse::Of(chosen, count));
   const auto chosen_and_choosers = [&](uint32_t row, const float*) {
-    std::vector<uint32_t> rows(chosen.of(row), chosen.of(row) + CountOf(chosen, row));
-    const uint64_t first = reverse.begins[row];
-    const uint64_t last = std::min(reverse.begins[row + 1], first + kReverseMax);
-    rows.insert(rows.end(), reverse.rows.begin() + static_cast<ptrdiff_t>(first),
-                reverse.rows.begin() + static_cast<ptrdiff_t>(last));
-    return rows;
+    const absl::Span<const uint32_t> linked = chosen.all_of(row);
+    const absl::Span<const uint32_t> choosers = reverse.of(row);
+    std::vector<uint32_t> offer(linked.begin(), linked.end());
+    const size_t some = std::min(choosers.size(), kReverseMax);
+    for (size_t i = 0; i < some; ++i) offer.push_back(choosers[i * choosers.size() / some]);
+    return offer;
   };
-  return LinkEach(segment, level, degree, /*all_that_fit=*/true, context, chosen_and_choosers);
+  return LinkEach(rows, level, degree, /*all_that_fit=*/true, context, chosen_and_choosers);
 }
 
 }  // namespace mrl::coarse

@@ -50,7 +50,7 @@ GraphWalk::GraphWalk(const GraphLinks& links, const GraphCodes& codes, const Qua
       rows_(rows),
       met_(std::move(met)),
       met_set_(rows),
-      frontier_(std::max(ef_search, keep), ef_search),
+      frontier_(std::min<size_t>(std::max(ef_search, keep), rows), ef_search),
       batch_(std::max(links.degree, BeginningsOf(rows)) + 1),
       scores_(batch_.size()) {}
 
@@ -63,6 +63,7 @@ void GraphWalk::RunFrom(uint32_t row) {
   batch_[0] = row;
   met_set_.Insert(row);
   Meet(1);
+  Begin();
   Walk({});
 }
 
@@ -76,11 +77,12 @@ bool GraphWalk::Walk(const std::function<bool()>& stopped) {
 
 void GraphWalk::Begin() {
   const uint32_t count = BeginningsOf(rows_);
+  size_t new_rows = 0;
   for (uint32_t i = 0; i < count; ++i) {
-    batch_[i] = static_cast<uint32_t>(uint64_t{i} * rows_ / count);
-    met_set_.Insert(batch_[i]);
+    batch_[new_rows] = static_cast<uint32_t>(uint64_t{i} * rows_ / count);
+    new_rows += met_set_.Insert(batch_[new_rows]) ? 1 : 0;
   }
-  Meet(count);
+  Meet(new_rows);
 }
 
 void GraphWalk::Follow(uint32_t row) {

@@ -6,7 +6,8 @@
 namespace mrl::kernels {
 
 // Eight sums side by side, so that an addition waits for the one before it in its own sum only. The
-// same bits on every machine.
+// same bits on every machine: a float's square is exact in double, whether or not the compiler adds
+// it in one step.
 inline double SumOfSquares(const float* values, size_t count) {
   constexpr size_t kSums = 8;
   double sums[kSums] = {};

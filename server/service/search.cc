@@ -28,12 +28,15 @@ absl::Status SearchGroups(const Registry& registry, JoinedSearch& call) {
   v1::SearchRequest request = call.request;
   MRL_ASSIGN_OR_RETURN(const auto collection, registry.Find(request.collection()));
   MRL_ASSIGN_OR_RETURN(Grouping grouping, Grouping::Make(request.options(), collection->schema()));
+  double micros = 0;
   while (true) {
     request.mutable_options()->set_k(grouping.fetch());
     MRL_ASSIGN_OR_RETURN(const Asked asked, Ask(registry, request));
     const funnel::TileQuery query = ToTile(call.call, asked.query);
     auto output = funnel::Run(asked.view(), asked.plan(), query.query, query.options);
     MRL_RETURN_IF_ERROR(WithField(output.status(), "vector"));
+    micros += output->trace.micros;
+    output->trace.micros = micros;
     const size_t found = output->hits.size();
     MRL_RETURN_IF_ERROR(grouping.Take(asked.view(), &output->hits));
     if (!grouping.full() && found == grouping.fetch() && grouping.Widen()) continue;
@@ -307,8 +310,7 @@ void RunSearches(const SearchContext& context, absl::Span<JoinedSearch> calls) {
     const auto& collection = asked[first]->collection;
     std::vector<size_t> tile;
     std::vector<funnel::TileQuery> queries;
-    for (size_t i = first; i < calls.size() && tile.size() < funnel::TileMax(asked[first]->plan());
-         ++i) {
+    for (size_t i = first; i < calls.size() && tile.size() < funnel::kTileMax; ++i) {
       if (done[i] || asked[i]->collection != collection) continue;
       if (asked[i]->plan() != asked[first]->plan()) continue;
       // What a filter leaves is its search's own.

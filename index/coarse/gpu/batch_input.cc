@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "index/coarse/int8_search.h"
 #include "index/coarse/level_scorer.h"
+#include "index/kernels/squares.h"
 
 namespace mrl::coarse::gpu {
 namespace {
@@ -113,9 +114,8 @@ void StoredInput::Fill(uint8_t* host, uint32_t q, const float* query) const {
   float* norms = reinterpret_cast<float*>(host + norms_at_) + q * schema_.levels();
   double squares = 0;  // as LevelScorer has them
   for (uint32_t level = 0; level <= level_; ++level) {
-    for (uint32_t i = schema_.level_begin(level); i < schema_.ladder[level]; ++i) {
-      squares += static_cast<double>(query[i]) * query[i];
-    }
+    squares +=
+        kernels::SumOfSquares(query + schema_.level_begin(level), schema_.level_width(level));
     norms[level] = squares > 0 ? static_cast<float>(1 / std::sqrt(squares)) : 0;
   }
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <numeric>
 #include <set>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "index/coarse/graph_equal.h"
 #include "index/coarse/graph_links.h"
 #include "index/coarse/graph_refine.h"
 #include "index/coarse/graph_walk.h"
@@ -50,9 +52,10 @@ GraphCodes CodesOf(const Sample& sample) {
   return codes;
 }
 
-std::vector<uint32_t> LinksOf(const GraphLinks& links, uint32_t row) {
-  const uint32_t* of = links.of(row);
-  return {of, std::find(of, of + links.degree, GraphLinks::kNoRow)};
+std::vector<uint32_t> EveryRow(const Sample& sample) {
+  std::vector<uint32_t> rows(sample.rows());
+  std::iota(rows.begin(), rows.end(), 0);
+  return rows;
 }
 
 // The row whose prefix is nearest to that of `row`, and no other.
@@ -68,50 +71,62 @@ uint32_t NearestTo(const Sample& sample, uint32_t row) {
   return nearest;
 }
 
+GraphLinks BySigns(const GraphCodes& codes, uint32_t rows) {
+  auto links = LinkBySigns(codes, rows, {.threads = 1});
+  EXPECT_TRUE(links.ok()) << links.status();
+  return *std::move(links);
+}
+
 TEST(RefineLinks, LinksARowToTheNearest) {
   const Sample sample(Signs(2000));
   const GraphCodes codes = CodesOf(sample);
-  const auto by_signs = LinkBySigns(codes, sample.rows(), {.threads = 2});
-  ASSERT_TRUE(by_signs.ok()) << by_signs.status();
-  const auto refined = RefineLinks(*sample.segment, codes, *by_signs, 16, {.threads = 2});
-  ASSERT_TRUE(refined.ok()) << refined.status();
-  EXPECT_EQ(refined->degree, 16u);
-  size_t linked = 0;
-  size_t linked_by_signs = 0;
-  for (uint32_t row = 0; row < sample.rows(); ++row) {
-    std::vector<uint32_t> links = LinksOf(*refined, row);
-    EXPECT_THAT(links, Each(AllOf(Lt(sample.rows()), Ne(row))));
-    EXPECT_EQ(std::set<uint32_t>(links.begin(), links.end()).size(), links.size());
-    if (row % 20 != 0) continue;
-    const uint32_t nearest = NearestTo(sample, row);
-    linked += static_cast<size_t>(std::count(links.begin(), links.end(), nearest));
-    links = LinksOf(*by_signs, row);
-    linked_by_signs += static_cast<size_t>(std::count(links.begin(), links.end(), nearest));
+  const std::vector<uint32_t> rows = EveryRow(sample);
+  const GraphLinks by_signs = BySigns(codes, sample.rows());
+  for (const uint32_t degree : {4u, 16u, 256u}) {
+    const auto refined = RefineLinks({*sample.segment, rows}, codes, BySigns(codes, sample.rows()),
+                                     degree, {.threads = 2});
+    ASSERT_TRUE(refined.ok()) << refined.status();
+    EXPECT_EQ(refined->degree, degree);
+    size_t linked = 0;
+    size_t linked_by_signs = 0;
+    for (uint32_t row = 0; row < sample.rows(); ++row) {
+      absl::Span<const uint32_t> links = refined->all_of(row);
+      EXPECT_THAT(links, Each(AllOf(Lt(sample.rows()), Ne(row))));
+      EXPECT_EQ(std::set<uint32_t>(links.begin(), links.end()).size(), links.size());
+      if (row % 20 != 0) continue;
+      const uint32_t nearest = NearestTo(sample, row);
+      linked += static_cast<size_t>(std::count(links.begin(), links.end(), nearest));
+      links = by_signs.all_of(row);
+      linked_by_signs += static_cast<size_t>(std::count(links.begin(), links.end(), nearest));
+    }
+    EXPECT_GE(linked, 98u) << degree;  // of 100
+    EXPECT_GT(linked, linked_by_signs) << degree;
   }
-  EXPECT_GE(linked, 98u);  // of 100
-  EXPECT_GT(linked, linked_by_signs);
 }
 
 TEST(RefineLinks, GivesTheSameForAnyNumberOfThreads) {
   const Sample sample(Signs(1500));
   const GraphCodes codes = CodesOf(sample);
-  const auto by_signs = LinkBySigns(codes, sample.rows(), {.threads = 1});
-  ASSERT_TRUE(by_signs.ok()) << by_signs.status();
-  const auto one = RefineLinks(*sample.segment, codes, *by_signs, 32, {.threads = 1});
-  const auto four = RefineLinks(*sample.segment, codes, *by_signs, 32, {.threads = 4});
-  ASSERT_TRUE(one.ok() && four.ok());
+  const std::vector<uint32_t> rows = EveryRow(sample);
+  const auto refined = [&](uint32_t threads) {
+    auto links = RefineLinks({*sample.segment, rows}, codes, BySigns(codes, sample.rows()), 32,
+                             {.threads = threads});
+    EXPECT_TRUE(links.ok()) << links.status();
+    return *std::move(links);
+  };
+  const GraphLinks one = refined(1);
+  const GraphLinks four = refined(4);
   for (uint32_t row = 0; row < sample.rows(); ++row) {
-    ASSERT_EQ(LinksOf(*one, row), LinksOf(*four, row)) << "row " << row;
+    ASSERT_EQ(one.all_of(row), four.all_of(row)) << "row " << row;
   }
 }
 
 TEST(RefineLinks, StopsWhenItIsAsked) {
   const Sample sample(Signs(600));
   const GraphCodes codes = CodesOf(sample);
-  const auto by_signs = LinkBySigns(codes, sample.rows(), {});
-  ASSERT_TRUE(by_signs.ok()) << by_signs.status();
-  const auto refined =
-      RefineLinks(*sample.segment, codes, *by_signs, 32, {.stopped = [] { return true; }});
+  const std::vector<uint32_t> rows = EveryRow(sample);
+  const auto refined = RefineLinks({*sample.segment, rows}, codes, BySigns(codes, sample.rows()),
+                                   32, {.stopped = [] { return true; }});
   EXPECT_EQ(refined.status().code(), absl::StatusCode::kCancelled);
 }
 
@@ -172,6 +187,10 @@ TEST_F(Graph, KeepsMoreThanItWalksFrom) {
   const auto ten_best = Find(
       sample, *index, {.query = query.data(), .dims = 48, .bits = 1, .keep = 10, .params = &ten});
   ExpectSameRows({found.begin(), found.begin() + 10}, ten_best);
+  // Up to eighty are held by the walk, more beside it.
+  const auto held = Find(
+      sample, *index, {.query = query.data(), .dims = 48, .bits = 1, .keep = 80, .params = &ten});
+  ExpectSameRows({found.begin(), found.begin() + 80}, held);
 }
 
 TEST_F(Graph, KeepsToTheAllowedRows) {
@@ -212,6 +231,63 @@ TEST_F(Graph, WorksOnAHandfulOfRows) {
         Find(sample, *index, {.query = query.data(), .dims = 48, .bits = 1, .keep = 500});
     EXPECT_THAT(found, SizeIs(rows));
   }
+}
+
+// A walk that comes upon many equal rows gets past them.
+TEST_F(Graph, LeadsPastEqualRows) {
+  SampleOptions options = Signs(2000);
+  options.edit = [](std::vector<float>& vectors) {
+    const size_t dim = vectors.size() / 2000;
+    for (size_t row = 301; row < 900; ++row) {
+      std::copy_n(vectors.begin() + static_cast<ptrdiff_t>(300 * dim), dim,
+                  vectors.begin() + static_cast<ptrdiff_t>(row * dim));
+    }
+  };
+  Sample sample(options);
+  const auto index = Build(sample);
+  size_t hits = 0;
+  for (uint32_t seed = 0; seed < 50; ++seed) {
+    const std::vector<float> query = sample.QueryNear(900 + seed * 20, seed);
+    const Params few = Ef(60);
+    Request request = {.query = query.data(), .dims = 48, .bits = 1, .keep = 10};
+    const auto truth = Find(sample, *sample.scan, request);
+    request.params = &few;
+    hits += test::CountFound(Find(sample, *index, request), truth);
+  }
+  EXPECT_GE(hits, 475u);  // of 500
+  // And finds each of them.
+  const std::vector<float> query = sample.QueryNear(300, 1);
+  const Params all = Ef(600);
+  const auto found = Find(
+      sample, *index, {.query = query.data(), .dims = 48, .bits = 1, .keep = 600, .params = &all});
+  EXPECT_EQ(std::count_if(found.begin(), found.end(),
+                          [](const Candidate& one) { return one.row >= 300 && one.row < 900; }),
+            600);
+}
+
+TEST(EqualRows, LinksThemToTheirFirst) {
+  GraphCodes codes = {
+      .code = {64, 1}, .words = *Buffer::Allocate(6 * sizeof(uint64_t)), .calibration = {}};
+  const uint64_t words[] = {5, 9, 5, 7, 5, 9};
+  std::copy_n(words, 6, codes.words.As<uint64_t>());
+  const EqualRows equal(codes, 6);
+  EXPECT_THAT(equal.firsts(), ElementsAre(0, 1, 3));
+  const auto firsts = equal.CodesOfFirsts(codes);
+  ASSERT_TRUE(firsts.ok()) << firsts.status();
+  EXPECT_THAT(absl::MakeConstSpan(firsts->words.As<uint64_t>(), 3), ElementsAre(5, 9, 7));
+  GraphLinks links = *GraphLinks::Make(3, 4);
+  const uint32_t linked[] = {1, 2, GraphLinks::kNoRow, GraphLinks::kNoRow,
+                             0, 2, GraphLinks::kNoRow, GraphLinks::kNoRow,
+                             0, 1, GraphLinks::kNoRow, GraphLinks::kNoRow};
+  std::copy_n(linked, 12, links.rows.As<uint32_t>());
+  const auto all = equal.Expand(links);
+  ASSERT_TRUE(all.ok()) << all.status();
+  EXPECT_THAT(all->all_of(0), ElementsAre(2, 1, 3));  // one of its group, then the others
+  EXPECT_THAT(all->all_of(1), ElementsAre(5, 0, 3));
+  EXPECT_THAT(all->all_of(2), ElementsAre(0, 4));
+  EXPECT_THAT(all->all_of(3), ElementsAre(0, 1));
+  EXPECT_THAT(all->all_of(4), ElementsAre(0, 2));
+  EXPECT_THAT(all->all_of(5), ElementsAre(1));
 }
 
 TEST_F(Graph, LinksRowsOfAnyNorm) {
