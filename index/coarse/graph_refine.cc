@@ -18,9 +18,7 @@
 namespace mrl::coarse {
 namespace {
 
-// Rows that a walk finds for one; for 64 links twice as many gain nothing.
-constexpr uint32_t kOfferedMin = 100;
-constexpr uint32_t kOfferedPerLink = 2;
+constexpr uint32_t kOfferedMin = 100;  // rows that a walk finds for one; 200 gain nothing
 // How much nearer a linked row must be. 1.1 and 1.35 find less at the same cost.
 constexpr float kAlpha = 1.2F;
 constexpr size_t kReverseMax = 512;  // of the rows that chose one, so many are offered to it
@@ -178,7 +176,7 @@ absl::StatusOr<GraphLinks> RefineLinks(const GraphRows& rows, const GraphCodes& 
                                        const BuildContext& context) {
   const auto count = static_cast<uint32_t>(rows.at.size());
   const auto level = static_cast<size_t>(rows.segment.schema().LevelOf(codes.code.dims));
-  const uint32_t offered = std::max(kOfferedMin, kOfferedPerLink * degree);
+  const uint32_t offered = std::max(kOfferedMin, degree + degree / 2);
   const auto near = [&](uint32_t row, const float* vector) {
     const QuantisedBits query = QuantiseBits(vector, codes.code, codes.calibration.back());
     GraphWalk walk(links, codes, query, count, offered, offered, {});

@@ -63,7 +63,6 @@ void GraphWalk::RunFrom(uint32_t row) {
   batch_[0] = row;
   met_set_.Insert(row);
   Meet(1);
-  Begin();
   Walk({});
 }
 
@@ -77,12 +76,11 @@ bool GraphWalk::Walk(const std::function<bool()>& stopped) {
 
 void GraphWalk::Begin() {
   const uint32_t count = BeginningsOf(rows_);
-  size_t new_rows = 0;
   for (uint32_t i = 0; i < count; ++i) {
-    batch_[new_rows] = static_cast<uint32_t>(uint64_t{i} * rows_ / count);
-    new_rows += met_set_.Insert(batch_[new_rows]) ? 1 : 0;
+    batch_[i] = static_cast<uint32_t>(uint64_t{i} * rows_ / count);
+    met_set_.Insert(batch_[i]);
   }
-  Meet(new_rows);
+  Meet(count);
 }
 
 void GraphWalk::Follow(uint32_t row) {
