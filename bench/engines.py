@@ -16,6 +16,7 @@ from rows import BLOCK, K, load, recall, unit
 THREADS = int(os.environ.get("BENCH_BUILD_THREADS", "2"))
 
 
+LADDER = (16, 32, 64, 128, 256, 512, 1024)  # below the full vector
 # efSearch of a graph and rows that its walk passes on.
 WALKS = ((15, 60), (20, 60), (25, 80), (30, 80), (40, 80), (60, 100), (80, 100), (80, 150), (100, 150), (120, 150), (150, 150),
          (200, 200), (300, 300), (400, 400))
@@ -34,8 +35,9 @@ class Mrl:
                                                    "256b1:1000", "256b1:2000", "256b1:4000")
                       for rest in (("",) if self.dims < 512 else (",512b1:60", ",512b1:100", ",512b1:150", ",512b1:300"))]
             signs = min(self.dims, 512)
+            half = max(step for step in LADDER if step < self.dims)
             lists += [f"graph(efSearch={ef})/{signs}b1:{keep}{rest}" for ef, keep in WALKS
-                      for rest in ("", f",{self.dims // 2}:{keep // 4}")]
+                      for rest in ("", f",{half}:{keep // 4}")]
         self.settings = [f"{one},{self.dims}:{K}" for one in lists
                          if "b" in one or all(int(step.split(":")[0]) < self.dims for step in one.split(","))] + ["exact"]
 
@@ -53,7 +55,7 @@ class Mrl:
 
     def make(self, flags=("--storage", "f16")):
         if not os.path.exists(self.index):
-            ladder = [d for d in (16, 32, 64, 128, 256, 512, 1024) if d < self.dims] + [self.dims]
+            ladder = [d for d in LADDER if d < self.dims] + [self.dims]
             self.ask("build", "--input", f"{self.folder}/base.npy", "--output", self.index, "--dims",
                      ",".join(map(str, ladder)), *flags)
 

@@ -18,6 +18,7 @@ import tempfile
 
 import numpy as np
 import rows
+from engines import LADDER
 from process import machine
 
 TARGETS = (0.90, 0.95, 0.99)
@@ -46,7 +47,7 @@ def stored(codes):
 def build(args, name, base, dims):
     index = f"{args.work}/{name}"
     if not os.path.exists(index):
-        ladder = [step for step in (16, 32, 64, 128, 256, 512, 1024) if step < dims] + [dims]
+        ladder = [step for step in LADDER if step < dims] + [dims]
         ask(f"{args.bin}/mrl-index", "build", "--input", base, "--output", index, "--storage", "f16", "--coarse", "scan",
             "--dims", ",".join(map(str, ladder)), "--codes", ",".join(stored(codes_of(dims))))
     return index

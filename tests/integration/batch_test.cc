@@ -48,6 +48,22 @@ TEST_F(Batch, EqualsOneSearchPerRow) {
   }
 }
 
+// More rows than share an exact search, and the last of them fewer.
+TEST_F(Batch, ExactEqualsOneSearchPerRow) {
+  client::SearchOptions options;
+  options.exact = true;
+  const auto batch = client().BatchSearch("sample", Queries(70), 70, options);
+  ASSERT_TRUE(batch.ok()) << batch.status();
+  for (uint32_t row = 0; row < 70; ++row) {
+    const client::SearchResult& one = (*batch)[row];
+    const auto single = client().Search("sample", SampleVector(7, row), options);
+    ASSERT_TRUE(single.ok()) << single.status();
+    EXPECT_EQ(Ids(one), Ids(*single)) << "row " << row;
+    EXPECT_EQ(one.stats.tile_queries, row < 64 ? 64u : 6u);
+    EXPECT_GT(one.stats.engine_micros, 0);
+  }
+}
+
 TEST_F(Batch, LargeResultsComeInChunksOfAtMostOneMegabyte) {
   v1::BatchSearchRequest request = Request(40);
   request.mutable_options()->set_k(400);

@@ -48,6 +48,8 @@ TEST_F(Search, ExactEqualsTheReference) {
   EXPECT_EQ(result->stats.plan, "exact");
   EXPECT_EQ(result->stats.rows_scanned, kSampleRows);
   EXPECT_EQ(result->stats.multiply_adds, uint64_t{kSampleRows} * kSampleDim);
+  EXPECT_GT(result->stats.engine_micros, result->stats.stages[0].micros);
+  EXPECT_LT(result->stats.engine_micros, result->stats.total_micros);
 }
 
 TEST_F(Search, AFunnelThatKeepsAllEqualsExact) {

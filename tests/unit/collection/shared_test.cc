@@ -93,8 +93,8 @@ std::vector<std::string> SharedCollection::AnswersByTiles(const funnel::Plan& pl
   std::vector<funnel::TileQuery> queries;
   for (const std::vector<float>& vector : vectors) queries.push_back({vector, {}});
   std::vector<std::string> answers;
-  for (size_t i = 0; i < queries.size(); i += funnel::kTileMax) {
-    const auto tile = absl::MakeSpan(queries).subspan(i, funnel::kTileMax);
+  for (size_t i = 0; i < queries.size(); i += funnel::TileMax(plan)) {
+    const auto tile = absl::MakeSpan(queries).subspan(i, funnel::TileMax(plan));
     for (const auto& output : funnel::RunTile(collection_->view(), plan, tile)) {
       answers.push_back(TextOf(output));
     }
