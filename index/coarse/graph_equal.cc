@@ -25,7 +25,8 @@ EqualRows::EqualRows(const GraphCodes& codes, uint32_t rows) : first_of_(rows), 
   for (size_t i = 0; i < by_code.size(); ++i) {
     const uint32_t row = by_code[i].second;
     // Where two codes have one checksum, a group may be cut in two.
-    const bool is_first = i == 0 || std::memcmp(code(row), code(by_code[i - 1].second), row_bytes);
+    const bool is_first =
+        i == 0 || std::memcmp(code(row), code(by_code[i - 1].second), row_bytes) != 0;
     const uint32_t first = is_first ? row : first_of_[by_code[i - 1].second];
     first_of_[row] = first;
     next_[row] = first;

@@ -85,8 +85,9 @@ class Chooser {
 
   absl::Status Fetch(const std::vector<uint32_t>& rows) const {
     if (level_ < rows_.segment.hot_levels()) return absl::OkStatus();
-    std::vector<uint32_t> at;
-    for (const uint32_t row : rows) at.push_back(rows_.at[row]);
+    std::vector<uint32_t> at(rows.size());
+    std::transform(rows.begin(), rows.end(), at.begin(),
+                   [this](uint32_t row) { return rows_.at[row]; });
     return rows_.segment.Fetch(0, level_, at);
   }
 
