@@ -3,12 +3,12 @@
 #include <cmath>
 
 #include "base/status.h"
+#include "index/kernels/squares.h"
 
 namespace mrl::coarse {
 
 void Normalise(float* x, size_t n) {
-  double squares = 0;
-  for (size_t i = 0; i < n; ++i) squares += static_cast<double>(x[i]) * x[i];
+  const double squares = kernels::SumOfSquares(x, n);
   if (squares == 0) return;
   const double factor = 1 / std::sqrt(squares);
   for (size_t i = 0; i < n; ++i) x[i] = static_cast<float>(x[i] * factor);

@@ -1,7 +1,6 @@
 #include "index/coarse/graph_refine.h"
 
 #include <algorithm>
-#include <cmath>
 #include <functional>
 #include <utility>
 #include <vector>
@@ -11,9 +10,9 @@
 #include "base/for_each.h"
 #include "base/status.h"
 #include "index/coarse/exact_scan.h"
+#include "index/coarse/faiss_rows.h"
 #include "index/coarse/graph_walk.h"
 #include "index/kernels/kernels.h"
-#include "index/kernels/squares.h"
 
 namespace mrl::coarse {
 namespace {
@@ -33,9 +32,7 @@ class Chooser {
   // The prefix of `row` with a norm of 1; zeros where it has none.
   absl::Status Load(uint32_t row, float* out) const {
     MRL_RETURN_IF_ERROR(rows_.segment.Prefix(rows_.at[row], level_, out));
-    const double squares = kernels::SumOfSquares(out, dims_);
-    const double factor = squares > 0 ? 1 / std::sqrt(squares) : 0;
-    for (size_t i = 0; i < dims_; ++i) out[i] = static_cast<float>(out[i] * factor);
+    Normalise(out, dims_);
     return absl::OkStatus();
   }
 
