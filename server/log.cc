@@ -100,19 +100,22 @@ void FromGrpc(gpr_log_func_args* line) {
   Log(level, "grpc", {{"text", line->message}});
 }
 
-}  // namespace
-
-std::unique_ptr<spdlog::formatter> MakeLogFormatter(const std::string& format) {
-  return std::make_unique<LineFormatter>(format == "json");
+// There is one for good: threads of gRPC's may be writing at any time, at the end of the program
+// too.
+spdlog::logger& MakeLogger() {
+  const auto* const logger = new std::shared_ptr<spdlog::logger>(
+      std::make_shared<spdlog::logger>("mrl", std::make_shared<spdlog::sinks::stderr_sink_mt>()));
+  spdlog::set_default_logger(*logger);
+  gpr_set_log_function(FromGrpc);
+  return **logger;
 }
 
+}  // namespace
+
 void SetUpLog(const std::string& format, const std::string& level) {
-  auto logger =
-      std::make_shared<spdlog::logger>("mrl", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-  logger->set_formatter(MakeLogFormatter(format));
-  spdlog::set_default_logger(std::move(logger));
+  static spdlog::logger& logger = MakeLogger();
+  logger.set_formatter(std::make_unique<LineFormatter>(format == "json"));
   spdlog::set_level(spdlog::level::from_str(level));
-  gpr_set_log_function(FromGrpc);
 }
 
 void Log(spdlog::level::level_enum level, absl::string_view message, const LogFields& fields) {

@@ -3,7 +3,6 @@
 
 #include <spdlog/spdlog.h>
 
-#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,12 +11,10 @@
 
 namespace mrl::server {
 
-// `format` is text or json, `level` debug, info, warn or error. Replaces spdlog's default logger;
-// lines written with spdlog's own functions, and gRPC's, come out in the same form.
+// `format` is text or json, `level` debug, info, warn, error or critical. Lines written with
+// spdlog's own functions, and gRPC's, come out in the same form. Other threads may write lines
+// meanwhile.
 void SetUpLog(const std::string& format, const std::string& level);
-
-// The form of a line alone, for other sinks.
-std::unique_ptr<spdlog::formatter> MakeLogFormatter(const std::string& format);
 
 // Names are literals of a-z and _. Values may hold anything.
 using LogFields = std::vector<std::pair<const char*, std::string>>;

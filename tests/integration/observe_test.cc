@@ -1,7 +1,5 @@
 // What an operator learns of single calls: traces, the slow-query log, the configuration.
 #include <grpcpp/grpcpp.h>
-#include <spdlog/sinks/ostream_sink.h>
-#include <spdlog/spdlog.h>
 
 #include <sstream>
 #include <string>
@@ -112,25 +110,29 @@ class Logged : public Operated {
   void Configure(server::Config* config) override { config->slow_query_ms = 1; }
   void SetUp() override {
     Operated::SetUp();
+    ::testing::internal::CaptureStderr();
     server::SetUpLog("json", "info");
-    auto sink = std::make_shared<spdlog::sinks::ostream_sink_mt>(text_);
-    sink->set_formatter(server::MakeLogFormatter("json"));
-    spdlog::default_logger()->sinks() = {sink};
   }
-  ~Logged() override { server::SetUpLog("text", "critical"); }
-  // The line that has a member of this value; null where there is none.
+  void TearDown() override {
+    server::SetUpLog("text", "critical");
+    if (!taken_) ::testing::internal::GetCapturedStderr();
+  }
+  // The line that has a member of this value; null where there is none. Once a test.
   nlohmann::json Line(const std::string& member, const std::string& value) {
     server_->Drain();
-    std::istringstream lines(text_.str());
+    const std::string text = ::testing::internal::GetCapturedStderr();
+    taken_ = true;
+    std::istringstream lines(text);
     for (std::string line; std::getline(lines, line);) {
-      auto json = nlohmann::json::parse(line);
-      if (json.value(member, "") == value) return json;
+      auto json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+      if (json.is_object() && json.value(member, "") == value) return json;
     }
+    ADD_FAILURE() << "no line has " << member << " " << value << ":\n" << text;
     return nullptr;
   }
 
  private:
-  std::ostringstream text_;
+  bool taken_ = false;
 };
 
 TEST_F(Logged, ASlowCallIsLoggedWithItsStages) {

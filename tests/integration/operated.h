@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "absl/time/clock.h"
 #include "tests/integration/served.h"
 
 namespace mrl {
@@ -28,10 +29,11 @@ class Operated : public Served {
     const double count = Metric("mrl_rpc_total{code=\"" + code + "\",method=\"" + method + "\"}");
     return count < 0 ? 0 : count;
   }
-  // Waits until a metric has a value.
+  // Waits until a metric has a value. Each look takes a port for a minute.
   void Await(const std::string& name_and_labels, double value) {
     const absl::Time deadline = absl::Now() + absl::Seconds(60);
     while (Metric(name_and_labels) != value && absl::Now() < deadline) {
+      absl::SleepFor(absl::Milliseconds(1));
     }
     EXPECT_EQ(Metric(name_and_labels), value) << name_and_labels;
   }
