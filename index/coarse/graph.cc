@@ -14,12 +14,8 @@ namespace mrl::coarse {
 namespace {
 
 constexpr char kEfSearch[] = "efSearch";
-// A frontier is sorted: one that holds more than so many times what is walked on from costs more
-// than it saves.
-constexpr uint32_t kHeldPerWalked = 8;
 
-// The best `keep` of the rows that a walk met and that are allowed, where its frontier is too short
-// for them or holds others too.
+// The best `keep` of the rows that a walk met and that are allowed; its frontier holds others too.
 class BestMet {
  public:
   BestMet(const uint64_t* allowed, size_t keep) : allowed_(allowed), keep_(keep), best_(keep) {}
@@ -40,14 +36,6 @@ class BestMet {
   const size_t keep_;
   Shortlist best_;
 };
-
-std::vector<KeyedRow> BestOf(const Frontier& frontier, size_t keep) {
-  std::vector<KeyedRow> rows;
-  for (size_t i = 0; i < std::min(keep, frontier.size()); ++i) {
-    rows.push_back({static_cast<float>(frontier.score(i)), frontier.row(i)});
-  }
-  return rows;
-}
 
 }  // namespace
 
@@ -106,27 +94,28 @@ absl::StatusOr<Result> GraphIndex::Search(const Request& request) const {
   const QuantisedBits query =
       QuantiseBits(request.query, {request.dims, request.bits}, codes_.calibration[level]);
   BestMet best(request.allowed, request.keep);
+  const bool all_are_allowed = request.allowed == nullptr;
   GraphWalk::Met met;
-  const bool frontier_will_do =
-      request.allowed == nullptr && request.keep <= size_t{kHeldPerWalked} * ef_search;
-  if (!frontier_will_do) {
+  if (!all_are_allowed) {
     met = [&best](absl::Span<const uint32_t> rows, const uint16_t* scores) {
       best.Offer(rows, scores);
     };
   }
   GraphWalk walk(links_, codes_, query, segment_->rows(), ef_search,
-                 frontier_will_do ? request.keep : 0, std::move(met));
+                 all_are_allowed ? request.keep : 0, std::move(met));
   if (!walk.Run(request.stopped)) {
     return absl::CancelledError("the search was stopped while it walked the graph");
   }
   Result result;
   result.rows_scanned = walk.rows_met();
   result.bytes_touched = walk.bytes_touched();
-  const std::vector<KeyedRow> rows =
-      frontier_will_do ? BestOf(walk.frontier(), request.keep) : best.Take();
-  result.candidates.reserve(rows.size());
-  for (const KeyedRow& row : rows) {
-    result.candidates.push_back({query.Cosine(static_cast<uint16_t>(row.key)), row.row});
+  const auto found = [&](uint16_t score, uint32_t row) {
+    result.candidates.push_back({query.Cosine(score), row});
+  };
+  if (all_are_allowed) {
+    for (const Frontier::Entry& one : walk.TakeBest(request.keep)) found(one.score(), one.row());
+  } else {
+    for (const KeyedRow& one : best.Take()) found(static_cast<uint16_t>(one.key), one.row);
   }
   return result;
 }

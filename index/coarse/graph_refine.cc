@@ -181,7 +181,7 @@ absl::StatusOr<GraphLinks> RefineLinks(const GraphRows& rows, const GraphCodes& 
     walk.RunFrom(row);
     const absl::Span<const uint32_t> linked = links.all_of(row);
     std::vector<uint32_t> offer(linked.begin(), linked.end());
-    for (size_t i = 0; i < walk.frontier().size(); ++i) offer.push_back(walk.frontier().row(i));
+    for (const Frontier::Entry& met : walk.TakeBest(offered)) offer.push_back(met.row());
     return offer;
   };
   MRL_ASSIGN_OR_RETURN(const GraphLinks chosen,

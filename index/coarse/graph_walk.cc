@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <utility>
 
 #include "index/coarse/exact_scan.h"
@@ -22,25 +21,6 @@ uint32_t BeginningsOf(uint32_t rows) {
 
 }  // namespace
 
-void Frontier::Keep(uint64_t entry) {
-  if (entries_.size() == size_max_) entries_.pop_back();
-  const auto at = std::lower_bound(entries_.begin(), entries_.end(), entry, std::greater<>());
-  next_ = std::min(next_, static_cast<size_t>(at - entries_.begin()));
-  entries_.insert(at, entry);
-}
-
-uint32_t Frontier::PeekNext() {
-  const size_t end = std::min(entries_.size(), walked_max_);
-  while (next_ < end && (entries_[next_] & kTaken) != 0) ++next_;
-  return next_ < end ? row(next_) : GraphLinks::kNoRow;
-}
-
-uint32_t Frontier::TakeNext() {
-  const uint32_t next = PeekNext();
-  if (next != GraphLinks::kNoRow) entries_[next_++] |= kTaken;
-  return next;
-}
-
 GraphWalk::GraphWalk(const GraphLinks& links, const GraphCodes& codes, const QuantisedBits& query,
                      uint32_t rows, size_t ef_search, size_t keep, Met met)
     : links_(links),
@@ -50,7 +30,7 @@ GraphWalk::GraphWalk(const GraphLinks& links, const GraphCodes& codes, const Qua
       rows_(rows),
       met_(std::move(met)),
       met_set_(rows),
-      frontier_(std::min<size_t>(std::max(ef_search, keep), rows), ef_search),
+      frontier_(query.weight_sum, std::min<size_t>(std::max(ef_search, keep), rows), ef_search),
       batch_(std::max(links.degree, BeginningsOf(rows)) + 1),
       scores_(batch_.size()) {}
 
@@ -112,7 +92,7 @@ void GraphWalk::Meet(size_t count) {
                                  .planes = query_.planes.data(),
                                  .strip_count = query_.strips()};
   kernels::Active().score_bit_rows(bits, batch_.data(), count, scores_.data());
-  for (size_t i = 0; i < count; ++i) frontier_.Offer(scores_[i], batch_[i]);
+  frontier_.Offer({batch_.data(), count}, scores_.data());
   rows_met_ += count;
   if (met_) met_({batch_.data(), count}, scores_.data());
 }

@@ -8,6 +8,7 @@
 
 #include "absl/types/span.h"
 #include "index/coarse/bit_codes.h"
+#include "index/coarse/frontier.h"
 #include "index/coarse/graph.h"
 
 namespace mrl::coarse {
@@ -31,43 +32,6 @@ class RowSet {
   std::vector<uint64_t> words_;
 };
 
-// The best rows that a walk met, best first, equal scores by row; each of the first of them is to
-// be walked on from once.
-class Frontier {
- public:
-  // Holds `size_max` rows, of which the first `walked_max` are walked on from.
-  Frontier(size_t size_max, size_t walked_max) : size_max_(size_max), walked_max_(walked_max) {
-    entries_.reserve(size_max + 1);
-  }
-
-  // Keeps the row if it is among the best.
-  void Offer(uint16_t score, uint32_t row) {
-    const uint64_t entry = (uint64_t{score} << kScoreShift) | (uint64_t{~row} << 1);
-    if (entries_.size() < size_max_ || entry > entries_.back()) Keep(entry);
-  }
-  // The best row that was not taken yet; kNoRow where all were.
-  uint32_t TakeNext();
-  // What TakeNext would give.
-  uint32_t PeekNext();
-
-  size_t size() const { return entries_.size(); }
-  uint16_t score(size_t i) const { return static_cast<uint16_t>(entries_[i] >> kScoreShift); }
-  uint32_t row(size_t i) const { return ~static_cast<uint32_t>(entries_[i] >> 1); }
-
- private:
-  // An entry is a number that falls: the score, the row's complement, and one bit that says that
-  // the row was taken.
-  static constexpr int kScoreShift = 33;
-  static constexpr uint64_t kTaken = 1;
-
-  void Keep(uint64_t entry);
-
-  const size_t size_max_;
-  const size_t walked_max_;
-  std::vector<uint64_t> entries_;
-  size_t next_ = 0;  // all before it were taken
-};
-
 class GraphWalk {
  public:
   // What met a score, for every row once.
@@ -83,7 +47,8 @@ class GraphWalk {
   // Sets out from `row` alone, for rows near it.
   void RunFrom(uint32_t row);
 
-  const Frontier& frontier() const { return frontier_; }
+  // The best `most` of those that are held, in no order. Ends the use of the walk.
+  std::vector<Frontier::Entry> TakeBest(size_t most) { return frontier_.Take(most); }
   uint64_t rows_met() const { return rows_met_; }
   uint64_t bytes_touched() const;
 
