@@ -17,9 +17,11 @@ THREADS = int(os.environ.get("BENCH_BUILD_THREADS", "2"))
 
 
 LADDER = (16, 32, 64, 128, 256, 512, 1024)  # below the full vector
-# efSearch of a graph and rows that its walk passes on.
+# efSearch of a graph and rows that its walk passes on; walks of more are bounded by gamma, too.
 WALKS = ((15, 60), (20, 60), (25, 80), (30, 80), (40, 80), (50, 100), (60, 100), (80, 100), (80, 150), (100, 150), (120, 150),
          (150, 150), (200, 200), (300, 300), (400, 300), (500, 400))
+BOUNDED = [(f"{ef},gamma={gamma}", keep) for ef, keep in ((150, 100), (300, 150), (500, 300), (800, 400))
+           for gamma in (0.15, 0.2, 0.25, 0.3)]
 
 
 class Mrl:
@@ -36,7 +38,7 @@ class Mrl:
                       for rest in (("",) if self.dims < 512 else (",512b1:60", ",512b1:100", ",512b1:150", ",512b1:300"))]
             signs = min(self.dims, 512)
             half = max(step for step in LADDER if step < self.dims)
-            lists += [f"graph(efSearch={ef})/{signs}b1:{keep}{rest}" for ef, keep in WALKS
+            lists += [f"graph(efSearch={ef})/{signs}b1:{keep}{rest}" for ef, keep in (*WALKS, *BOUNDED)
                       for rest in ("", f",{half}:{keep // 4}")]
         self.settings = [f"{one},{self.dims}:{K}" for one in lists
                          if "b" in one or all(int(step.split(":")[0]) < self.dims for step in one.split(","))] + ["exact"]

@@ -66,6 +66,8 @@ struct QuantisedBits {
   double cosine_per_weight = 0;  // 0 for a zero query
 
   size_t strips() const { return weights.size() / kernels::kStripBits; }
+  // The score of a cosine of 1; infinite for a zero query.
+  double NearestScore() const { return (1 / cosine_per_weight + weight_sum) / 2; }
   float Cosine(uint16_t score) const {
     return static_cast<float>(cosine_per_weight * (2 * score - weight_sum));
   }

@@ -36,6 +36,7 @@ struct Request {
   uint32_t dims = 0;             // on the ladder
   uint32_t bits = 0;  // 0 = stored precision (exact top-keep of the prefix); else code estimates
   uint32_t keep = 0;  // at least 1
+  uint32_t k = 0;     // rows that the whole search is for, at most `keep`; 0 = as `keep`
   const uint64_t* allowed = nullptr;   // bitmap over rows; null = all
   const Params* params = nullptr;      // null = none
   std::function<bool()> stopped = {};  // true = cancelled or past the deadline; may be empty
@@ -78,6 +79,7 @@ using Results = std::vector<absl::StatusOr<Result>>;
 struct Effort {
   std::string param;  // "" = there is none
   double most = std::numeric_limits<double>::infinity();
+  Params bounded = {};  // others that let an easy query end before it has made all of the effort
 };
 
 // One coarse index of one segment. Thread-safe: constant after it is opened or built.

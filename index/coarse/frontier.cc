@@ -12,8 +12,12 @@ void Frontier::Best::Add(size_t score, const std::vector<Stack>& stacks) {
   while (rows - stacks[from].rows >= most) rows -= stacks[from++].rows;
 }
 
-Frontier::Frontier(int score_max, size_t held, size_t walked)
-    : stacks_(static_cast<size_t>(score_max) + 1), held_{.most = held}, walked_{.most = walked} {
+Frontier::Frontier(int score_max, size_t held, size_t walked, const Reach& reach)
+    : stacks_(static_cast<size_t>(score_max) + 1),
+      held_{.most = held},
+      walked_{.most = walked},
+      near_{.most = reach.k},
+      reach_(reach) {
   entries_.reserve(2 * held);
   below_.reserve(2 * held);
 }
@@ -31,6 +35,7 @@ void Frontier::Offer(absl::Span<const uint32_t> rows, const uint16_t* scores) {
     ++stack.rows;
     held_.Add(score, stacks_);
     walked_.Add(score, stacks_);
+    near_.Add(score, stacks_);
     next_ = std::max(next_, score);
   }
 }
@@ -42,11 +47,19 @@ uint32_t Frontier::PeekNext() {
       // Of those that tie with the last some are beyond what is walked on from.
       const bool is_last = next_ == walked_.from;
       if (is_last && walked_.rows - stack.rows + stack.taken >= walked_.most) break;
+      if (IsTooFar(next_)) break;
       return entries_[stack.top].row();
     }
     if (next_ == 0) break;
   }
   return GraphLinks::kNoRow;
+}
+
+bool Frontier::IsTooFar(size_t score) const {
+  if (near_.rows < near_.most) return false;
+  const auto last = static_cast<double>(near_.from);
+  const double away = std::max(reach_.nearest - last, 0.0);
+  return static_cast<double>(score) < last - reach_.gamma * away;
 }
 
 uint32_t Frontier::TakeNext() {

@@ -14,6 +14,11 @@ namespace mrl::coarse {
 namespace {
 
 constexpr char kEfSearch[] = "efSearch";
+constexpr char kGamma[] = "gamma";
+constexpr double kGammaMax = 100;
+// Measured on text of 1024 dimensions: what ends by it finds a thousandth less at four fifths of
+// the time.
+constexpr double kGammaToTry = 0.3;
 
 // The best `keep` of the rows that a walk met and that are allowed; its frontier holds others too.
 class BestMet {
@@ -62,9 +67,9 @@ std::string GraphIndex::Describe() const {
   return absl::StrCat("graph ", FormatCodes({codes_.code}), ", ", links_.degree, " links a row");
 }
 
-Effort GraphIndex::effort() const { return {kEfSearch, kEfSearchMax}; }
+Effort GraphIndex::effort() const { return {kEfSearch, kEfSearchMax, {{kGamma, kGammaToTry}}}; }
 
-absl::StatusOr<uint32_t> GraphIndex::Check(const Request& request) const {
+absl::StatusOr<GraphIndex::Asked> GraphIndex::Check(const Request& request) const {
   const Schema& schema = segment_->schema();
   if (schema.LevelOf(request.dims) < 0) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -78,18 +83,27 @@ absl::StatusOr<uint32_t> GraphIndex::Check(const Request& request) const {
                      ", it compares ", FormatCodes({codes_.code}), " and shorter prefixes of it"));
   }
   if (request.keep == 0) return absl::InvalidArgumentError("graph: keep is 0, the least is 1");
-  if (request.params != nullptr) {
-    for (const auto& [name, value] : *request.params) {
-      if (name == kEfSearch) continue;
-      return absl::InvalidArgumentError(
-          absl::StrCat("graph: unknown parameter `", name, "`, it takes ", kEfSearch));
+  Asked asked;
+  MRL_ASSIGN_OR_RETURN(asked.ef_search,
+                       WholeParam(kind(), request.params, kEfSearch, request.keep, kEfSearchMax));
+  if (request.params == nullptr) return asked;
+  for (const auto& [name, value] : *request.params) {
+    if (name == kEfSearch) continue;
+    if (name != kGamma) {
+      return absl::InvalidArgumentError(absl::StrCat("graph: unknown parameter `", name,
+                                                     "`, it takes ", kEfSearch, " and ", kGamma));
     }
+    if (!(value >= 0 && value <= kGammaMax)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("graph: gamma is ", value, ", it is 0 to ", kGammaMax));
+    }
+    asked.gamma = value;
   }
-  return WholeParam(kind(), request.params, kEfSearch, request.keep, kEfSearchMax);
+  return asked;
 }
 
 absl::StatusOr<Result> GraphIndex::Search(const Request& request) const {
-  MRL_ASSIGN_OR_RETURN(const uint32_t ef_search, Check(request));
+  MRL_ASSIGN_OR_RETURN(const Asked asked, Check(request));
   const auto level = static_cast<size_t>(segment_->schema().LevelOf(request.dims));
   const QuantisedBits query =
       QuantiseBits(request.query, {request.dims, request.bits}, codes_.calibration[level]);
@@ -101,8 +115,11 @@ absl::StatusOr<Result> GraphIndex::Search(const Request& request) const {
       best.Offer(rows, scores);
     };
   }
-  GraphWalk walk(links_, codes_, query, segment_->rows(), ef_search,
-                 all_are_allowed ? request.keep : 0, std::move(met));
+  const Reach reach = {.k = request.k == 0 ? request.keep : request.k,
+                       .gamma = asked.gamma,
+                       .nearest = query.NearestScore()};
+  GraphWalk walk(links_, codes_, query, segment_->rows(), asked.ef_search,
+                 all_are_allowed ? request.keep : 0, reach, std::move(met));
   if (!walk.Run(request.stopped)) {
     return absl::CancelledError("the search was stopped while it walked the graph");
   }

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -45,8 +46,9 @@ struct GraphCodes {
 };
 
 // Takes the parameter efSearch: how many of the nearest rows found so far are walked on from (1 to
-// kEfSearchMax; default the request's keep). What a walk finds are the best of all rows that it
-// met.
+// kEfSearchMax; default the request's keep); and gamma: none is walked on from that is more than
+// 1 + gamma times as far away (1 - cosine, estimated) as the k-th best (0 to 100; default: they all
+// are), so that an easy query ends early. What a walk finds are the best of all rows that it met.
 class GraphIndex final : public CoarseIndex {
  public:
   static constexpr uint32_t kEfSearchMax = 100'000;
@@ -65,8 +67,12 @@ class GraphIndex final : public CoarseIndex {
                         float* scores) const override;
 
  private:
-  // The efSearch of a request that is legal.
-  absl::StatusOr<uint32_t> Check(const Request& request) const;
+  struct Asked {
+    uint32_t ef_search = 0;
+    double gamma = std::numeric_limits<double>::infinity();
+  };
+  // The parameters of a request that is legal.
+  absl::StatusOr<Asked> Check(const Request& request) const;
 
   const std::shared_ptr<const store::Segment> segment_;
   const GraphLinks links_;

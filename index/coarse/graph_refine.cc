@@ -177,7 +177,7 @@ absl::StatusOr<GraphLinks> RefineLinks(const GraphRows& rows, const GraphCodes& 
   const uint32_t offered = std::max(kOfferedMin, degree + degree / 2);
   const auto near = [&](uint32_t row, const float* vector) {
     const QuantisedBits query = QuantiseBits(vector, codes.code, codes.calibration.back());
-    GraphWalk walk(links, codes, query, count, offered, offered, {});
+    GraphWalk walk(links, codes, query, count, offered, offered, {}, {});
     walk.RunFrom(row);
     const absl::Span<const uint32_t> linked = links.all_of(row);
     std::vector<uint32_t> offer(linked.begin(), linked.end());

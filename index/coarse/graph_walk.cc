@@ -22,7 +22,7 @@ uint32_t BeginningsOf(uint32_t rows) {
 }  // namespace
 
 GraphWalk::GraphWalk(const GraphLinks& links, const GraphCodes& codes, const QuantisedBits& query,
-                     uint32_t rows, size_t ef_search, size_t keep, Met met)
+                     uint32_t rows, size_t ef_search, size_t keep, const Reach& reach, Met met)
     : links_(links),
       codes_(codes),
       query_(query),
@@ -30,7 +30,8 @@ GraphWalk::GraphWalk(const GraphLinks& links, const GraphCodes& codes, const Qua
       rows_(rows),
       met_(std::move(met)),
       met_set_(rows),
-      frontier_(query.weight_sum, std::min<size_t>(std::max(ef_search, keep), rows), ef_search),
+      frontier_(query.weight_sum, std::min<size_t>(std::max(ef_search, keep), rows), ef_search,
+                reach),
       batch_(std::max(links.degree, BeginningsOf(rows)) + 1),
       scores_(batch_.size()) {}
 

@@ -37,10 +37,10 @@ class GraphWalk {
   // What met a score, for every row once.
   using Met = std::function<void(absl::Span<const uint32_t> rows, const uint16_t* scores)>;
 
-  // All outlive the walk. Walks on from `ef_search` rows and holds the best `keep`, or `ef_search`
-  // if they are more. `met` may be empty.
+  // All outlive the walk. Walks on from `ef_search` rows within `reach` and holds the best `keep`,
+  // or `ef_search` if they are more. `met` may be empty.
   GraphWalk(const GraphLinks& links, const GraphCodes& codes, const QuantisedBits& query,
-            uint32_t rows, size_t ef_search, size_t keep, Met met);
+            uint32_t rows, size_t ef_search, size_t keep, const Reach& reach, Met met);
 
   // False when `stopped`.
   bool Run(const std::function<bool()>& stopped);

@@ -200,6 +200,7 @@ absl::StatusOr<std::vector<double>> TimePrefixes(const funnel::View& view,
 std::vector<coarse::Params> ParamsToTry(const funnel::View& view, absl::string_view kind) {
   constexpr double kFirst = 8;
   constexpr double kLast = 512;
+  constexpr double kFirstBounded = 64;
   constexpr double kListsShare = 0.25;  // what looks at more of the lists is no cheaper than a scan
   coarse::Effort effort;
   for (const funnel::View::Part& part : view.parts) {
@@ -209,6 +210,7 @@ std::vector<coarse::Params> ParamsToTry(const funnel::View& view, absl::string_v
     if (index == part.indexes.end()) continue;
     const coarse::Effort of_part = (*index)->effort();
     if (effort.param.empty()) effort.param = of_part.param;
+    effort.bounded = of_part.bounded;
     // The least that any part allows is the most that can be asked of all.
     effort.most = std::min(effort.most, of_part.most);
   }
@@ -221,6 +223,9 @@ std::vector<coarse::Params> ParamsToTry(const funnel::View& view, absl::string_v
   std::vector<coarse::Params> params;
   for (double value = kFirst; value <= last; value *= 2) {
     params.push_back({{effort.param, value}});
+    if (value < kFirstBounded || effort.bounded.empty()) continue;
+    params.push_back(effort.bounded);
+    params.back()[effort.param] = value;
   }
   return params;
 }

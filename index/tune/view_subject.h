@@ -66,8 +66,8 @@ absl::StatusOr<std::vector<double>> TimePrefixes(const funnel::View& view,
                                                  const ViewQueries& queries, uint32_t k,
                                                  const StoppedFn& stopped);
 
-// Values worth trying of the one parameter (efSearch, nprobe) of a coarse kind, "" = the active
-// one, increasing; {{}} where it has none.
+// Values worth trying of the effort (efSearch, nprobe) of a coarse kind, "" = the active one,
+// increasing, the larger ones also with what bounds them (gamma); {{}} where it has none.
 std::vector<coarse::Params> ParamsToTry(const funnel::View& view, absl::string_view kind = "");
 
 }  // namespace mrl::tune

@@ -332,13 +332,48 @@ TEST_F(Graph, RefusesWhatItDoesNotHave) {
            {Ef(100'001), "efSearch is 100001"},
            {Ef(1.5), "efSearch is 1.5"},
            {Ef(std::nan("")), "efSearch is nan"},
-           {{{"nprobe", 9}}, "unknown parameter `nprobe`, it takes efSearch"}}) {
+           {{{"gamma", -0.1}}, "gamma is -0.1, it is 0 to 100"},
+           {{{"gamma", 101}}, "gamma is 101"},
+           {{{"gamma", std::nan("")}}, "gamma is nan"},
+           {{{"nprobe", 9}}, "unknown parameter `nprobe`, it takes efSearch and gamma"}}) {
     EXPECT_THAT(refusal({.dims = 8, .bits = 1, .keep = 5, .params = &params}), HasSubstr(message));
   }
   float scores[1];
   const uint32_t row = 0;
   EXPECT_EQ(index->Estimate(query.data(), {32, 1}, {&row, 1}, scores).code(),
             absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(Graph, EndsWhereRowsAreFurtherAwayThanGammaSays) {
+  Sample sample(Signs());
+  const auto index = Build(sample);
+  uint64_t scanned[4] = {};
+  size_t hits[4] = {};
+  std::vector<Candidate> last;
+  for (uint32_t seed = 0; seed < 50; ++seed) {
+    const std::vector<float> query = sample.QueryNear(seed * 100, seed);
+    Request request = {.query = query.data(), .dims = 48, .bits = 1, .keep = 50, .k = 10};
+    const auto truth =
+        Find(sample, *sample.scan, {.query = query.data(), .dims = 48, .bits = 1, .keep = 10});
+    const Params params[] = {{{"efSearch", 200}, {"gamma", 0}},
+                             {{"efSearch", 200}, {"gamma", 0.3}},
+                             {{"efSearch", 200}, {"gamma", 100}},
+                             Ef(200)};
+    for (size_t i = 0; i < 4; ++i) {
+      request.params = &params[i];
+      const auto result = index->Search(request);
+      ASSERT_TRUE(result.ok()) << result.status();
+      scanned[i] += result->rows_scanned;
+      hits[i] += test::CountFound(result->candidates, truth);
+      if (i == 3) ExpectSameRows(result->candidates, last);
+      last = result->candidates;
+    }
+  }
+  EXPECT_LT(scanned[0], scanned[1]);
+  EXPECT_LT(scanned[1], scanned[2]);
+  EXPECT_EQ(scanned[2], scanned[3]) << "nothing is so far away";
+  EXPECT_LT(hits[0], hits[1]);
+  EXPECT_LE(hits[1], hits[3]);
 }
 
 TEST_F(Graph, StopsWhenAsked) {
@@ -436,6 +471,22 @@ TEST(Frontier, WalksOnFromTheFirstOfThoseItHolds) {
   EXPECT_EQ(frontier.TakeNext(), 90u);
   EXPECT_EQ(frontier.TakeNext(), GraphLinks::kNoRow);
   EXPECT_THAT(InOrder(frontier.Take(2)), ElementsAre(Pair(9, 90), Pair(8, 80)));
+}
+
+TEST(Frontier, EndsWhereTheNextIsTooFarAway) {
+  // The second best is 2 away from the nearest there can be: 1 + 0.5 times that is 3.
+  Frontier frontier(10, 9, 9, {.k = 2, .gamma = 0.5, .nearest = 10});
+  Offer(frontier, 3, 30);
+  EXPECT_EQ(frontier.TakeNext(), 30u) << "there is no second yet";
+  Offer(frontier, 9, 90);
+  Offer(frontier, 8, 80);
+  Offer(frontier, 7, 70);
+  Offer(frontier, 6, 60);
+  EXPECT_EQ(frontier.TakeNext(), 90u);
+  EXPECT_EQ(frontier.TakeNext(), 80u);
+  EXPECT_EQ(frontier.TakeNext(), 70u);
+  EXPECT_EQ(frontier.TakeNext(), GraphLinks::kNoRow);
+  EXPECT_THAT(frontier.Take(9), SizeIs(5)) << "it holds what it does not walk on from";
 }
 
 // Against a list that is sorted anew each time, with many ties.
