@@ -10,8 +10,8 @@ namespace {
 
 // Rows scored together, level by level: each level is read in one forward run, and the sums of the
 // rows stay in the first-level cache.
-constexpr uint32_t kTileRows = 256;
-constexpr uint32_t kTilesBetweenPolls = 16;
+constexpr uint32_t kTileRows = 128;
+constexpr uint32_t kTilesBetweenPolls = 32;
 constexpr uint32_t kRowsBetweenPolls = kTileRows * kTilesBetweenPolls;
 
 using Found = std::vector<absl::StatusOr<std::vector<KeyedRow>>>;
@@ -91,17 +91,33 @@ class ExactTile {
     std::vector<const LevelScorer*> scorers;
     for (const size_t i : active_) scorers.push_back(&scorers_[i]);
     if (scorers.empty()) return;
-    sums_.assign(count * scorers.size(), 0);
-    added_.resize(sums_.size());
-    for (size_t level = 0; level <= level_; ++level) {
-      LevelScorer::LevelSums(scorers, {rows.data(), count}, level, added_.data());
-      for (size_t i = 0; i < sums_.size(); ++i) sums_[i] += added_[i];
-    }
     for (size_t q = 0; q < scorers.size(); ++q) {
+      query_factors_[q] = scorers[q]->QueryFactor(level_);
+      thresholds_[q] = best_[active_[q]].threshold();
+    }
+    sums_.assign(count * scorers.size(), 0);
+    for (size_t level = 0; level <= level_; ++level) {
+      LevelScorer::AddLevelSums(scorers, {rows.data(), count}, level, sums_.data());
+    }
+    const float* sums = sums_.data();
+    for (size_t r = 0; r < count; ++r, sums += scorers.size()) OfferRow(rows[r], scorers, sums);
+  }
+
+  // Offers a row to those of the active requests that it is good enough for: mostly to none.
+  void OfferRow(uint32_t row, absl::Span<const LevelScorer* const> scorers, const float* sums) {
+    const float row_factor = scorers.front()->RowFactor(row, level_);
+    std::array<float, kExactTileMax> keys;
+    int wanted = 0;
+    for (size_t q = 0; q < scorers.size(); ++q) {
+      keys[q] = sums[q] * row_factor * query_factors_[q];
+      wanted |= keys[q] >= thresholds_[q] ? 1 : 0;
+    }
+    if (wanted == 0) return;
+    for (size_t q = 0; q < scorers.size(); ++q) {
+      if (!(keys[q] >= thresholds_[q])) continue;
       Shortlist& best = best_[active_[q]];
-      for (size_t r = 0; r < count; ++r) {
-        best.Offer(scorers[q]->Key(rows[r], level_, sums_[r * scorers.size() + q]), rows[r]);
-      }
+      best.Offer(keys[q], row);
+      thresholds_[q] = best.threshold();
     }
   }
 
@@ -115,7 +131,9 @@ class ExactTile {
   std::vector<size_t> active_;  // requests that were not stopped
   absl::Status status_;         // of reading
   std::vector<float> sums_;     // [rows of a tile][active requests]
-  std::vector<float> added_;    // to them by a level
+  // Of the active requests.
+  std::array<float, kExactTileMax> query_factors_;
+  std::array<float, kExactTileMax> thresholds_;
 };
 
 // Puts what later rows gave behind what is there.

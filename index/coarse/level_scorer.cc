@@ -27,18 +27,22 @@ LevelScorer::LevelScorer(const store::Segment& segment, const float* query, size
       metric_(segment.schema().metric),
       storage_(segment.schema().storage) {
   const Schema& schema = segment.schema();
+  const auto factor = [this](double squares) {
+    if (metric_ == Metric::kL2) return -1.0F;
+    if (metric_ == Metric::kInnerProduct) return 1.0F;
+    return squares > 0 ? static_cast<float>(1 / std::sqrt(squares)) : 0;
+  };
   double squares = 0;
   levels_.reserve(last_level + 1);
   for (size_t level = 0; level <= last_level; ++level) {
     const float* slice = query + schema.level_begin(level);
     const size_t width = schema.level_width(level);
     squares += kernels::SumOfSquares(slice, width);
-    levels_.push_back(
-        {.data = static_cast<const std::byte*>(segment.Level(level)),
-         .query = slice,
-         .width = width,
-         .row_bytes = width * ElementBytes(storage_),
-         .inverse_query_norm = squares > 0 ? static_cast<float>(1 / std::sqrt(squares)) : 0});
+    levels_.push_back({.data = static_cast<const std::byte*>(segment.Level(level)),
+                       .query = slice,
+                       .width = width,
+                       .row_bytes = width * ElementBytes(storage_),
+                       .query_factor = factor(squares)});
   }
 }
 
@@ -63,12 +67,12 @@ float LevelScorer::LevelSum(uint32_t row, size_t level) const {
   return 0;
 }
 
-void LevelScorer::LevelSums(absl::Span<const LevelScorer* const> scorers,
-                            absl::Span<const uint32_t> rows, size_t level, float* sums) {
+void LevelScorer::AddLevelSums(absl::Span<const LevelScorer* const> scorers,
+                               absl::Span<const uint32_t> rows, size_t level, float* sums) {
   const LevelScorer& first = *scorers.front();
   if (first.metric_ == Metric::kL2 || scorers.size() == 1 || rows.size() < kRowsAtOnce) {
     for (const uint32_t row : rows) {
-      for (const LevelScorer* scorer : scorers) *sums++ = scorer->LevelSum(row, level);
+      for (const LevelScorer* scorer : scorers) *sums++ += scorer->LevelSum(row, level);
     }
     return;
   }
@@ -84,6 +88,7 @@ void LevelScorer::LevelSums(absl::Span<const LevelScorer* const> scorers,
   for (size_t i = 0; i < scorers.size(); ++i) {
     queries[i] = std::copy_n(scorers[i]->levels_[level].query, at.width, vector(i)) - at.width;
   }
+  std::vector<float> unscaled;  // sums of codes of int8
   const float* starts[kRowsAtOnce];
   for (size_t i = 0; i < kRowsAtOnce; ++i) starts[i] = vector(scorers.size() + i);
   for (; !rows.empty(); rows.remove_prefix(std::min(kRowsAtOnce, rows.size()))) {
@@ -94,11 +99,15 @@ void LevelScorer::LevelSums(absl::Span<const LevelScorer* const> scorers,
       store::DecodeLevel(first.storage_, at.data + some[i] * at.row_bytes, 1, at.width,
                          vector(scorers.size() + i));
     }
-    first.table_.dots_f32(queries.data(), scorers.size(), starts, some.size(), at.width, sums);
     if (first.storage_ == StorageType::kInt8) {
-      for (size_t i = 0; i < some.size() * scorers.size(); ++i) {
-        sums[i] *= first.segment_.Scales(some[i / scorers.size()])[level];
+      unscaled.assign(some.size() * scorers.size(), 0);
+      first.table_.dots_f32(queries.data(), scorers.size(), starts, some.size(), at.width,
+                            unscaled.data());
+      for (size_t i = 0; i < unscaled.size(); ++i) {
+        sums[i] += unscaled[i] * first.segment_.Scales(some[i / scorers.size()])[level];
       }
+    } else {
+      first.table_.dots_f32(queries.data(), scorers.size(), starts, some.size(), at.width, sums);
     }
     sums += some.size() * scorers.size();
   }
@@ -106,18 +115,6 @@ void LevelScorer::LevelSums(absl::Span<const LevelScorer* const> scorers,
 
 float LevelScorer::Extend(uint32_t row, size_t from, size_t to, float sum) const {
   for (size_t level = from; level <= to; ++level) sum += LevelSum(row, level);
-  return sum;
-}
-
-float LevelScorer::Key(uint32_t row, size_t level, float sum) const {
-  switch (metric_) {
-    case Metric::kCosine:
-      return sum * segment_.InverseNorms(row)[level] * levels_[level].inverse_query_norm;
-    case Metric::kInnerProduct:
-      return sum;
-    case Metric::kL2:
-      return -sum;
-  }
   return sum;
 }
 

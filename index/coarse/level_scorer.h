@@ -23,14 +23,21 @@ class LevelScorer {
 
   // What level `level` alone adds to the sum of `row`: a dot product, or a squared distance.
   float LevelSum(uint32_t row, size_t level) const;
-  // The same of each of `rows` for each of any number of scorers of one segment, bit for
-  // bit: sums[i * scorers.size() + j] of rows[i] and scorers[j].
-  static void LevelSums(absl::Span<const LevelScorer* const> scorers,
-                        absl::Span<const uint32_t> rows, size_t level, float* sums);
+  // Adds the same of each of `rows` for each of any number of scorers of one segment, bit for bit,
+  // to sums[i * scorers.size() + j] of rows[i] and scorers[j].
+  static void AddLevelSums(absl::Span<const LevelScorer* const> scorers,
+                           absl::Span<const uint32_t> rows, size_t level, float* sums);
   // Adds levels [from, to] to `sum`, one after the other.
   float Extend(uint32_t row, size_t from, size_t to, float sum) const;
-  // The key of a row whose sum over levels 0 to `level` is `sum`.
-  float Key(uint32_t row, size_t level, float sum) const;
+  // The key of a row whose sum over levels 0 to `level` is `sum`: their product, from left to
+  // right.
+  float Key(uint32_t row, size_t level, float sum) const {
+    return sum * RowFactor(row, level) * QueryFactor(level);
+  }
+  float RowFactor(uint32_t row, size_t level) const {
+    return metric_ == Metric::kCosine ? segment_.InverseNorms(row)[level] : 1;
+  }
+  float QueryFactor(size_t level) const { return levels_[level].query_factor; }
   float Key(uint32_t row, size_t level) const { return Key(row, level, Extend(row, 0, level, 0)); }
   // Asks the cache for the first bytes of levels [from, to] of a row that is scored soon.
   void Prefetch(uint32_t row, size_t from, size_t to) const;
@@ -44,7 +51,7 @@ class LevelScorer {
     const float* query;
     size_t width;
     size_t row_bytes;
-    float inverse_query_norm;  // COSINE: of the prefix up to this level
+    float query_factor;  // COSINE: the inverse norm of the prefix up to this level; L2: -1
   };
   const store::Segment& segment_;
   const kernels::Table& table_;

@@ -24,6 +24,8 @@ class Shortlist {
     rows_.push_back({key, row});
     if (rows_.size() >= cut_at_) Cut();
   }
+  // What a key has to reach.
+  float threshold() const { return threshold_; }
   // All rows at or above the cut, in the order they were offered or not. Ends the use of the list.
   std::vector<KeyedRow> Take();
 

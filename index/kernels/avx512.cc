@@ -294,9 +294,11 @@ void DotsF32(const float* const* queries, size_t query_count, const float* const
       const size_t height = TakeSide(rows + row, row_count - row, some_rows);
       alignas(64) float tile[kSide * kSide];
       _mm512_store_ps(tile, DotsOfTile(some_queries, width, some_rows, n));
+      const auto mask = static_cast<__mmask8>((1u << width) - 1);
       for (size_t r = 0; r < height; ++r) {
-        _mm_mask_storeu_ps(sums + (row + r) * query_count + q,
-                           static_cast<__mmask8>((1u << width) - 1), _mm_load_ps(tile + r * kSide));
+        float* out = sums + (row + r) * query_count + q;
+        const __m128 sum = _mm_add_ps(_mm_maskz_loadu_ps(mask, out), _mm_load_ps(tile + r * kSide));
+        _mm_mask_storeu_ps(out, mask, sum);
       }
     }
   }

@@ -137,8 +137,8 @@ struct Table {
   float (*l2_f16)(const float* q, const uint16_t* x, size_t n);
   float (*l2_bf16)(const float* q, const Bf16* x, size_t n);
   float (*l2_int8)(const float* q, const int8_t* x, float scale, size_t n);
-  // dot_f32 of each of `rows` with each of `queries`, bit for bit, for as many rows as stay in the
-  // first-level cache: sums[row * query_count + query].
+  // Adds dot_f32 of each of `rows` with each of `queries`, bit for bit, to
+  // sums[row * query_count + query]; for as many rows as stay in the first-level cache.
   void (*dots_f32)(const float* const* queries, size_t query_count, const float* const* rows,
                    size_t row_count, size_t n, float* sums);
   // Conversions, round to nearest even, the same bits in every set; a value beyond the type's range

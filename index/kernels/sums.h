@@ -23,7 +23,7 @@ struct Sums {
   static void Dots(const float* const* queries, size_t query_count, const float* const* rows,
                    size_t row_count, size_t n, float* sums) {
     for (size_t row = 0; row < row_count; ++row) {
-      for (size_t q = 0; q < query_count; ++q) *sums++ = Row::Sum(queries[q], rows[row], n, Dot());
+      for (size_t q = 0; q < query_count; ++q) *sums++ += Row::Sum(queries[q], rows[row], n, Dot());
     }
   }
 };

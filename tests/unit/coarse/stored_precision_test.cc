@@ -110,9 +110,9 @@ TEST_P(StoredPrecision, GivesATileTheBitsOfEachQueryAlone) {
   std::vector<const LevelScorer*> tile;
   for (const LevelScorer& scorer : scorers) {
     tile.push_back(&scorer);
-    std::vector<float> sums(rows.size() * tile.size());
     for (size_t level = 0; level < sample_.schema.levels(); ++level) {
-      LevelScorer::LevelSums(tile, rows, level, sums.data());
+      std::vector<float> sums(rows.size() * tile.size());
+      LevelScorer::AddLevelSums(tile, rows, level, sums.data());
       for (size_t i = 0; i < sums.size(); ++i) {
         const uint32_t row = rows[i / tile.size()];
         ASSERT_EQ(sums[i], tile[i % tile.size()]->LevelSum(row, level)) << row << " " << level;
