@@ -20,8 +20,9 @@ LADDER = (16, 32, 64, 128, 256, 512, 1024)  # below the full vector
 # efSearch of a graph and rows that its walk passes on; walks of more are bounded by gamma, too.
 WALKS = ((15, 60), (20, 60), (25, 80), (30, 80), (40, 80), (50, 100), (60, 100), (80, 100), (80, 150), (100, 150), (120, 150),
          (150, 150), (200, 200), (300, 300), (400, 300), (500, 400))
-BOUNDED = [(f"{ef},gamma={gamma}", keep) for ef, keep in ((150, 100), (300, 150), (500, 300), (800, 400))
-           for gamma in (0.15, 0.2, 0.25, 0.3)]
+BOUNDED = [(f"{ef},gamma={gamma}", keep) for ef, keep, gammas in (
+    (150, 100, (0.15, 0.2)), (300, 150, (0.2, 0.25, 0.3)), (500, 300, (0.25, 0.3, 0.35)), (800, 400, (0.3, 0.35, 0.4)))
+           for gamma in gammas]
 
 
 class Mrl:

@@ -1,4 +1,6 @@
 // The text form of a funnel, read and written.
+#include <array>
+#include <charconv>
 #include <cmath>
 #include <utility>
 
@@ -93,7 +95,8 @@ std::string FormatValue(double value) {
   if (std::trunc(value) == value && std::abs(value) < kExactIntegerMax) {
     return absl::StrFormat("%.0f", value);
   }
-  return absl::StrFormat("%.17g", value);
+  std::array<char, 32> text;  // the shortest that reads as the same number
+  return {text.data(), std::to_chars(text.data(), text.data() + text.size(), value).ptr};
 }
 
 std::string FormatStage(const Stage& stage) {

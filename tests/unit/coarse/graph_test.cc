@@ -436,6 +436,7 @@ TEST_F(Graph, FilesWithAChangedByteAreRefused) {
 
 std::vector<std::pair<uint16_t, uint32_t>> InOrder(std::vector<Frontier::Entry> entries) {
   std::vector<std::pair<uint16_t, uint32_t>> rows;
+  rows.reserve(entries.size());
   std::sort(entries.begin(), entries.end(), [](auto& a, auto& b) { return a.value > b.value; });
   for (const Frontier::Entry& entry : entries) rows.emplace_back(entry.score(), entry.row());
   return rows;

@@ -27,7 +27,8 @@ TEST(FunnelText, LeavesTheKindOpenWhereNoneIsNamed) {
 TEST(FunnelText, ComesBackAsItWasWritten) {
   for (const std::string text :
        {"16:200,32:100,64:50,128:25,512:10", "scan/16b8:2000,256:10", "256",
-        "faiss(efSearch=64,nprobe=8)/64:400,512:10", "faiss(x=0.10000000000000001)/64:4"}) {
+        "faiss(efSearch=64,nprobe=8)/64:400,512:10",
+        "graph(efSearch=512,gamma=0.3)/512b1:400,1024:10", "faiss(x=0.30000000000000004)/64:4"}) {
     const auto funnel = ParseFunnel(text);
     ASSERT_TRUE(funnel.ok()) << funnel.status();
     EXPECT_EQ(FormatFunnel(*funnel), text);
