@@ -8,9 +8,8 @@
 namespace mrl::coarse {
 namespace {
 
-// Rows scored together, level by level: each level is read in one forward run, and what a tile's
-// queries are copied for (level_scorer.cc) is read often enough. 128 took a fiftieth longer, 64 a
-// tenth.
+// Rows scored together, level by level: each level is read in one forward run, for which a tile's
+// queries are copied once (level_scorer.cc). With 128 a batch took a fiftieth longer.
 constexpr uint32_t kTileRows = 256;
 constexpr uint32_t kTilesBetweenPolls = 16;
 constexpr uint32_t kRowsBetweenPolls = kTileRows * kTilesBetweenPolls;
