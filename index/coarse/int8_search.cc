@@ -32,7 +32,11 @@ class Int8List {
   using Threshold = float;
   static constexpr Threshold kNoThreshold = -std::numeric_limits<float>::infinity();
   // Ranks come by selection: more cost what they save.
-  static size_t SampleBlocks(size_t /*keep*/, size_t /*blocks*/) { return 64; }
+  static constexpr size_t kSampleBlocksMax = 64;
+  static constexpr size_t kBlocksPerSample = 8;
+  static size_t SampleBlocks(size_t /*keep*/, size_t blocks) {
+    return std::clamp<size_t>(blocks / kBlocksPerSample, 1, kSampleBlocksMax);
+  }
 
   Int8List(const Int8Request& request, const kernels::Int8Query& query, float slack)
       : request_(request), query_(query), slack_(slack) {}
@@ -106,8 +110,8 @@ class Int8List {
   // When a cut frees little (many ties, wide bounds) the next would come at once: grow instead.
   void MakeRoom() {
     Cut();
-    const size_t room =
-        std::max({kSurvivorRoomMin, 4 * request_.keep, 2 * count_}) + kernels::kBlockRows;
+    constexpr size_t kRoomMin = kSampleBlocksMax * kernels::kBlockRows;  // a sample is not cut
+    const size_t room = std::max({kRoomMin, 4 * request_.keep, 2 * count_}) + kernels::kBlockRows;
     if (room > upper_.size()) {
       upper_.resize(room);
       rows_.resize(room);
