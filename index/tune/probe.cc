@@ -242,7 +242,7 @@ class Prober {
     return nullptr;
   }
 
-  // The median time of every stage of `plan`, one query at a time.
+  // The median time of every stage of `plan`, one query at a time; or of the bytes that it reads.
   absl::StatusOr<std::vector<double>> StageMicros(const funnel::Plan& plan) {
     std::vector<std::vector<double>> micros(plan.stages.size());
     const size_t count = std::min(queries_.size(), options_.cost_queries_max);
@@ -250,7 +250,9 @@ class Prober {
       MRL_ASSIGN_OR_RETURN(const Answer answer, subject_.search(plan, queries_[i]));
       CHECK(answer.stages.size() == plan.stages.size());
       for (size_t stage = 0; stage < plan.stages.size(); ++stage) {
-        micros[stage].push_back(answer.stages[stage].micros);
+        const funnel::StageTrace& ran = answer.stages[stage];
+        micros[stage].push_back(options_.costs_are_bytes ? static_cast<double>(ran.bytes)
+                                                         : ran.micros);
       }
     }
     std::vector<double> medians;

@@ -18,7 +18,8 @@ struct ProbeOptions {
   size_t rank_queries_max = 400;
   size_t pairs_per_query_max = 50;
   size_t cost_queries_max = 16;
-  uint32_t keep_max = 10'000;  // longest shortlist that is looked at; 20 k where that is more
+  uint32_t keep_max = 10'000;    // longest shortlist that is looked at; 20 k where that is more
+  bool costs_are_bytes = false;  // what stages read, in place of how long they take
 };
 
 // `queries`: numbers of the subject's queries to learn from, at least one. Passes on what the

@@ -55,6 +55,7 @@ class Tuner {
     ProbeOptions probe;
     probe.k = options_.k;
     probe.threads = options_.threads;
+    probe.costs_are_bytes = options_.target_bytes > 0;
     MRL_ASSIGN_OR_RETURN(input_, Probe(subject_, result_.tuning_queries, probe, progress_));
     if (options_.has_budget()) {
       MRL_RETURN_IF_ERROR(TryFront());

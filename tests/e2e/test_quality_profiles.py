@@ -103,6 +103,7 @@ def test_tune_to_a_budget_of_bytes(index):
     assert loose["reached"] and loose["tuning"]["recall"] > 0.98
     tight = run_json(*args, "--target-bytes", 250_000)
     assert tight["reached"] and tight["tuning"]["mean_bytes"] <= 250_000
+    assert tight["tuning"]["recall"] > 0.95  # chains are compared by what they read, not by their time
     assert tight["tuning"]["recall"] < loose["tuning"]["recall"]
     assert not run_json(*args, "--target-bytes", 1)["reached"]
 
