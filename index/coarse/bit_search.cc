@@ -16,6 +16,9 @@
 namespace mrl::coarse {
 namespace {
 
+// Room for a list before it is first cut; holds all rows of a sample of up to 256 blocks.
+constexpr size_t kSurvivorRoomMin = 16384;
+
 // Kernels read lookup tables by whole cache lines.
 struct alignas(64) Line {
   uint8_t bytes[64];

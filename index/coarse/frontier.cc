@@ -1,7 +1,6 @@
 #include "index/coarse/frontier.h"
 
 #include <algorithm>
-#include <functional>
 #include <utility>
 
 namespace mrl::coarse {

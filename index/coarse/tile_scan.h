@@ -19,9 +19,6 @@
 
 namespace mrl::coarse {
 
-// Room for a list before it is first cut; holds all rows of a sample of up to 256 blocks.
-inline constexpr size_t kSurvivorRoomMin = 16384;
-
 // Puts the first `more` of `later` behind the first `count` of `own`.
 template <typename T>
 void JoinFirst(std::vector<T>& own, size_t count, const std::vector<T>& later, size_t more) {

@@ -242,8 +242,9 @@ class Prober {
     return nullptr;
   }
 
-  // The median time of every stage of `plan`, one query at a time; or of the bytes that it reads.
-  absl::StatusOr<std::vector<double>> StageMicros(const funnel::Plan& plan) {
+  // The median cost of every stage of `plan`, its time or the bytes that it reads, one query at a
+  // time.
+  absl::StatusOr<std::vector<double>> StageCosts(const funnel::Plan& plan) {
     std::vector<std::vector<double>> micros(plan.stages.size());
     const size_t count = std::min(queries_.size(), options_.cost_queries_max);
     for (size_t i = 0; i < count; ++i) {
@@ -288,7 +289,7 @@ class Prober {
       funnel::Stage stage = option.stage;
       stage.keep = static_cast<uint32_t>(std::min<uint64_t>(keep, option.stage.keep));
       MRL_ASSIGN_OR_RETURN(const std::vector<double> micros,
-                           StageMicros(PlanOf(option.kind, option.params, {stage, next})));
+                           StageCosts(PlanOf(option.kind, option.params, {stage, next})));
       option.costs.push_back({stage.keep, micros[0]});
       if (stage.keep == option.stage.keep) return absl::OkStatus();
     }
@@ -324,7 +325,7 @@ class Prober {
       }
       stages.back().keep = std::min(options_.k, keep);
       MRL_ASSIGN_OR_RETURN(micros.emplace_back(),
-                           StageMicros(PlanOf(pool.kind, pool.params, std::move(stages))));
+                           StageCosts(PlanOf(pool.kind, pool.params, std::move(stages))));
     }
     for (size_t level = 0; level <= final_level; ++level) {
       input_.levels.push_back(Line(micros[0][level + 1], micros[1][level + 1], few, many));
@@ -343,8 +344,8 @@ class Prober {
       Drop(keep);
       stage.keep = keep;
       MRL_ASSIGN_OR_RETURN(const std::vector<double> times,
-                           StageMicros(PlanOf(pool.kind, pool.params,
-                                              {first, stage, Final(std::min(options_.k, keep))})));
+                           StageCosts(PlanOf(pool.kind, pool.params,
+                                             {first, stage, Final(std::min(options_.k, keep))})));
       micros.push_back(times[1]);
     }
     option.cost = Line(micros[0], micros[1], few, many);
