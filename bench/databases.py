@@ -1,4 +1,4 @@
-"""Vector databases that run inside a Python process, as engines.Rival: their own index at their own defaults but
+"""Vector databases that a Python process starts, as engines.Rival: their own index at their own defaults but
 for the effort of a search, which is the setting. A database whose package is missing raises ImportError.
 
     databases.py WORK NAME    loads the rows of serving.py's WORK, which its run does where that is not done
@@ -167,7 +167,111 @@ class LanceDb(Database):
         return search
 
 
-DATABASES = {one.__name__: one for one in (QdrantLocal, MilvusLite, Chroma, LanceDb)}
+class QdrantEdge(Database):
+    """qdrant-edge-py: the engine of Qdrant inside the process, HNSW, 16 links; a setting is ef."""
+    settings = [16, 32, 64, 128, 256, 512]
+    package = "qdrant-edge-py"
+
+    def fill(self, folder):
+        import qdrant_edge as qdrant
+        shard = qdrant.EdgeShard.create(folder, qdrant.EdgeConfig(
+            vectors=qdrant.EdgeVectorParams(size=self.dims, distance=qdrant.Distance.Cosine)))
+        for first, part in self.parts(10_000):
+            shard.update(qdrant.UpdateOperation.upsert_points(
+                [qdrant.Point(first + i, row.tolist()) for i, row in enumerate(part)]))
+        shard.optimize()
+        shard.flush()
+        shard.close()
+
+    def start(self):
+        import qdrant_edge as qdrant
+        self.shard = qdrant.EdgeShard.load(self.path())
+
+    def ask(self, setting):
+        import qdrant_edge as qdrant
+        params = qdrant.SearchParams(hnsw_ef=setting)
+        return lambda queries: [[hit.id for hit in self.shard.search(qdrant.SearchRequest(
+            qdrant.Query.Nearest(one.tolist()), K, params=params))] for one in queries]
+
+
+class Zvec(Database):
+    """zvec: HNSW, 50 links; a setting is ef."""
+    settings = [16, 32, 64, 128, 256, 512]
+    package = "zvec"
+
+    def fill(self, folder):
+        import zvec
+        schema = zvec.CollectionSchema("rows", vectors=zvec.VectorSchema(
+            "vector", zvec.DataType.VECTOR_FP32, self.dims, zvec.HnswIndexParam(metric_type=zvec.MetricType.COSINE)))
+        collection = zvec.create_and_open(f"{folder}/rows", schema)
+        for first, part in self.parts(1000):
+            for status in collection.insert([zvec.Doc(id=str(first + i), vectors={"vector": row})
+                                             for i, row in enumerate(part)]):
+                if not status.ok():
+                    raise RuntimeError(status.message())
+        collection.optimize()
+        collection.flush()
+        collection.close()
+
+    def start(self):
+        import zvec
+        self.collection = zvec.open(f"{self.path()}/rows", zvec.CollectionOption(read_only=True))
+
+    def ask(self, setting):
+        import zvec
+        param = zvec.HnswQueryParam(ef=setting)
+        return lambda queries: [[int(hit.id) for hit in self.collection.query(
+            zvec.Query("vector", vector=one, param=param), topk=K, output_fields=[])] for one in queries]
+
+
+class Pgvector(Database):
+    """pgvector, by the PostgreSQL of the package pgserver, a process of its own: HNSW, 16 links; a setting is ef."""
+    settings = [16, 32, 64, 128, 256, 512]
+    package = "pgserver"
+
+    def connect(self, folder):
+        import pgserver
+        import psycopg
+        self.server = pgserver.get_server(f"{folder}/data", cleanup_mode="stop")
+        self.connection = psycopg.connect(self.server.get_uri(), autocommit=True)
+
+    def fill(self, folder):
+        from pgvector.psycopg import register_vector
+        self.connect(folder)
+        run = self.connection.execute
+        run("CREATE EXTENSION vector")
+        run("ALTER SYSTEM SET shared_buffers = '4GB'")
+        run("ALTER SYSTEM SET max_wal_size = '8GB'")
+        self.connection.close()
+        self.server.cleanup()  # The settings hold from the next start.
+
+        self.connect(folder)
+        run = self.connection.execute
+        register_vector(self.connection)
+        run(f"CREATE TABLE rows (id bigint PRIMARY KEY, vector vector({self.dims}))")
+        with self.connection.cursor().copy("COPY rows FROM STDIN (FORMAT BINARY)") as copy:
+            copy.set_types(["int8", "vector"])
+            for first, part in self.parts(BLOCK):
+                for i, row in enumerate(part):
+                    copy.write_row((first + i, row))
+        run("SET maintenance_work_mem = '6GB'")
+        run("CREATE INDEX ON rows USING hnsw (vector vector_cosine_ops)")
+        run("VACUUM ANALYZE rows")
+        self.connection.close()
+        self.server.cleanup()
+
+    def start(self):
+        from pgvector.psycopg import register_vector
+        self.connect(self.path())
+        register_vector(self.connection)
+
+    def ask(self, setting):
+        self.connection.execute(f"SET hnsw.ef_search = {setting}")
+        return lambda queries: [[id for (id,) in self.connection.execute(
+            f"SELECT id FROM rows ORDER BY vector <=> %b LIMIT {K}", (one,), prepare=True)] for one in queries]
+
+
+DATABASES = {one.__name__: one for one in (QdrantLocal, QdrantEdge, MilvusLite, Zvec, Chroma, LanceDb, Pgvector)}
 
 
 if __name__ == "__main__":

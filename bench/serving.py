@@ -2,15 +2,16 @@
 """mrl-server over gRPC: latency at 0.2 to 1.2 of what it can take, and other databases on the same rows.
 
     serving.py --data DIR --work DIR --bin build/release/bin [--rows 1000000] [--dims 256] [--funnel F]
-               [--databases QdrantLocal,MilvusLite,Chroma,LanceDb] [--results FILE]
+               [--databases QdrantEdge,Zvec,Pgvector,Chroma,LanceDb,MilvusLite,QdrantLocal] [--results FILE]
     serving.py --smoke --bin build/release/bin
 
 Rows, queries and truth are those of search_bench.py (--work may be the same folder). First mrl-load finds the
 knee (99 % answered, p99 within --knee-p99-ms) and runs at shares of it; then each database, and mrl through
 its Python client over gRPC, is asked one query at a time: for each recall wanted the cheapest setting that
-reaches it on one half of the queries, shown on the other. The databases run inside the asking process, mrl
-in its own behind a socket. Server and generator have a core each where there are two. Needs grpcio and
-protobuf for mrl's client, and each database's package from PyPI: qdrant-client, milvus-lite, chromadb, lancedb.
+reaches it on one half of the queries, shown on the other. The databases run inside the asking process but for
+pgvector, which like mrl is asked over a socket. Server and generator have a core each where there are two.
+Needs grpcio and protobuf for mrl's client, and each database's package from PyPI: qdrant-edge-py, zvec,
+pgserver with psycopg and pgvector, chromadb, lancedb, pymilvus with milvus-lite, qdrant-client.
 """
 import argparse
 import datetime
