@@ -16,7 +16,7 @@ import time
 
 import mrl
 import numpy as np
-from process import machine, resident_bytes, served
+from process import machine, memory_bytes, served
 
 
 def measure(bin_folder, folder, collections, rows, dims):
@@ -30,7 +30,7 @@ def measure(bin_folder, folder, collections, rows, dims):
     begin = time.perf_counter()
     with served(command) as (process, addresses), mrl.Client(addresses["grpc"]) as client:
         ready_s = time.perf_counter() - begin
-        idle_bytes = resident_bytes(process.pid)
+        idle_bytes = memory_bytes(process.pid, "VmRSS")
         if len(client.list_collections()) != collections:
             raise SystemExit("collections are missing")
         spent = []
@@ -39,7 +39,7 @@ def measure(bin_folder, folder, collections, rows, dims):
             if client.search(name, x[0], k=1).hits[0].id != 0:
                 raise SystemExit(f"{name} does not find its point")
             spent.append((time.perf_counter() - begin) * 1e3)
-        used_bytes = resident_bytes(process.pid)
+        used_bytes = memory_bytes(process.pid, "VmRSS")
     return {"kind": "many collections", "collections": collections, "rows": rows, "dims": dims,
             "ready_s": round(ready_s, 2), "ready_bytes": idle_bytes, "used_bytes": used_bytes,
             "first_call_p50_ms": round(float(np.percentile(spent, 50)), 2),

@@ -36,9 +36,10 @@ def load(program, *flags, cpus=None):
     return [json.loads(line) for line in ran.stdout.splitlines()]
 
 
-def resident_bytes(pid):
+def memory_bytes(pid, what):
+    """What the kernel says of a process: VmRSS, what it holds, or VmHWM, the most it held."""
     with open(f"/proc/{pid}/status", encoding="utf-8") as status:
-        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmRSS"))
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith(what))
 
 
 def machine():

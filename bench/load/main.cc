@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,6 +15,7 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "base/file.h"
 #include "base/status.h"
 #include "bench/load/knee.h"
 #include "bench/load/open_loop.h"
@@ -22,8 +24,10 @@
 namespace mrl::load {
 namespace {
 
+constexpr uint64_t kRootsBytesMax = 1 << 20;
+
 struct Flags {
-  std::string server = "127.0.0.1:7600", collection, queries, funnel;
+  std::string server = "127.0.0.1:7600", tls_ca, collection, queries, funnel;
   std::vector<double> rates = {100};
   uint32_t k = 10;
   uint64_t queries_max = 10'000;
@@ -39,50 +43,66 @@ struct Flags {
 
 void Declare(CLI::App* app, Flags* flags) {
   app->add_option("--server", flags->server, "ADDRESS:PORT")->capture_default_str();
+  app->add_option("--tls-ca", flags->tls_ca, "Use TLS with the roots in this PEM file");
   app->add_option("--collection", flags->collection, "Collection to search")->required();
   app->add_option("--queries", flags->queries, "npy, fvecs or fbin file of queries")->required();
   app->add_option("--queries-max", flags->queries_max, "Queries to take from it")
+      ->check(CLI::PositiveNumber)
       ->capture_default_str();
   app->add_option("--funnel", flags->funnel, "Funnel, or `exact` (default: the server's rule)");
-  app->add_option("-k", flags->k, "Hits")->capture_default_str();
+  app->add_option("-k", flags->k, "Hits")->check(CLI::PositiveNumber)->capture_default_str();
   app->add_option("--rates", flags->rates, "Calls per second, one run each, in this order")
       ->delimiter(',')
+      ->check(CLI::PositiveNumber)
       ->capture_default_str();
   app->add_flag(
       "--sweep", flags->sweep,
       "Begin at the first rate and go up or down to the largest that the server sustains: "
       "99 % answered, p99 within --knee-p99-ms");
-  app->add_option("--knee-p99-ms", flags->knee_p99_ms, "See --sweep")->capture_default_str();
+  app->add_option("--knee-p99-ms", flags->knee_p99_ms, "See --sweep")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app->add_option("--writes", flags->loop.writes, "Share of calls that are UpsertPoints, 0 to 1")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
-  app->add_option("--write-ids", flags->write_ids, "Writes go to ids 0 to this, in a fixed mix")
-      ->check(CLI::PositiveNumber)
+  app->add_option("--write-ids", flags->write_ids,
+                  "Writes go to so many ids, from 0, in a fixed mix")
+      ->check(CLI::Range(uint64_t{1}, uint64_t{1} << 32))
       ->capture_default_str();
   app->add_option("--write-points", flags->write_points, "Points of one write")
       ->check(CLI::Range(1, 10'000))
       ->capture_default_str();
-  app->add_option("--seconds", flags->loop.seconds, "Length of a run")->capture_default_str();
+  app->add_option("--seconds", flags->loop.seconds, "Length of a run")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app->add_option("--warmup", flags->warmup_s, "Seconds before the first run, at its rate")
       ->capture_default_str();
   app->add_option("--timeout", flags->loop.timeout_s, "Deadline of a call, in seconds")
+      ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  app->add_option("--connections", flags->connections, "Connections")->capture_default_str();
+  app->add_option("--connections", flags->connections, "Connections")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app->add_option("--seed", flags->loop.seed, "Seed of the gaps")->capture_default_str();
   app->add_option("--pid", flags->pid, "The server's process here: prints its CPU time per call");
   app->add_flag("--json", flags->json, "One JSON object a run");
 }
 
-// Points of the queries' vectors, in an order that spreads over the ids.
+// The n-th id to write: multiples of the golden ratio, whose fractions spread evenly over the ids.
+uint64_t WriteId(uint64_t n, uint64_t ids) {
+  constexpr uint64_t kGolden = 0x9E3779B97F4A7C15;  // its fraction, times 2^64
+  return (n * kGolden >> 32) * ids >> 32;
+}
+
+// Points of the queries' vectors.
 void AddWrites(const Flags& flags, Requests* requests) {
-  constexpr uint64_t kStride = 0x9E3779B97F4A7C15;  // odd and large
   uint64_t number = 0;
   for (size_t i = 0; i < requests->searches.size(); ++i) {
     v1::UpsertPointsRequest& write = requests->writes.emplace_back();
     write.set_collection(flags.collection);
     for (int point = 0; point < flags.write_points; ++point, ++number) {
       v1::PointWrite* added = write.add_points();
-      added->mutable_id()->set_number(number * kStride % flags.write_ids);
+      added->mutable_id()->set_number(WriteId(number, flags.write_ids));
       *added->mutable_vector() = requests->searches[number % requests->searches.size()].vector();
     }
   }
@@ -111,13 +131,21 @@ absl::StatusOr<Requests> MakeRequests(const Flags& flags) {
   return requests;
 }
 
-std::vector<Stubs> Connect(const Flags& flags) {
+absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> Credentials(const Flags& flags) {
+  if (flags.tls_ca.empty()) return grpc::InsecureChannelCredentials();
+  grpc::SslCredentialsOptions options;
+  MRL_ASSIGN_OR_RETURN(options.pem_root_certs,
+                       ReadFile(FileSystem::Posix(), flags.tls_ca, kRootsBytesMax));
+  return grpc::SslCredentials(options);
+}
+
+absl::StatusOr<std::vector<Stubs>> Connect(const Flags& flags) {
+  MRL_ASSIGN_OR_RETURN(const auto credentials, Credentials(flags));
   std::vector<Stubs> connections;
   for (int i = 0; i < flags.connections; ++i) {
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // else all share one connection
-    const auto channel =
-        grpc::CreateCustomChannel(flags.server, grpc::InsecureChannelCredentials(), arguments);
+    const auto channel = grpc::CreateCustomChannel(flags.server, credentials, arguments);
     connections.push_back(
         {v1::SearchService::NewStub(channel), v1::PointService::NewStub(channel)});
   }
@@ -196,8 +224,8 @@ void Print(const Flags& flags, double rate, const OpenLoopResult& result, double
 // Runs one rate after another, and prints each.
 class Runner {
  public:
-  Runner(const Flags& flags, Requests requests)
-      : flags_(flags), requests_(std::move(requests)), connections_(Connect(flags)) {}
+  Runner(const Flags& flags, Requests requests, std::vector<Stubs> connections)
+      : flags_(flags), requests_(std::move(requests)), connections_(std::move(connections)) {}
 
   OpenLoopResult RunQuietly(double rate, double seconds) const {
     OpenLoopOptions options = flags_.loop;
@@ -236,28 +264,32 @@ class Runner {
   double peak_ = 0;
 };
 
-int Run(int argc, char** argv) {
-  CLI::App app(
-      "Open-loop load of searches and writes: calls go out when they are due, and their time "
-      "counts "
-      "from then.",
-      "mrl-load");
-  Flags flags;
-  Declare(&app, &flags);
-  CLI11_PARSE(app, argc, argv);
-  if (const char* key = std::getenv("MRL_API_KEY"); key != nullptr) flags.loop.api_key = key;
-  auto requests = MakeRequests(flags);
-  if (!requests.ok()) {
-    std::fprintf(stderr, "mrl-load: %s\n", std::string(requests.status().message()).c_str());
-    return 1;
-  }
-  Runner runner(flags, *std::move(requests));
+absl::Status RunAll(const Flags& flags) {
+  MRL_ASSIGN_OR_RETURN(Requests requests, MakeRequests(flags));
+  MRL_ASSIGN_OR_RETURN(std::vector<Stubs> connections, Connect(flags));
+  Runner runner(flags, std::move(requests), std::move(connections));
   PrintHeading(flags);
   runner.RunQuietly(flags.rates.front(), flags.warmup_s);
   if (flags.sweep) {
     runner.Sweep();
   } else {
     for (const double rate : flags.rates) runner.Run(rate);
+  }
+  return absl::OkStatus();
+}
+
+int Run(int argc, char** argv) {
+  CLI::App app(
+      "Open-loop load of searches and writes: calls go out when they are due, and their time "
+      "counts from then. MRL_API_KEY, where it is set, goes along as the API key.",
+      "mrl-load");
+  Flags flags;
+  Declare(&app, &flags);
+  CLI11_PARSE(app, argc, argv);
+  if (const char* key = std::getenv("MRL_API_KEY"); key != nullptr) flags.loop.api_key = key;
+  if (const absl::Status status = RunAll(flags); !status.ok()) {
+    std::fprintf(stderr, "mrl-load: %s\n", std::string(status.message()).c_str());
+    return 1;
   }
   return 0;
 }

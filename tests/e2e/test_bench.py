@@ -11,7 +11,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import BIN
+from conftest import BIN, EXAMPLE
 
 BENCH = BIN.parents[2] / "bench"
 
@@ -159,6 +159,30 @@ def test_ingest_bench_runs_on_made_up_rows(tmp_path):
         line["kind"] for line in lines
     }
     assert sorted(path.name for path in tmp_path.iterdir()) == ["results.jsonl"]
+
+
+def json_lines(program, *flags):
+    ran = subprocess.run([sys.executable, BENCH / program, "--bin", BIN, *map(str, flags)],
+                         capture_output=True, text=True, timeout=300, check=False)
+    assert ran.returncode == 0, ran.stderr
+    return [json.loads(line) for line in ran.stdout.splitlines() if line.startswith("{")]
+
+
+def test_overload_bench_offers_more_than_can_be_answered(index, tmp_path):
+    results = tmp_path / "results.jsonl"
+    json_lines("overload.py", "--index", index, "--queries", EXAMPLE / "queries.npy", "--seconds", 1, "--results", results)
+    lines = [json.loads(line) for line in results.read_text().splitlines()]
+    assert [line["run"] for line in lines] == ["funnel: 2 x peak", "funnel: 0.5 x knee after it",
+                                               "slow engine: 10 x peak", "slow engine: 0.5 x knee after it"]
+    for line in lines:
+        assert line["ended"]["OK"] > 0 and line["server_bytes_max"] > 0, line
+
+
+def test_floor_bench_takes_the_engine_and_the_floor_off(index):
+    (found,) = json_lines("floor/floor.py", "--index", index, "--queries", EXAMPLE / "queries.npy", "--rounds", 1,
+                          "--seconds", 0.5, "--rate", 100)
+    assert found["above"] == pytest.approx(found["server"] - found["floor"] - found["engine"])
+    assert 0 < found["floor"] < found["server"] and 0 < found["engine"]
 
 
 def test_bench_of_many_collections_runs(tmp_path):

@@ -8,8 +8,10 @@ import subprocess
 
 import grpc
 import mrl
+import numpy as np
 import pytest
-from conftest import BIN, start_server, stop_server
+from conftest import BIN, EXAMPLE, start_server, stop_server
+from live_server import LiveServer
 
 ID = "dog.n.01"
 
@@ -19,6 +21,12 @@ def run_client(address, *args, **environment):
         [BIN / "mrl", "--server", address, *map(str, args)],
         capture_output=True, text=True, timeout=60, env=os.environ | environment,
     )  # fmt: skip
+
+
+def hash_of(key):
+    return subprocess.run(
+        [BIN / "mrl-server", "--hash-key"], input=key, capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +43,8 @@ def folder(tmp_path_factory, key):
          "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"],
         check=True, capture_output=True,
     )  # fmt: skip
-    hashed = subprocess.run(
-        [BIN / "mrl-server", "--hash-key"], input=key, capture_output=True, text=True, check=True
-    )
     (folder / "keys.yaml").write_text(
-        f"keys:\n- {{id: app, role: read, collections: [wordnet], hash: '{hashed.stdout.strip()}'}}\n"
+        f"keys:\n- {{id: app, role: read, collections: [wordnet], hash: '{hash_of(key)}'}}\n"
     )
     (folder / "key").write_text(key + "\n")
     return folder
@@ -169,3 +174,37 @@ def test_the_configuration_is_for_admins(guarded, folder, key):
         with pytest.raises(mrl.MrlError) as raised:
             client.config()
     assert raised.value.code == grpc.StatusCode.PERMISSION_DENIED
+
+
+def mrl_load(*flags, **environment):
+    return subprocess.run([BIN / "mrl-load", *map(str, flags)], capture_output=True, text=True, timeout=120,
+                          env=os.environ | environment)
+
+
+def test_load_generator_searches_and_writes_over_tls_with_a_key(folder, key, tmp_path):
+    rng = np.random.default_rng(1)
+    np.save(tmp_path / "queries.npy", rng.standard_normal((50, 32)).astype(np.float32))
+    (tmp_path / "keys.yaml").write_text(f"keys:\n- {{id: load, role: admin, hash: '{hash_of(key)}'}}\n")
+    server = LiveServer(tmp_path / "data", "--tls-cert", folder / "tls.crt", "--tls-key", folder / "tls.key",
+                        "--api-keys", tmp_path / "keys.yaml")
+    with mrl.Client(server.address, api_key=key, tls=mrl.Tls(ca=folder / "tls.crt")) as client:
+        client.create_collection("notes", 32)
+        flags = ["--server", server.address, "--tls-ca", folder / "tls.crt", "--collection", "notes", "--queries",
+                 tmp_path / "queries.npy", "--rates", 200, "--seconds", 1, "--warmup", 0, "--json"]
+        ran = mrl_load(*flags, "--writes", 0.5, "--write-ids", 40, MRL_API_KEY=key)
+        assert ran.returncode == 0, ran.stderr
+        line = json.loads(ran.stdout)
+        searched, written = line["ended"].pop("OK"), line["writes"]["ended"].pop("OK")
+        assert not line["ended"] and not line["writes"]["ended"] and line["unsent"] == 0
+        assert searched + written == line["due"] and searched > 50 and written > 50
+        assert 20 < client.count("notes") <= 40
+        assert set(json.loads(mrl_load(*flags).stdout)["ended"]) == {"UNAUTHENTICATED"}
+    assert server.stop() == 0
+
+
+def test_load_generator_names_what_it_cannot_use(tmp_path):
+    ran = mrl_load("--collection", "x", "--queries", "x.npy", "--rates", 0)
+    assert ran.returncode != 0 and "--rates" in ran.stderr + ran.stdout
+    missing = tmp_path / "roots.pem"
+    ran = mrl_load("--collection", "x", "--queries", EXAMPLE / "queries.npy", "--tls-ca", missing)
+    assert ran.returncode == 1 and str(missing) in ran.stderr
