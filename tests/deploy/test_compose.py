@@ -1,12 +1,14 @@
 """The compose file, Prometheus' configuration and the dashboard."""
 
 import json
+import pathlib
 import re
+import sys
 import urllib.request
 
 import pytest
 import yaml
-from conftest import BUILD, DEPLOY, checked, need
+from conftest import BUILD, DEPLOY, checked, need, run
 from server_process import any_port, knows, served
 
 COMPOSE = DEPLOY / "compose" / "compose.yaml"
@@ -28,6 +30,33 @@ def expressions(panels):
     rules = yaml.safe_load((PROMETHEUS / "alerts.yaml").read_text())["groups"]
     yield from (target["expr"] for panel in panels for target in panel.get("targets", []))
     yield from (rule["expr"] for group in rules for rule in group["rules"])
+
+
+def composed(file, **environment):
+    """The file as Compose itself reads it, with the services of every profile; needs no daemon."""
+    program = pathlib.Path(sys.executable).with_name("docker-compose")
+    return run(program, "--file", file, "--profile", "*", "config", "--format", "json", env=environment)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{}, {"MRL_INDEXES": "/srv/indexes", "MRL_INDEX": "a=/indexes/a", "MRL_GPU_COUNT": "2"}],
+)
+def test_compose_reads_the_file(compose, environment):
+    ran = composed(COMPOSE, **environment)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    services = json.loads(ran.stdout)["services"]
+    assert set(services) == set(compose["services"])
+    indexes = next(v for v in services["mrl"]["volumes"] if v["target"] == "/indexes")
+    assert (indexes["source"], indexes["read_only"]) == (environment.get("MRL_INDEXES", "indexes"), True)
+
+
+def test_compose_names_a_key_that_is_none(tmp_path):
+    wrong = tmp_path / "compose.yaml"
+    wrong.write_text(COMPOSE.read_text().replace("stop_grace_period:", "stop_grace:", 1))
+    ran = composed(wrong)
+    assert ran.returncode == 1
+    assert "services.mrl" in ran.stderr and "stop_grace" in ran.stderr
 
 
 def test_every_service_is_hardened(compose):
