@@ -1,35 +1,20 @@
-"""The compose file, Prometheus' configuration and the dashboard."""
+"""The compose file."""
 
 import json
 import pathlib
 import re
 import sys
-import urllib.request
 
 import pytest
 import yaml
-from conftest import BUILD, DEPLOY, checked, need, run
-from server_process import any_port, knows, served
+from conftest import BUILD, DEPLOY, checked, run
 
 COMPOSE = DEPLOY / "compose" / "compose.yaml"
-PROMETHEUS = DEPLOY / "compose" / "prometheus"
-DASHBOARD = DEPLOY / "grafana" / "dashboards" / "mrl.json"
 
 
 @pytest.fixture(scope="module")
 def compose():
     return yaml.safe_load(COMPOSE.read_text())
-
-
-@pytest.fixture(scope="module")
-def panels():
-    return json.loads(DASHBOARD.read_text())["panels"]
-
-
-def expressions(panels):
-    rules = yaml.safe_load((PROMETHEUS / "alerts.yaml").read_text())["groups"]
-    yield from (target["expr"] for panel in panels for target in panel.get("targets", []))
-    yield from (rule["expr"] for group in rules for rule in group["rules"])
 
 
 def composed(file, **environment):
@@ -120,50 +105,3 @@ def test_grace_is_longer_than_the_drain(compose):
     printed = checked(BUILD / "bin/mrl-server", "--print-config", env={})
     drain_ms = int(re.search(r"^drain-timeout-ms: (\d+)", printed, re.MULTILINE)[1])
     assert int(compose["services"]["mrl"]["stop_grace_period"].removesuffix("s")) * 1000 > drain_ms
-
-
-def test_rules_and_configuration_pass_promtool(tmp_path):
-    need("promtool")
-    text = (PROMETHEUS / "prometheus.yaml").read_text()
-    local = tmp_path / "prometheus.yaml"
-    local.write_text(text.replace("/etc/prometheus", str(PROMETHEUS)))
-    assert "10 rules found" in checked("promtool", "check", "config", local)
-
-
-def test_dashboard_expressions_parse(panels, tmp_path):
-    need("promtool")
-    rules = [
-        {"record": f"panel:{i}", "expr": re.sub(r"\$__rate_interval", "5m", expression)}
-        for i, expression in enumerate(expressions(panels))
-    ]
-    file = tmp_path / "rules.yaml"
-    file.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}))
-    checked("promtool", "check", "rules", file)
-
-
-def test_dashboard_panels_do_not_overlap(panels):
-    taken = set()
-    for panel in panels:
-        at = panel["gridPos"]
-        cells = {(x, y) for x in range(at["x"], at["x"] + at["w"])
-                 for y in range(at["y"], at["y"] + at["h"])}  # fmt: skip
-        assert not cells & taken, panel["title"]
-        assert at["x"] + at["w"] <= 24, panel["title"]
-        taken |= cells
-    ids = [panel["id"] for panel in panels]
-    assert len(ids) == len(set(ids))
-
-
-def test_dashboard_and_rules_use_metrics_that_the_server_has(panels):
-    """A name that moved would leave a panel empty and an alert silent."""
-    if not knows("--http-port"):
-        pytest.skip("this server has no --http-port yet")
-    with served(*any_port()) as at:
-        checked(BUILD / "bin/mrl", "--server", at["grpc"], "search", "wordnet", "--id", "dog.n.01")
-        with urllib.request.urlopen(f"http://{at['http']}/metrics", timeout=30) as reply:
-            shown = reply.read().decode()
-    has = set(re.findall(r"^(mrl_\w+)", shown, re.MULTILINE))
-    has |= set(re.findall(r"^# TYPE (mrl_\w+)", shown, re.MULTILINE))
-    used = set(re.findall(r"\bmrl_\w+", " ".join(expressions(panels))))
-    assert used
-    assert used <= has
