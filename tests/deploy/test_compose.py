@@ -101,6 +101,15 @@ def test_mounted_files_and_volumes_exist(compose):
     )
 
 
+def test_collections_that_take_writes_are_on_a_volume(compose):
+    for name in ("mrl", "mrl-gpu"):
+        service = compose["services"][name]
+        mounts = dict(volume.rsplit(":", 1)[::-1] for volume in service["volumes"] if "/var/" in volume)
+        folder, slash, below = service["environment"]["MRL_DATA_DIR"].rpartition("/")
+        assert slash and below
+        assert mounts[folder] in compose["volumes"]
+
+
 def test_grace_is_longer_than_the_drain(compose):
     printed = checked(BUILD / "bin/mrl-server", "--print-config", env={})
     drain_ms = int(re.search(r"^drain-timeout-ms: (\d+)", printed, re.MULTILINE)[1])

@@ -16,7 +16,7 @@ EVERYTHING = {
     "image": {"digest": "sha256:" + "a" * 64},
     "indexes": {"wordnet": "/indexes/wordnet"},
     "indexVolume": {"existingClaim": "built"},
-    "persistence": {"enabled": True, "storageClass": "fast"},
+    "persistence": {"enabled": True, "independentReplicas": True, "storageClass": "fast"},
     "config": {"workers": 4},
     "security": {"apiKeysSecret": "keys", "tlsSecret": "tls", "clientCertificates": True},
     "extraEnv": [{"name": "MRL_LOG_LEVEL", "value": "debug"}],
@@ -166,7 +166,7 @@ def test_chart_follows_its_values():
     assert {"name": "indexes", "mountPath": "/indexes", "readOnly": True} in container["volumeMounts"]
     config = yaml.safe_load(kinds["ConfigMap"][0]["data"]["mrl-server.yaml"])
     assert config == {
-        "workers": 4, "index": {"wordnet": "/indexes/wordnet"},
+        "workers": 4, "index": {"wordnet": "/indexes/wordnet"}, "data-dir": "/var/lib/mrl/data",
         "api-keys": "/run/secrets/mrl-keys/api-keys.yaml",
         "tls-cert": "/run/secrets/mrl-tls/tls.crt", "tls-key": "/run/secrets/mrl-tls/tls.key",
         "tls-client-ca": "/run/secrets/mrl-tls/ca.crt"}  # fmt: skip
@@ -187,10 +187,34 @@ def test_chart_asks_who_may_call():
     assert "grpc" in container["readinessProbe"]
 
 
+def test_persistence_is_where_the_server_writes():
+    kinds = by_kind(rendered({"security": {"insecure": True}, "persistence": {"enabled": True}}))
+    data = yaml.safe_load(kinds["ConfigMap"][0]["data"]["mrl-server.yaml"])["data-dir"]
+    stateful = kinds["StatefulSet"][0]["spec"]
+    claim = stateful["volumeClaimTemplates"][0]["metadata"]["name"]
+    mounts = stateful["template"]["spec"]["containers"][0]["volumeMounts"]
+    at = next(mount["mountPath"] for mount in mounts if mount["name"] == claim)
+    assert data.startswith(at + "/")
+    without = by_kind(rendered({"security": {"insecure": True}}))
+    assert "data-dir" not in without["ConfigMap"][0]["data"]["mrl-server.yaml"]
+    assert "volumeClaimTemplates" not in without["StatefulSet"][0]["spec"]
+
+
+def test_chart_asks_whether_replicas_may_differ():
+    values = {"security": {"insecure": True}, "replicaCount": 2}
+    with pytest.raises(helm.HelmError, match="persistence.independentReplicas=true"):
+        rendered(values | {"persistence": {"enabled": True}})
+    meant = {"enabled": True, "independentReplicas": True}
+    kinds = by_kind(rendered(values | {"persistence": meant}))
+    assert kinds["StatefulSet"][0]["spec"]["replicas"] == 2
+    assert by_kind(rendered(values))["StatefulSet"][0]["spec"]["replicas"] == 2
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [
         ({"config": {"grpc-port": 1}}, "/config/grpc-port"),
+        ({"config": {"data-dir": "/data"}}, "/config/data-dir"),
         ({"image": {"repository": "mrl", "digest": "abc"}}, "/image/digest"),
         ({"replicas": 3}, "replicas"),
     ],
