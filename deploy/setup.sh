@@ -58,6 +58,18 @@ find_promtool() {
     say "promtool cannot be fetched: its tests are skipped"
 }
 
+# What makes and runs containers, for the tests of packages, image and service. Its packages are not in
+# the list, since they change the network's settings of a machine; root alone can use them as the tests do.
+find_containers() {
+  local tools=(buildah debootstrap podman runc)
+  [ "$(id -u)" = 0 ] || { say "containers: not root, so their tests are SKIPPED"; return 0; }
+  dpkg-query -W "${tools[@]}" >/dev/null 2>&1 && return
+  say "installing ${tools[*]}"
+  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+    "${tools[@]}"; } >"$cache/apt.log" 2>&1 ||
+    say "containers: their tests are SKIPPED, they cannot be installed: $(tail -1 "$cache/apt.log")"
+}
+
 # build PRESET [TARGET…]
 build() {
   local preset=$1
@@ -197,6 +209,10 @@ check_gpu() {
 # The kernels for 64-bit Arm, cross-compiled and run in QEMU.
 check_arm() { build neon && ctest --preset neon; }
 
+# The packages, which ccache makes of what is compiled already; with them the tests of the folder tests/deploy
+# that make packages and containers run, and say why where they cannot.
+check_packages() { build package && export MRL_DEPLOY_TESTS=1; }
+
 check_fuzz() {
   build fuzz fuzzers || return 1
   local target
@@ -216,23 +232,31 @@ run_tests() {
   check_by 4000 "fuzzing for 15 s a target" check_fuzz
   check "kernels for Arm" check_arm
   check_by 4400 "GPU" check_gpu
+  check_by 3600 "packages" check_packages
   say "tests of the release build"
-  if [ "$failed" = 0 ]; then
-    ctest --preset release
-  else
-    count_tests
-  fi
+  test_release
 }
 
-# The tests of the release build, and a last line that counts the steps before them too.
-count_tests() {
-  local log=$cache/ctest.log bad=0 all=0
-  ctest --preset release 2>&1 | tee "$log" || true
+# The tests of the release build, what they skipped and why, and how they ended: last, and with the steps
+# before them counted where one of those failed.
+test_release() {
+  local log=$cache/ctest.log bad=0 all=0 status=0
+  ctest --preset release 2>&1 | tee "$log" | sed '/^[0-9]*% tests passed/,$d' || status=$?
+  show_skipped build/release/Testing/Temporary/LastTest.log || true
+  sed -n '/^[0-9]*% tests passed/,$p' "$log"
+  [ "$failed" = 0 ] && exit "$status"
   read -r bad all < <(sed -n 's/.*tests passed, \([0-9]*\) tests\? failed out of \([0-9]*\)$/\1 \2/p' "$log") ||
     all=1 bad=1
   say "$failed steps before the tests of the release build failed"
   echo "$((passed + all - bad)) passed, $((failed + bad)) failed"
   exit 1
+}
+
+# show_skipped LOG: the reasons that pytest and GoogleTest gave, each once.
+show_skipped() {
+  sed -n '/^SKIPPED \[/p; /: Skipped$/{n;p}' "$1" | sort | uniq | while read -r reason; do
+    say "skipped: ${reason#SKIPPED }"
+  done
 }
 
 keep=no
@@ -241,7 +265,7 @@ case "${1:-}" in
   run | test)
     install_packages
     make_python
-    if [ "$1" = run ]; then run_example; else find_promtool; run_tests; fi
+    if [ "$1" = run ]; then run_example; else find_promtool; find_containers; run_tests; fi
     ;;
   *)
     sed -n '2,8s/^# \{0,1\}//p' "$0"

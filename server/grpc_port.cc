@@ -8,6 +8,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -91,7 +92,11 @@ class PatientThreads final {
     const bool known = pthread_getschedparam(pthread_self(), &policy_, &parameters_) == 0;
     // Whoever chose another policy for the process knows better.
     if (!known || policy_ != SCHED_OTHER) return;
-    changed_ = pthread_setschedparam(pthread_self(), SCHED_BATCH, &parameters_) == 0;
+    const int error = pthread_setschedparam(pthread_self(), SCHED_BATCH, &parameters_);
+    changed_ = error == 0;
+    if (changed_) return;
+    spdlog::warn("sched_setscheduler: {}: calls that arrive push searches off their cores",
+                 std::generic_category().message(error));
   }
   ~PatientThreads() {
     if (changed_) pthread_setschedparam(pthread_self(), policy_, &parameters_);

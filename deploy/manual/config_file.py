@@ -1,11 +1,14 @@
-"""The server's configuration file as it is shipped: every key, with its default, commented out."""
+"""The server's configuration file as it is shipped: every key, with its default, commented out, but for what
+the service is given."""
 
 HEAD = """\
-# mrl-server reads this file at start. Flags and MRL_* variables win over it; the values below are the
+# mrl-server reads this file at start. Flags and MRL_* variables win over it; values behind a # are the
 # defaults. `mrl-server --config FILE --check-config` checks it, `--print-config` shows what is in force.
 """
 # A value that shows its form, where the default is empty.
 EXAMPLES = {"index": "{wordnet: /var/lib/mrl/indexes/wordnet}"}
+# What is set: below the folder that the unit and the package make for the service.
+SET = {"data-dir": "/var/lib/mrl/data"}
 
 
 def render(page, printed):
@@ -15,5 +18,6 @@ def render(page, printed):
     for line in printed.splitlines():
         key, _, value = line.rpartition("  # ")[0].partition(":")
         value = EXAMPLES.get(key) or value.strip() or '""'
-        blocks.append(f"# {texts[key]}\n#{key}: {value}\n")
+        line = f"{key}: {SET[key]}" if key in SET else f"#{key}: {value}"
+        blocks.append(f"# {texts[key]}\n{line}\n")
     return "\n".join(blocks)

@@ -12,24 +12,31 @@ EXAMPLE = SOURCE / "examples" / "wordnet"
 
 
 @contextlib.contextmanager
+def serving(*flags):
+    """The addresses of a server with these flags, by port: {"grpc": …, "http": …}."""
+    server = subprocess.Popen(
+        [BUILD / "bin/mrl-server", "--grpc-port", "0", *map(str, flags)],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        yield _addresses(server)
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(timeout=30)
+        server.stdout.close()
+
+
+@contextlib.contextmanager
 def served(*flags):
-    """Its addresses by port: {"grpc": …, "http": …}."""
+    """As serving, with the example."""
     with tempfile.TemporaryDirectory(prefix="mrl-deploy-") as folder:
         index = f"{folder}/wordnet"
         checked(
             BUILD / "bin/mrl-index", "build", "--input", EXAMPLE / "embeddings.npy", "--payloads",
             EXAMPLE / "points.jsonl", "--id-field", "id", "--dims", "16,512", "--output", index,
         )  # fmt: skip
-        server = subprocess.Popen(
-            [BUILD / "bin/mrl-server", "--index", f"wordnet={index}", "--grpc-port", "0", *flags],
-            stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        try:
-            yield _addresses(server)
-        finally:
-            server.send_signal(signal.SIGTERM)
-            server.wait(timeout=30)
-            server.stdout.close()
+        with serving("--index", f"wordnet={index}", *flags) as at:
+            yield at
 
 
 def _addresses(server):

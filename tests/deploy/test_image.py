@@ -1,12 +1,17 @@
-"""The image, built from a bare base and run as an operator would."""
+"""The image, built from a bare base and run as an operator would.
+
+Its programs are those of the packages; with MRL_DEPLOY_COMPILE=1 its own first stage compiles them.
+"""
 
 import json
 import os
+import re
+import shutil
 import socket
 import time
 
 import pytest
-from conftest import PODMAN, PODMAN_RUN, SOURCE, checked, need, run, slow
+from conftest import PODMAN, PODMAN_RUN, SOURCE, build_image, checked, need, remove_image, run, slow
 
 pytestmark = slow
 IMAGE = "localhost/mrl-test:example"
@@ -23,20 +28,50 @@ def free_port():
         return probe.getsockname()[1]
 
 
+# In the place of the stage that compiles: the packages of this build, and what later stages take from it.
+COMPILED = """\
+FROM ${{BASE}} AS build
+WORKDIR /src
+COPY . .
+RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+    python3 {static} ./build/package/packages/mrl-tools_*.deb
+RUN mkdir -p build/package/bin && ln -s /usr/bin/mrl-index build/package/bin/
+
+"""
+
+
+def with_packages(packages, folder):
+    """A Dockerfile and its context that need no compiler: (file, folder)."""
+    text = (SOURCE / "deploy/docker/Dockerfile").read_text()
+    begin, end = text.index("FROM ${BASE} AS build\n"), text.index("FROM ${BASE} AS root\n")
+    compiled = COMPILED.format(static=re.search(r'--static "(.+)"', text)[1])
+    (folder / "Dockerfile").write_text(text[:begin] + compiled + text[end:])
+    for name in ("deploy/docker", "examples/wordnet"):
+        shutil.copytree(SOURCE / name, folder / name)
+    (folder / "build/package/packages").mkdir(parents=True)
+    for name in ("mrl-server", "mrl-tools"):
+        shutil.copy(packages[name], folder / "build/package/packages")
+    return folder / "Dockerfile", folder
+
+
 @pytest.fixture(scope="session")
-def image(request):
+def image(request, tmp_path_factory):
     need("podman", "runc")
     if given := os.environ.get("MRL_DEPLOY_IMAGE"):
-        return given
-    need("buildah")
+        yield given
+        return
     base = request.getfixturevalue("bare_image")
-    command = ["buildah", "bud", "--isolation", "chroot", "--layers", "--format", "docker",
-               "--target", "example", "--build-arg", f"BASE={base}", "-t", IMAGE,
-               "-f", "deploy/docker/Dockerfile"]  # fmt: skip
-    if authority := os.environ.get("SSL_CERT_FILE"):
-        command += ["--secret", f"id=ca,src={authority}"]
-    checked(*command, ".", cwd=SOURCE, timeout=3000)
-    return IMAGE
+    flags = ["--target", "example", "--build-arg", f"BASE={base}"]
+    if os.environ.get("MRL_DEPLOY_COMPILE") == "1":
+        file, context = SOURCE / "deploy/docker/Dockerfile", SOURCE
+        if authority := os.environ.get("SSL_CERT_FILE"):
+            flags += ["--secret", f"id=ca,src={authority}"]
+    else:
+        packages = request.getfixturevalue("packages")
+        file, context = with_packages(packages, tmp_path_factory.mktemp("context"))
+    build_image(IMAGE, context, *flags, "-f", file)
+    yield IMAGE
+    remove_image(IMAGE)
 
 
 def start(image):

@@ -3,6 +3,7 @@
 import json
 import re
 
+import helm_python as helm
 import pytest
 import yaml
 from conftest import BUILD, DEPLOY, checked
@@ -15,7 +16,7 @@ EVERYTHING = {
     "image": {"digest": "sha256:" + "a" * 64},
     "indexes": {"wordnet": "/indexes/wordnet"},
     "indexVolume": {"existingClaim": "built"},
-    "persistence": {"enabled": True, "storageClass": "fast"},
+    "persistence": {"enabled": True, "independentReplicas": True, "storageClass": "fast"},
     "config": {"workers": 4},
     "security": {"apiKeysSecret": "keys", "tlsSecret": "tls", "clientCertificates": True},
     "extraEnv": [{"name": "MRL_LOG_LEVEL", "value": "debug"}],
@@ -39,14 +40,7 @@ def plain():
     return by_kind(d for file in files for d in yaml.safe_load_all(file.read_text()))
 
 
-@pytest.fixture(scope="module")
-def helm():
-    return pytest.importorskip(
-        "helm_python", reason="helm-python-sdk is not installed (pip install helm-python-sdk)"
-    )
-
-
-def rendered(helm, values):
+def rendered(values):
     with helm.Chart.load(CHART) as chart:
         chart.validate_schema(values)
         texts = chart.render(values, name="mrl", namespace="default")
@@ -145,23 +139,23 @@ def test_schema_knows_every_value():
             assert set(value) == set(known), name
 
 
-def test_chart_passes_lint(helm):
+def test_chart_passes_lint():
     found = helm.lint(CHART)
     assert found["errors"] == []
     assert [m["error"] for m in found["messages"] if "icon" not in m["error"]] == []
 
 
-def test_manifests_are_what_the_chart_makes(helm, plain):
+def test_manifests_are_what_the_chart_makes(plain):
     values = yaml.safe_load((PLAIN / "values.yaml").read_text())
-    made = rendered(helm, values | {"serviceMonitor": {"enabled": True}})
+    made = rendered(values | {"serviceMonitor": {"enabled": True}})
     for document in made:
         for label in HELM_LABELS:
             document["metadata"]["labels"].pop(label)
     assert by_kind(made) == plain
 
 
-def test_chart_follows_its_values(helm):
-    kinds = by_kind(rendered(helm, EVERYTHING))
+def test_chart_follows_its_values():
+    kinds = by_kind(rendered(EVERYTHING))
     stateful = kinds["StatefulSet"][0]["spec"]
     container = stateful["template"]["spec"]["containers"][0]
     assert stateful["replicas"] == 3
@@ -172,7 +166,7 @@ def test_chart_follows_its_values(helm):
     assert {"name": "indexes", "mountPath": "/indexes", "readOnly": True} in container["volumeMounts"]
     config = yaml.safe_load(kinds["ConfigMap"][0]["data"]["mrl-server.yaml"])
     assert config == {
-        "workers": 4, "index": {"wordnet": "/indexes/wordnet"},
+        "workers": 4, "index": {"wordnet": "/indexes/wordnet"}, "data-dir": "/var/lib/mrl/data",
         "api-keys": "/run/secrets/mrl-keys/api-keys.yaml",
         "tls-cert": "/run/secrets/mrl-tls/tls.crt", "tls-key": "/run/secrets/mrl-tls/tls.key",
         "tls-client-ca": "/run/secrets/mrl-tls/ca.crt"}  # fmt: skip
@@ -184,24 +178,48 @@ def test_chart_follows_its_values(helm):
     assert kinds["NetworkPolicy"][0]["spec"]["egress"] == [{"ports": [{"port": 4318}]}]
 
 
-def test_chart_asks_who_may_call(helm):
+def test_chart_asks_who_may_call():
     with pytest.raises(helm.HelmError, match="security.insecure=true"):
-        rendered(helm, {})
-    kinds = by_kind(rendered(helm, {"security": {"apiKeysSecret": "keys"}}))
+        rendered({})
+    kinds = by_kind(rendered({"security": {"apiKeysSecret": "keys"}}))
     container = kinds["StatefulSet"][0]["spec"]["template"]["spec"]["containers"][0]
     assert {"name": "MRL_INSECURE_BIND", "value": "false"} in container["env"]
     assert "grpc" in container["readinessProbe"]
+
+
+def test_persistence_is_where_the_server_writes():
+    kinds = by_kind(rendered({"security": {"insecure": True}, "persistence": {"enabled": True}}))
+    data = yaml.safe_load(kinds["ConfigMap"][0]["data"]["mrl-server.yaml"])["data-dir"]
+    stateful = kinds["StatefulSet"][0]["spec"]
+    claim = stateful["volumeClaimTemplates"][0]["metadata"]["name"]
+    mounts = stateful["template"]["spec"]["containers"][0]["volumeMounts"]
+    at = next(mount["mountPath"] for mount in mounts if mount["name"] == claim)
+    assert data.startswith(at + "/")
+    without = by_kind(rendered({"security": {"insecure": True}}))
+    assert "data-dir" not in without["ConfigMap"][0]["data"]["mrl-server.yaml"]
+    assert "volumeClaimTemplates" not in without["StatefulSet"][0]["spec"]
+
+
+def test_chart_asks_whether_replicas_may_differ():
+    values = {"security": {"insecure": True}, "replicaCount": 2}
+    with pytest.raises(helm.HelmError, match="persistence.independentReplicas=true"):
+        rendered(values | {"persistence": {"enabled": True}})
+    meant = {"enabled": True, "independentReplicas": True}
+    kinds = by_kind(rendered(values | {"persistence": meant}))
+    assert kinds["StatefulSet"][0]["spec"]["replicas"] == 2
+    assert by_kind(rendered(values))["StatefulSet"][0]["spec"]["replicas"] == 2
 
 
 @pytest.mark.parametrize(
     ("values", "words"),
     [
         ({"config": {"grpc-port": 1}}, "/config/grpc-port"),
+        ({"config": {"data-dir": "/data"}}, "/config/data-dir"),
         ({"image": {"repository": "mrl", "digest": "abc"}}, "/image/digest"),
         ({"replicas": 3}, "replicas"),
     ],
 )
-def test_chart_refuses_wrong_values(helm, values, words):
+def test_chart_refuses_wrong_values(values, words):
     with helm.Chart.load(CHART) as chart, pytest.raises(helm.HelmValuesError, match=words):
         chart.validate_schema(values)
 
@@ -227,8 +245,8 @@ def test_gpu_values_are_values_of_the_chart(gpu_values):
         checked(BUILD / "bin/mrl-server", f"--{key}", value, "--print-config", env={})
 
 
-def test_gpu_pod_has_its_device(helm, gpu_values):
-    kinds = by_kind(rendered(helm, gpu_values | {"security": {"insecure": True}}))
+def test_gpu_pod_has_its_device(gpu_values):
+    kinds = by_kind(rendered(gpu_values | {"security": {"insecure": True}}))
     limits = pod(kinds)["spec"]["containers"][0]["resources"]["limits"]
     assert limits["nvidia.com/gpu"] == 1
     assert "gpu: require" in kinds["ConfigMap"][0]["data"]["mrl-server.yaml"]

@@ -6,7 +6,8 @@ import shlex
 
 import help_text
 import pytest
-from conftest import BUILD, PROGRAMS, checked, need
+import yaml
+from conftest import BUILD, DEPLOY, PROGRAMS, checked, need
 
 MANUAL = BUILD / "manual"
 
@@ -110,9 +111,16 @@ def test_shipped_configuration_lists_every_key_with_its_default():
     printed = help_text.run_help(BUILD / "bin/mrl-server", "--print-config")
     for line in printed.splitlines():
         key, value = line.rpartition("  # ")[0].split(":", 1)
-        if key != "index":
+        if key not in ("index", "data-dir"):
             assert f'\n#{key}: {value.strip() or chr(34) * 2}\n' in text
-    assert len(re.findall(r"^#[a-z0-9-]+: ", text, re.MULTILINE)) == len(printed.splitlines())
+    assert len(re.findall(r"^#?[a-z0-9-]+: ", text, re.MULTILINE)) == len(printed.splitlines())
+
+
+def test_shipped_configuration_keeps_collections_in_the_state_folder_of_the_unit():
+    config = yaml.safe_load((MANUAL / "mrl-server.yaml").read_text())
+    assert config == {"data-dir": "/var/lib/mrl/data"}
+    unit = (DEPLOY / "systemd" / "mrl-server.service").read_text()
+    assert "\nStateDirectory=mrl\n" in unit
 
 
 HELP = """\

@@ -59,8 +59,10 @@ MRL_HTTP_PORT=0 $start >/tmp/ready &
 server=$!
 until grep -q '^serving grpc=127.0.0.1:7699' /tmp/ready; do kill -0 $server; done
 mrl --server 127.0.0.1:7699 status
+mrl --server 127.0.0.1:7699 collections create kept --dim 2
 kill -TERM $server
 wait $server
+[ "$(stat -c '%U:%G' /var/lib/mrl/data)" = mrl:mrl ]
 
 # An administrator's change outlives an upgrade; a removal keeps the file, a purge does not.
 echo 'log-level: debug' >>/etc/mrl/mrl-server.yaml

@@ -31,6 +31,35 @@ def test_unit_is_hardened(unit):
     assert exposure < EXPOSURE_MAX
 
 
+def filtered(unit):
+    """The system calls that the unit's SystemCallFilter= lines let through, in systemd's order: the first
+    line makes a list of what is allowed, later ones take away (~) or add."""
+    allowed = set()
+    for line in re.findall(r"^SystemCallFilter=(.+)$", unit.read_text(), re.MULTILINE):
+        calls = {call for name in line.removeprefix("~").split() for call in expanded(name)}
+        allowed = allowed - calls if line.startswith("~") else allowed | calls
+    return allowed
+
+
+def expanded(name):
+    """The system calls of a set such as @resources, which may hold others; a call's own name."""
+    if not name.startswith("@"):
+        return {name}
+    said = checked("systemd-analyze", "syscall-filter", "--no-pager", name)
+    members = re.findall(r"^ +([@\w]+)$", said, re.MULTILINE)
+    return {call for member in members for call in expanded(member)}
+
+
+def test_unit_lets_threads_give_way_and_nothing_else():
+    """Refused, gRPC's threads push searches off their cores, merges slow them down, and few files can be
+    open: the C library's setrlimit is prlimit64."""
+    need("systemd-analyze")
+    allowed = filtered(UNIT)
+    assert {"sched_setscheduler", "setpriority", "prlimit64"} <= allowed
+    assert expanded("@resources") & allowed == {"sched_setscheduler", "setpriority"}
+    assert not expanded("@privileged") & allowed
+
+
 def test_unit_waits_longer_than_the_drain():
     parser = configparser.RawConfigParser(strict=False)
     parser.optionxform = str

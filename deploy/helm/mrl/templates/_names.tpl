@@ -40,6 +40,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if .Values.indexes -}}
 {{- $_ := set $config "index" .Values.indexes -}}
 {{- end -}}
+{{- if .Values.persistence.enabled -}}
+{{- $_ := set $config "data-dir" "/var/lib/mrl/data" -}}
+{{- if and (gt (int .Values.replicaCount) 1) (not .Values.persistence.independentReplicas) -}}
+{{- fail (printf "persistence.enabled with replicaCount %d: each pod has collections of its own; set persistence.independentReplicas=true if that is meant, or replicaCount=1" (int .Values.replicaCount)) -}}
+{{- end -}}
+{{- end -}}
 {{- with .Values.security -}}
 {{- if .apiKeysSecret -}}
 {{- $_ := set $config "api-keys" "/run/secrets/mrl-keys/api-keys.yaml" -}}
