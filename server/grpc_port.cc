@@ -12,10 +12,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "base/status.h"
 #include "server/http/address.h"
 #include "server/limits.h"
-#include "server/security/tls.h"
 
 namespace mrl::server {
 namespace {
@@ -42,17 +40,12 @@ bool ReflectionWanted(const Config& config) {
   return config.reflection == "on" || (config.reflection == "auto" && config.api_keys.empty());
 }
 
-absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeCredentials(FileSystem& files,
-                                                                         const Config& config) {
-  if (config.tls_cert.empty()) {
-    if (!config.api_keys.empty() && !IsLoopback(config.bind)) {
-      spdlog::warn("keys are sent in clear to {}: set tls-cert and tls-key", config.bind);
-    }
-    return grpc::InsecureServerCredentials();
+std::shared_ptr<grpc::ServerCredentials> MakeCredentials(const Config& config, TlsKeeper* tls) {
+  if (tls != nullptr) return MakeTlsCredentials(*tls);
+  if (!config.api_keys.empty() && !IsLoopback(config.bind)) {
+    spdlog::warn("keys are sent in clear to {}: set tls-cert and tls-key", config.bind);
   }
-  const TlsFiles tls = {config.tls_cert, config.tls_key, config.tls_client_ca};
-  MRL_RETURN_IF_ERROR(CheckTlsFiles(files, tls));
-  return MakeTlsCredentials(tls);
+  return grpc::InsecureServerCredentials();
 }
 
 constexpr int kSecondMs = 1000;
@@ -111,9 +104,8 @@ size_t CallbackThreads() {
   return std::clamp<size_t>(std::thread::hardware_concurrency() / 2, 2, 16);
 }
 
-absl::StatusOr<GrpcPort> OpenGrpcPort(FileSystem& files, const Config& config,
+absl::StatusOr<GrpcPort> OpenGrpcPort(const Config& config, TlsKeeper* tls,
                                       const std::vector<grpc::Service*>& services) {
-  MRL_ASSIGN_OR_RETURN(const auto credentials, MakeCredentials(files, config));
   grpc::EnableDefaultHealthCheckService(true);
   grpc::ServerBuilder builder;
   // With SO_REUSEPORT two servers would share a port without a word.
@@ -123,7 +115,7 @@ absl::StatusOr<GrpcPort> OpenGrpcPort(FileSystem& files, const Config& config,
   for (grpc::Service* service : services) builder.RegisterService(service);
   int port = 0;
   const std::string wanted = JoinAddress(config.bind, config.grpc_port);
-  builder.AddListeningPort(wanted, credentials, &port);
+  builder.AddListeningPort(wanted, MakeCredentials(config, tls), &port);
   GrpcPort opened;
   {
     const PatientThreads patient;
