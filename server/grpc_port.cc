@@ -66,9 +66,9 @@ void SetLimits(const Config& config, grpc::ServerBuilder* builder) {
       {GRPC_ARG_HTTP2_MAX_PING_STRIKES, 2},
       // Connections end now and then, so that a balancer can move clients to new servers. Calls
       // that run have an hour, which no BatchSearch needs.
-      {GRPC_ARG_MAX_CONNECTION_AGE_MS, 30 * kMinuteMs},
+      {GRPC_ARG_MAX_CONNECTION_AGE_MS, config.grpc_connection_age_ms},
       {GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, 60 * kMinuteMs},
-      {GRPC_ARG_MAX_CONNECTION_IDLE_MS, 10 * kMinuteMs},
+      {GRPC_ARG_MAX_CONNECTION_IDLE_MS, config.grpc_connection_idle_ms},
       {GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 10 * kSecondMs},
   };
   for (const auto& [name, value] : arguments) builder->AddChannelArgument(name, value);
