@@ -30,7 +30,7 @@
 
 namespace mrl {
 
-// The same code, with `context: ` put before the message. OK stays OK.
+// The same code and payloads, with `context: ` put before the message. OK stays OK.
 absl::Status Annotate(const absl::Status& status, absl::string_view context);
 
 // The Status of a failed system call: NotFound, AlreadyExists, PermissionDenied, ResourceExhausted

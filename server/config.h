@@ -50,6 +50,9 @@ struct Config {
   std::string otlp_endpoint;           // http://HOST:PORT of a collector; empty = no traces
   std::string otlp_headers;            // NAME=VALUE,…; a secret
   int64_t trace_per_million = 10'000;  // calls without a traceparent that are traced
+  // No keys: tests shorten them.
+  int grpc_connection_age_ms = 30 * 60 * 1000;   // of a connection, give or take a tenth
+  int grpc_connection_idle_ms = 10 * 60 * 1000;  // of one without calls
 
   // INVALID_ARGUMENT names the key, the value and the limit.
   absl::Status Validate() const;

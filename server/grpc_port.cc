@@ -13,10 +13,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "base/status.h"
 #include "server/http/address.h"
 #include "server/limits.h"
-#include "server/security/tls.h"
 
 namespace mrl::server {
 namespace {
@@ -43,17 +41,12 @@ bool ReflectionWanted(const Config& config) {
   return config.reflection == "on" || (config.reflection == "auto" && config.api_keys.empty());
 }
 
-absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeCredentials(FileSystem& files,
-                                                                         const Config& config) {
-  if (config.tls_cert.empty()) {
-    if (!config.api_keys.empty() && !IsLoopback(config.bind)) {
-      spdlog::warn("keys are sent in clear to {}: set tls-cert and tls-key", config.bind);
-    }
-    return grpc::InsecureServerCredentials();
+std::shared_ptr<grpc::ServerCredentials> MakeCredentials(const Config& config, TlsKeeper* tls) {
+  if (tls != nullptr) return MakeTlsCredentials(*tls);
+  if (!config.api_keys.empty() && !IsLoopback(config.bind)) {
+    spdlog::warn("keys are sent in clear to {}: set tls-cert and tls-key", config.bind);
   }
-  const TlsFiles tls = {config.tls_cert, config.tls_key, config.tls_client_ca};
-  MRL_RETURN_IF_ERROR(CheckTlsFiles(files, tls));
-  return MakeTlsCredentials(tls);
+  return grpc::InsecureServerCredentials();
 }
 
 constexpr int kSecondMs = 1000;
@@ -74,9 +67,9 @@ void SetLimits(const Config& config, grpc::ServerBuilder* builder) {
       {GRPC_ARG_HTTP2_MAX_PING_STRIKES, 2},
       // Connections end now and then, so that a balancer can move clients to new servers. Calls
       // that run have an hour, which no BatchSearch needs.
-      {GRPC_ARG_MAX_CONNECTION_AGE_MS, 30 * kMinuteMs},
+      {GRPC_ARG_MAX_CONNECTION_AGE_MS, config.grpc_connection_age_ms},
       {GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, 60 * kMinuteMs},
-      {GRPC_ARG_MAX_CONNECTION_IDLE_MS, 10 * kMinuteMs},
+      {GRPC_ARG_MAX_CONNECTION_IDLE_MS, config.grpc_connection_idle_ms},
       {GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 10 * kSecondMs},
   };
   for (const auto& [name, value] : arguments) builder->AddChannelArgument(name, value);
@@ -116,9 +109,8 @@ size_t CallbackThreads() {
   return std::clamp<size_t>(std::thread::hardware_concurrency() / 2, 2, 16);
 }
 
-absl::StatusOr<GrpcPort> OpenGrpcPort(FileSystem& files, const Config& config,
+absl::StatusOr<GrpcPort> OpenGrpcPort(const Config& config, TlsKeeper* tls,
                                       const std::vector<grpc::Service*>& services) {
-  MRL_ASSIGN_OR_RETURN(const auto credentials, MakeCredentials(files, config));
   grpc::EnableDefaultHealthCheckService(true);
   grpc::ServerBuilder builder;
   // With SO_REUSEPORT two servers would share a port without a word.
@@ -128,7 +120,7 @@ absl::StatusOr<GrpcPort> OpenGrpcPort(FileSystem& files, const Config& config,
   for (grpc::Service* service : services) builder.RegisterService(service);
   int port = 0;
   const std::string wanted = JoinAddress(config.bind, config.grpc_port);
-  builder.AddListeningPort(wanted, credentials, &port);
+  builder.AddListeningPort(wanted, MakeCredentials(config, tls), &port);
   GrpcPort opened;
   {
     const PatientThreads patient;

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "base/file.h"
 #include "server/config.h"
+#include "server/security/tls.h"
 
 namespace mrl::server {
 
@@ -23,9 +23,9 @@ struct GrpcPort {
 // fixes their number: half the cores, 2 to 16.
 size_t CallbackThreads();
 
-// Listens and serves. The services outlive the server. An error names the file that TLS cannot be
-// set up with; UNAVAILABLE names the address that cannot be listened on.
-absl::StatusOr<GrpcPort> OpenGrpcPort(FileSystem& files, const Config& config,
+// Listens and serves, with `tls` unless it is null. It and the services outlive the server.
+// UNAVAILABLE names the address that cannot be listened on.
+absl::StatusOr<GrpcPort> OpenGrpcPort(const Config& config, TlsKeeper* tls,
                                       const std::vector<grpc::Service*>& services);
 
 }  // namespace mrl::server

@@ -7,6 +7,7 @@
 #include "absl/types/span.h"
 #include "index/filter/expression.h"
 #include "index/funnel/plan.h"
+#include "index/io/lines.h"
 #include "index/schema/point_id.h"
 #include "index/schema/schema.h"
 
@@ -25,6 +26,7 @@ struct Limits {
   static constexpr uint64_t kPageSize = 1000;
   static constexpr uint64_t kPageSizeDefault = 100;
   static constexpr uint64_t kPayloadBytes = 1 << 20;
+  static constexpr uint64_t kPayloadLevels = io::JsonRows::kDepthMax;
   static constexpr uint64_t kPoints = 10'000;
   static constexpr uint64_t kReplyBytes = 4 << 20;  // what a default client accepts
   static constexpr uint64_t kRequestBytes = 64 << 20;
@@ -60,6 +62,7 @@ inline absl::Span<const Limit> LimitsTable() {
       {"name_bytes", Limits::kNameBytes, "bytes of a collection's name"},
       {"page_size", Limits::kPageSize, "collections or points on one page"},
       {"payload_bytes", Limits::kPayloadBytes, "bytes of a point's payload"},
+      {"payload_levels", Limits::kPayloadLevels, "objects and arrays of a payload in each other"},
       {"points", Limits::kPoints, "points or ids of one request"},
       {"reply_bytes", Limits::kReplyBytes, "bytes of a unary reply"},
       {"request_bytes", Limits::kRequestBytes, "bytes of a request"},

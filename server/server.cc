@@ -117,6 +117,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(FileSystem& files, const C
   std::unique_ptr<Server> server(new Server(files, config, std::move(settings), WorkersOf(config)));
   MRL_RETURN_IF_ERROR(server->LoadKeys());
   MRL_RETURN_IF_ERROR(server->LoadQuotas(config.quotas));
+  MRL_RETURN_IF_ERROR(server->LoadCertificates());
   MRL_RETURN_IF_ERROR(server->OpenGpu());
   server->registry_.SetOpenOptions(
       {.gpu = server->gpu_.get(), .hot_dims = static_cast<uint32_t>(config.hot_dims)});
@@ -136,7 +137,7 @@ absl::Status Server::OpenGpu() {
 
 absl::Status Server::Listen() {
   MRL_ASSIGN_OR_RETURN(GrpcPort port,
-                       OpenGrpcPort(files_, config_,
+                       OpenGrpcPort(config_, tls_.get(),
                                     {&services_->search, &services_->collection, &services_->server,
                                      &services_->point, &services_->index, &services_->operation,
                                      &services_->snapshot, &services_->funnel}));
@@ -152,18 +153,10 @@ absl::Status Server::ListenHttp() {
   pages["/readyz"] = [this] { return Ready(); };
   pages["/version"] = [] { return HttpReply{200, "application/json", VersionJson()}; };
   pages["/metrics"] = [this] {
-    return HttpReply{200, "text/plain; version=0.0.4; charset=utf-8",
-                     Expose({metrics_,
-                             registry_,
-                             admission_,
-                             readiness_,
-                             exporter_.get(),
-                             workers_,
-                             &files_,
-                             {config_.tls_cert, config_.tls_key, config_.tls_client_ca},
-                             &services_->shadow,
-                             &services_->exits,
-                             &services_->keeps})};
+    return HttpReply{
+        200, "text/plain; version=0.0.4; charset=utf-8",
+        Expose({metrics_, registry_, admission_, readiness_, exporter_.get(), workers_, &files_,
+                tls_.get(), &services_->shadow, &services_->exits, &services_->keeps})};
   };
   MRL_ASSIGN_OR_RETURN(http_, HttpServer::Start(config_.bind, static_cast<int>(config_.http_port),
                                                 std::move(pages)));
@@ -252,6 +245,13 @@ absl::Status Server::LoadKeys() {
   MRL_ASSIGN_OR_RETURN(auto keys, KeyRing::Load(files_, config_.api_keys));
   spdlog::info("{}: {} keys", config_.api_keys, keys->size());
   gate_.Replace(std::move(keys));
+  return absl::OkStatus();
+}
+
+absl::Status Server::LoadCertificates() {
+  if (config_.tls_cert.empty()) return absl::OkStatus();
+  MRL_ASSIGN_OR_RETURN(
+      tls_, TlsKeeper::Open(files_, {config_.tls_cert, config_.tls_key, config_.tls_client_ca}));
   return absl::OkStatus();
 }
 

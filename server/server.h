@@ -20,6 +20,7 @@
 #include "server/registry.h"
 #include "server/rpc/desk.h"
 #include "server/security/gate.h"
+#include "server/security/tls.h"
 
 namespace mrl::server {
 
@@ -53,6 +54,7 @@ class Server {
   absl::Status Listen();
   absl::Status ListenHttp();
   absl::Status LoadKeys();
+  absl::Status LoadCertificates();
   absl::Status LoadQuotas(const std::string& path);
   absl::Status OpenGpu();
   absl::Status Open();
@@ -79,6 +81,7 @@ class Server {
   const std::unique_ptr<Exporter> exporter_;  // null = no traces
   Desk desk_;
   std::unique_ptr<Services> services_;
+  std::unique_ptr<TlsKeeper> tls_;  // null = no TLS
   std::unique_ptr<HttpServer> http_;
   std::unique_ptr<grpc::Server> grpc_;
 };

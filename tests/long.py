@@ -1,4 +1,4 @@
-"""The long tier of the tests of live collections: the counts that a change to storage is released with.
+"""The long tier: the counts that a change to storage, or to what faces the network, is released with.
 
     tests/long.py BUILD [--seed N] [--share F] [--only NAME ...]
 
@@ -19,6 +19,8 @@ TIER = {
     "model": ("MRL_MODEL_OPERATIONS", 5_000_000, ["tests/live_test", "--gtest_filter=LiveModel.*"]),
     "power": ("MRL_CUTS", 200_000, ["tests/live_test", "--gtest_filter=LivePower.*"]),
     "rot": ("MRL_FLIPS", 100_000, ["tests/live_test", "--gtest_filter=BitRot.*"]),
+    # Times what the normal run sends; ends with a table of what the good client saw meanwhile.
+    "abuse": ("MRL_ABUSE", 100, ["tests/production_test", "--gtest_filter=*Abuse.*"]),
     "kill": ("MRL_KILLS", 3_000, ["pytest", "tests/e2e/test_kill.py"]),
 }
 
@@ -30,6 +32,7 @@ def run(name, build, seed, share):
         variable: str(count),
         "MRL_SEED": str(seed),
         "MRL_BIN_DIR": str(build / "bin"),
+        "MRL_SERVER_BINARY": str(build / "bin" / "mrl-server"),
         "MRL_SOURCE_DIR": str(SOURCE),
     }
     if command[0] == "pytest":

@@ -50,10 +50,33 @@ the input or the request is wrong
 .B 69
 the server cannot be reached or is not serving
 .TP
+.B 74
+a file cannot be read or written
+.TP
 .B 130
 interrupted
 """,
-    "mrl-index": "",
+    "mrl-index": """\
+.SH EXIT STATUS
+.TP
+.B 0
+success
+.TP
+.B 1
+failure
+.TP
+.B 2
+wrong usage
+.TP
+.B 65
+the input or the value of an option is wrong, or an index is damaged
+.TP
+.B 74
+a file cannot be read or written, or memory or disk do not suffice
+.TP
+.B 130
+interrupted
+""",
 }
 SEE_ALSO = ("mrl", "mrl-index", "mrl-server")
 

@@ -65,7 +65,9 @@ absl::StatusOr<std::vector<PreparedPoint>> Prepare(const Schema& schema,
     const std::string name = points[i].id.ToString();
     auto one = PrepareOne(schema, std::move(points[i]));
     if (!one.ok()) {
-      return Annotate(one.status(), absl::StrCat("point ", i, " ('", name.substr(0, 64), "')"));
+      // Of a single one the caller knows the place, which may be another in what it was asked.
+      const std::string place = points.size() == 1 ? "" : absl::StrCat(i, " ");
+      return Annotate(one.status(), absl::StrCat("point ", place, "('", name.substr(0, 64), "')"));
     }
     keys.push_back(IdKey(one->row.id));
     prepared.push_back(*std::move(one));

@@ -15,10 +15,15 @@ namespace {
 
 using nlohmann::json;
 
+// What a value holds is written by recursion, so that an array or object is called what it is.
+std::string Show(const json& value) {
+  if (value.is_structured()) return absl::StrCat("an ", value.type_name());
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
 absl::Status Refuse(const Field& field, const json& value, absl::string_view why) {
-  const std::string text = value.dump(-1, ' ', false, json::error_handler_t::replace);
   return absl::InvalidArgumentError(
-      absl::StrCat("payload field '", field.name, "' is ", text.substr(0, 64), "; ", why));
+      absl::StrCat("payload field '", field.name, "' is ", Show(value).substr(0, 64), "; ", why));
 }
 
 absl::StatusOr<Value> ReadKeyword(const Field& field, const json& value) {

@@ -21,6 +21,7 @@ constexpr uint32_t kWideKeepMin = 2000;
 constexpr uint32_t kKeepPerHit = 20;
 constexpr uint32_t kKeepMin = 400;
 constexpr absl::string_view kGraph = "graph";
+constexpr absl::string_view kScan = "scan";
 
 template <typename... Parts>
 absl::Status Refused(const Parts&... parts) {
@@ -150,6 +151,10 @@ absl::Status CheckStage(const PlanInput& input, size_t number, const Stage& stag
 // What the first stage asks of the coarse index.
 absl::Status CheckCoarse(const Plan& plan, uint32_t index_dims, const Code& held) {
   const Stage& stage = plan.stages.front();
+  // Other kinds take what their built index does, and check it.
+  if (plan.kind == kScan && !plan.params.empty()) {
+    return Refused("scan: unknown parameter `", plan.params.begin()->first, "`, scan takes none");
+  }
   if (index_dims != 0 && stage.dims != index_dims) {
     return Refused("stage 1: ", stage.dims, " dims, the index `", plan.kind, "` searches ",
                    index_dims, " only");

@@ -18,22 +18,6 @@ absl::Status BadLine(const LineReader& lines, absl::string_view what) {
       absl::StrCat(lines.path(), ": line ", lines.line_number(), ": ", what));
 }
 
-// Values inside values are written back by recursion, so that depth costs stack: it is bounded
-// before anything is parsed. Brackets within strings do not count.
-bool IsTooDeep(absl::string_view line) {
-  size_t depth = 0;
-  bool in_string = false;
-  for (size_t i = 0; i < line.size(); ++i) {
-    const char c = line[i];
-    if (in_string && c == '\\') ++i;
-    if (c == '"') in_string = !in_string;
-    if (in_string) continue;
-    if ((c == '{' || c == '[') && ++depth > JsonRows::kDepthMax) return true;
-    if ((c == '}' || c == ']') && depth > 0) --depth;
-  }
-  return false;
-}
-
 absl::Status AddId(const LineReader& lines, const Json& object, const std::string& field,
                    JsonRows* rows) {
   const auto at = object.find(field);
@@ -89,6 +73,20 @@ absl::StatusOr<bool> LineReader::Next(std::string* line) {
   return true;
 }
 
+bool NestsDeeperThan(absl::string_view json, size_t depth) {
+  size_t level = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < json.size(); ++i) {
+    const char c = json[i];
+    if (in_string && c == '\\') ++i;
+    if (c == '"') in_string = !in_string;
+    if (in_string) continue;
+    if ((c == '{' || c == '[') && ++level > depth) return true;
+    if ((c == '}' || c == ']') && level > 0) --level;
+  }
+  return false;
+}
+
 absl::StatusOr<JsonRows> ReadJsonRows(LineReader& lines, size_t count,
                                       const std::string& id_field) {
   JsonRows rows;
@@ -96,7 +94,9 @@ absl::StatusOr<JsonRows> ReadJsonRows(LineReader& lines, size_t count,
   while (rows.texts.size() < count) {
     MRL_ASSIGN_OR_RETURN(const bool more, lines.Next(&line));
     if (!more) break;
-    if (IsTooDeep(line)) {
+    // Values inside values are written back by recursion, so that depth costs stack: it is bounded
+    // before anything is parsed.
+    if (NestsDeeperThan(line, JsonRows::kDepthMax)) {
       return BadLine(lines,
                      absl::StrCat("values stand more than ", JsonRows::kDepthMax, " levels deep"));
     }

@@ -36,6 +36,10 @@ class LineReader {
   uint64_t line_number_ = 0;
 };
 
+// Whether objects and arrays stand more than `depth` levels inside each other. Brackets within
+// strings do not count; `json` need not be JSON.
+bool NestsDeeperThan(absl::string_view json, size_t depth);
+
 // One JSON object a line: the next `count` of them as compact texts. With `id_field`, `ids` gets
 // that field of each (a string, or a whole number >= 0). INVALID_ARGUMENT names the line.
 struct JsonRows {

@@ -177,7 +177,8 @@ absl::Status Schema::Validate() const {
 
 std::vector<uint32_t> DefaultLadder(uint32_t dim) {
   std::vector<uint32_t> ladder;
-  for (uint32_t dims = 16; dims < dim; dims *= 2) ladder.push_back(dims);
+  // In 64 bits: twice a step of 2^31 is no longer 0.
+  for (uint64_t dims = 16; dims < dim; dims *= 2) ladder.push_back(static_cast<uint32_t>(dims));
   ladder.push_back(dim);
   return ladder;
 }

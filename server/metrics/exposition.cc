@@ -48,15 +48,20 @@ void CollectServer(const Exposed& exposed, std::vector<MetricFamily>* families) 
                           static_cast<double>(exposed.admission.queue_max())));
 }
 
-// Of the files as they lie there now: the server takes new ones within a second.
+// Of the files as they lie there now.
 void CollectCertificates(const Exposed& exposed, std::vector<MetricFamily>* families) {
+  if (exposed.tls == nullptr) return;
+  families->push_back(One("mrl_tls_reload_failed",
+                          "1 where the TLS files are not in order and those before are in use.",
+                          exposed.tls->failed() ? 1 : 0));
   MetricFamily expiry =
       Gauge("mrl_tls_certificate_expiry_timestamp_seconds",
             "When the first certificate of a file expires; 0 where the file cannot be read.");
-  const std::pair<const char*, const std::string&> files[] = {
-      {"tls-cert", exposed.tls.cert}, {"tls-client-ca", exposed.tls.client_ca}};
+  const TlsFiles& paths = exposed.tls->paths();
+  const std::pair<const char*, const std::string&> files[] = {{"tls-cert", paths.cert},
+                                                              {"tls-client-ca", paths.client_ca}};
   for (const auto& [key, path] : files) {
-    if (exposed.files == nullptr || path.empty()) continue;
+    if (path.empty()) continue;
     const auto end = CertificateExpiry(*exposed.files, path);
     AddValue(end.ok() ? static_cast<double>(absl::ToUnixSeconds(*end)) : 0, {{"file", key}},
              &expiry);

@@ -23,8 +23,8 @@ struct Exposed {
   const Readiness& readiness;
   const Exporter* exporter = nullptr;  // null = no traces
   int workers = 0;
-  FileSystem* files = nullptr;  // that the certificates are read by; null = no TLS
-  TlsFiles tls = {};
+  FileSystem* files = nullptr;     // that the certificates are read by
+  TlsKeeper* tls = nullptr;        // null = no TLS
   const Shadow* shadow = nullptr;  // with `exits` and `keeps`; null = no searches
   const Exits* exits = nullptr;
   const Keeps* keeps = nullptr;

@@ -7,6 +7,7 @@
 #include "absl/strings/cord.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "base/utf8.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 
@@ -99,11 +100,9 @@ absl::Status WithResource(absl::Status status, absl::string_view type, absl::str
 
 grpc::Status ToGrpc(const absl::Status& status, absl::string_view request_id) {
   if (status.ok()) return grpc::Status::OK;
-  std::string message(status.message());
-  if (message.size() > kMessageBytesMax) {
-    message.resize(kMessageBytesMax);
-    absl::StrAppend(&message, "…");
-  }
+  const bool is_long = status.message().size() > kMessageBytesMax;
+  std::string message = ToUtf8(status.message().substr(0, kMessageBytesMax));
+  if (is_long) absl::StrAppend(&message, "…");
   google::rpc::Status details;
   details.set_code(static_cast<int>(status.code()));
   details.set_message(message);
@@ -121,7 +120,7 @@ grpc::Status ToGrpc(const absl::Status& status, absl::string_view request_id) {
   if (const std::string type = Payload(status, kResourceTypeUrl); !type.empty()) {
     google::rpc::ResourceInfo resource;
     resource.set_resource_type(type);
-    resource.set_resource_name(Payload(status, kResourceUrl));
+    resource.set_resource_name(ToUtf8(Payload(status, kResourceUrl)));
     resource.set_description(message);
     Add(resource, &details);
   }

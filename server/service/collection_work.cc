@@ -20,14 +20,6 @@ collection::Watch WatchOf(Operations::Control& control) {
           .stopped = [&control] { return control.stopped(); }};
 }
 
-std::vector<Field> FieldsOf(const v1::Collection& collection) {
-  std::vector<Field> fields;
-  for (const v1::Field& field : collection.fields()) {
-    fields.push_back({field.name(), static_cast<FieldType>(field.type())});
-  }
-  return fields;
-}
-
 // What a collection is now, as the end of an operation.
 absl::StatusOr<std::string> PackedCollection(const Registry& registry, const std::string& name) {
   MRL_ASSIGN_OR_RETURN(const Registry::Entry entry, registry.Get(name));
@@ -55,7 +47,8 @@ Operations::Runner MakeUpdater(const Registry& registry) {
                      Operations::Control& control) -> absl::StatusOr<std::string> {
     MRL_ASSIGN_OR_RETURN(const auto request, RequestOf<v1::UpdateCollectionRequest>(operation));
     MRL_ASSIGN_OR_RETURN(const auto live, registry.FindLive(operation.collection));
-    MRL_RETURN_IF_ERROR(live->SetFields(FieldsOf(request.collection()), WatchOf(control)));
+    MRL_ASSIGN_OR_RETURN(const std::vector<Field> fields, FromProto(request.collection().fields()));
+    MRL_RETURN_IF_ERROR(live->SetFields(fields, WatchOf(control)));
     return PackedCollection(registry, operation.collection);
   };
 }
@@ -97,8 +90,8 @@ absl::Status StartUpdate(const Registry& registry, Operations& operations,
   const std::string& name = request.collection().name();
   MRL_RETURN_IF_ERROR(registry.FindLive(name).status());
   MRL_RETURN_IF_ERROR(CheckMask(request.update_mask()));
-  const std::vector<Field> fields = FieldsOf(request.collection());
-  MRL_RETURN_IF_ERROR(WithField(ValidateFields(fields), "collection.fields"));
+  MRL_RETURN_IF_ERROR(
+      WithField(FromProto(request.collection().fields()).status(), "collection.fields"));
   MRL_ASSIGN_OR_RETURN(const Registry::Entry entry, registry.Get(name));
   if (entry.path.name != name) {
     return absl::FailedPreconditionError(

@@ -1,5 +1,7 @@
 #include "server/service/convert.h"
 
+#include <google/protobuf/descriptor.h>
+
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -36,6 +38,20 @@ absl::StatusOr<std::optional<funnel::Funnel>> ChosenFunnel(const v1::SearchOptio
     funnel.stages.push_back({stage.dims(), stage.bits(), stage.keep()});
   }
   return std::optional<funnel::Funnel>(std::move(funnel));
+}
+
+// Refuses a number that is none of `known`. 0, which all have, asks for a default where there is
+// one.
+absl::Status CheckEnum(absl::string_view name, int value,
+                       const google::protobuf::EnumDescriptor* known, bool has_default = true) {
+  std::vector<std::string> names;
+  for (int i = 0; i < known->value_count(); ++i) {
+    const auto* one = known->value(i);
+    if (one->number() == value && (has_default || value != 0)) return absl::OkStatus();
+    if (one->number() != 0) names.push_back(one->name());
+  }
+  return InvalidField(name, absl::StrCat(name, " is ", value, "; one of ",
+                                         absl::StrJoin(names, ", "), " is needed"));
 }
 
 v1::Metric ToProto(Metric metric) {
@@ -175,6 +191,20 @@ absl::StatusOr<funnel::ChosenPlan> MakePlan(const collection::Collection& collec
   return chosen;
 }
 
+absl::StatusOr<std::vector<Field>> FromProto(
+    const google::protobuf::RepeatedPtrField<v1::Field>& messages) {
+  std::vector<Field> fields;
+  for (const v1::Field& message : messages) {
+    const absl::Status known =
+        CheckEnum("type", message.type(), v1::FieldType_descriptor(), /*has_default=*/false);
+    MRL_RETURN_IF_ERROR(Annotate(
+        known, absl::StrCat("field '", message.name().substr(0, Field::kNameBytesMax), "'")));
+    fields.push_back({message.name(), static_cast<FieldType>(message.type())});
+  }
+  MRL_RETURN_IF_ERROR(ValidateFields(fields));
+  return fields;
+}
+
 absl::StatusOr<Schema> FromProto(const v1::CreateCollectionRequest& request) {
   Schema schema;
   schema.dim = request.dim();
@@ -186,17 +216,16 @@ absl::StatusOr<Schema> FromProto(const v1::CreateCollectionRequest& request) {
   schema.storage = StorageOf(request.storage());
   if (request.transform() == v1::TRANSFORM_LAYER_NORM) schema.transform = Transform::kLayerNorm;
   if (request.transform() == v1::TRANSFORM_ROTATION) schema.transform = Transform::kRotation;
-  const bool is_known = v1::Metric_IsValid(request.metric()) &&
-                        v1::StorageType_IsValid(request.storage()) &&
-                        v1::Transform_IsValid(request.transform());
-  if (!is_known) return absl::InvalidArgumentError("a metric, storage or transform is not known");
+  MRL_RETURN_IF_ERROR(CheckEnum("metric", request.metric(), v1::Metric_descriptor()));
+  MRL_RETURN_IF_ERROR(CheckEnum("storage", request.storage(), v1::StorageType_descriptor()));
+  MRL_RETURN_IF_ERROR(CheckEnum("transform", request.transform(), v1::Transform_descriptor()));
   for (const v1::Code& code : request.codes()) schema.codes.push_back({code.dims(), code.bits()});
   if (schema.codes.empty() && !request.no_codes()) {
     schema.codes = DefaultCodes(schema.ladder, schema.metric);
   }
-  for (const v1::Field& field : request.fields()) {
-    schema.fields.push_back({field.name(), static_cast<FieldType>(field.type())});
-  }
+  auto fields = FromProto(request.fields());
+  if (!fields.ok()) return WithField(fields.status(), "fields");
+  schema.fields = *std::move(fields);
   MRL_RETURN_IF_ERROR(schema.Validate());
   return schema;
 }

@@ -58,6 +58,10 @@ absl::StatusOr<std::optional<filter::Filter>> FilterOf(const Message& message,
   return filter;
 }
 
+// Fields of a schema; validated.
+absl::StatusOr<std::vector<Field>> FromProto(
+    const google::protobuf::RepeatedPtrField<v1::Field>& fields);
+
 // The schema that a request asks for, with its defaults; validated.
 absl::StatusOr<Schema> FromProto(const v1::CreateCollectionRequest& request);
 

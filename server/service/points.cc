@@ -9,11 +9,13 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "index/coarse/exact_scan.h"
 #include "index/funnel/filtered.h"
+#include "index/io/lines.h"
 #include "server/limits.h"
 #include "server/rpc/error.h"
 #include "server/service/convert.h"
@@ -54,9 +56,16 @@ absl::Status CheckPayload(const std::string& payload) {
     return absl::InvalidArgumentError(absl::StrCat("payload has ", payload.size(),
                                                    " bytes; the limit is ", Limits::kPayloadBytes));
   }
+  if (io::NestsDeeperThan(payload, Limits::kPayloadLevels)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "payload nests deeper than ", Limits::kPayloadLevels, " levels, which is the limit"));
+  }
   const absl::string_view text = absl::StripLeadingAsciiWhitespace(payload);
-  if (text.empty() || text[0] != '{' || !nlohmann::json::accept(payload)) {
-    return absl::InvalidArgumentError("payload is not a JSON object");
+  // A zero byte is no JSON anywhere; the parser takes it for the end of the text.
+  const bool has_zero = absl::StrContains(text, '\0');
+  if (text.empty() || text[0] != '{' || has_zero || !nlohmann::json::accept(payload)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("payload of ", payload.size(), " bytes is not a JSON object"));
   }
   return absl::OkStatus();
 }

@@ -489,6 +489,10 @@ absl::Status CheckRequest(const Registry& registry, const v1::AnalyzeDimensionsR
     return InvalidField("sample", absl::StrCat("sample is ", sample, "; ", kDocumentsMin, " to ",
                                                kDocumentsMax, " are accepted"));
   }
+  if (const uint32_t k = KOf(request.k()); k > funnel::Limits::kKMax) {
+    return InvalidField(
+        "k", absl::StrCat("k is ", k, "; 1 to ", funnel::Limits::kKMax, " are accepted"));
+  }
   return CheckQueries(request.collection(), *collection, request.queries());
 }
 

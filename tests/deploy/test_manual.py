@@ -7,7 +7,7 @@ import shlex
 import help_text
 import pytest
 import yaml
-from conftest import BUILD, DEPLOY, PROGRAMS, checked, need
+from conftest import BUILD, DEPLOY, PROGRAMS, SOURCE, checked, need
 
 MANUAL = BUILD / "manual"
 
@@ -99,6 +99,25 @@ def test_manual_page_is_valid(program):
     need("mandoc")
     page = gzip.decompress((MANUAL / "man" / f"{program}.1.gz").read_bytes()).decode()
     assert checked("mandoc", "-Tlint", "-Werror", input=page) == ""
+
+
+@pytest.mark.parametrize(
+    ("program", "source", "pattern"),
+    [
+        ("mrl", "client/cli/command.h", r"^  k\w+ = (\d+),"),
+        ("mrl-index", "index/cli/command.h", r"^  k\w+ = (\d+),"),
+        ("mrl-server", "server/main.cc", r"(?:codes:|,) (\d+) \w+"),
+    ],
+)
+def test_manual_page_names_every_exit_code(program, source, pattern):
+    page = gzip.decompress((MANUAL / "man" / f"{program}.1.gz").read_bytes()).decode()
+    section = page.split("\n.SH EXIT STATUS\n")[1].split("\n.SH ")[0]
+    text = (SOURCE / source).read_text()
+    if program == "mrl-server":
+        text = text.splitlines()[0]  # where its codes are said
+    codes = re.findall(pattern, text, re.MULTILINE)
+    assert len(codes) >= 3
+    assert re.findall(r"^\.B (\d+)$", section, re.MULTILINE) == codes
 
 
 def test_shipped_configuration_is_accepted():

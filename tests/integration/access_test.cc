@@ -7,8 +7,12 @@
 #include <utility>
 #include <vector>
 
+#include <google/longrunning/operations.pb.h>
+
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
+#include "mrl/v1/collection.pb.h"
+#include "mrl/v1/snapshot.pb.h"
 #include "server/security/key_hash.h"
 #include "tests/integration/raw_call.h"
 #include "tests/integration/served.h"
@@ -253,6 +257,120 @@ TEST_F(Access, ABrokenKeysFileStopsTheStart) {
   config_.api_keys = folder_ / "none.yaml";
   ExpectError(server::Server::Start(FileSystem::Posix(), config_).status(),
               absl::StatusCode::kNotFound, "none.yaml");
+}
+
+// Collections that a request names beside the one that it is about: `a` and `b`, and a key that
+// lists `a` and `spare`.
+class SecondCollection : public Access {
+ protected:
+  void Configure(server::Config* config) override {
+    std::ofstream(folder_ / "keys.yaml")
+        << "keys:\n- {id: admin-all, role: admin, hash: '" << HashOf(all_) << "'}\n"
+        << "- {id: admin-a, role: admin, collections: [a, spare], hash: '" << HashOf(of_a_)
+        << "'}\n";
+    config->api_keys = folder_ / "keys.yaml";
+    config->data_dir = folder_ / "data";
+  }
+  void SetUp() override {
+    Access::SetUp();
+    for (const char* name : {"a", "b"}) {
+      v1::CreateCollectionRequest create;
+      create.set_name(name);
+      create.set_dim(kSampleDim);
+      ASSERT_TRUE(Send(all_, "CollectionService/CreateCollection", create).status.ok());
+      v1::CreateSnapshotRequest snapshot;
+      snapshot.set_collection(name);
+      snapshot.set_name("one");
+      ASSERT_TRUE(Send(all_, "SnapshotService/CreateSnapshot", snapshot).status.ok());
+    }
+    ASSERT_TRUE(Alias(all_, {{"of-b", "b"}}).ok());
+  }
+  static std::string HashOf(const std::string& key) { return server::HashKey(key).value(); }
+  RawReply Send(const std::string& key, const std::string& method,
+                const google::protobuf::Message& request) {
+    return RawCall(channel(), "/mrl.v1." + method, request.SerializeAsString(),
+                   {{"authorization", "Bearer " + key}});
+  }
+  grpc::Status Alias(const std::string& key,
+                     const std::vector<std::pair<std::string, std::string>>& changes) {
+    v1::BatchUpdateAliasesRequest request;
+    for (const auto& [alias, collection] : changes) {
+      auto* change = request.add_changes();
+      change->set_alias(alias);
+      change->set_collection(collection);
+    }
+    return Send(key, "CollectionService/BatchUpdateAliases", request).status;
+  }
+  std::map<std::string, std::string> Aliases() {
+    v1::ListAliasesResponse response;
+    const RawReply reply = Send(all_, "CollectionService/ListAliases", v1::ListAliasesRequest());
+    EXPECT_TRUE(response.ParseFromString(reply.messages.at(0)));
+    return {response.aliases().begin(), response.aliases().end()};
+  }
+  grpc::Status Restore(const std::string& key, const std::string& collection,
+                       const std::string& target) {
+    v1::RestoreSnapshotRequest request;
+    request.set_collection(collection);
+    request.set_name("one");
+    request.set_target(target);
+    return Send(key, "SnapshotService/RestoreSnapshot", request).status;
+  }
+  std::vector<std::string> Operations(const std::string& key) {
+    const RawReply reply = RawCall(channel(), "/google.longrunning.Operations/ListOperations", "",
+                                   {{"authorization", "Bearer " + key}});
+    google::longrunning::ListOperationsResponse response;
+    EXPECT_TRUE(response.ParseFromString(reply.messages.at(0)));
+    std::vector<std::string> names;
+    for (const auto& operation : response.operations()) names.push_back(operation.name());
+    return names;
+  }
+  void ExpectDenied(const grpc::Status& status, const std::string& name) {
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::PERMISSION_DENIED) << status.error_message();
+    EXPECT_THAT(status.error_message(), HasSubstr("key 'admin-a' does not list "));
+    EXPECT_THAT(status.error_message(), HasSubstr("'" + name + "'"));
+  }
+
+  const std::string all_ = std::string(40, 'u');
+  const std::string of_a_ = std::string(40, 'v');
+};
+
+TEST_F(SecondCollection, AnAliasNeedsBothOfItsNames) {
+  const std::map<std::string, std::string> before = {{"of-b", "b"}};
+  ExpectDenied(Alias(of_a_, {{"spare", "b"}}), "b");
+  ExpectDenied(Alias(of_a_, {{"other", "a"}}), "other");
+  ExpectDenied(Alias(of_a_, {{"of-b", "a"}}), "of-b");
+  ExpectDenied(Alias(of_a_, {{"of-b", ""}}), "of-b");
+  ExpectDenied(Alias(of_a_, {{"spare", "nope"}}), "nope");
+  ExpectDenied(Alias(of_a_, {{"spare", "a"}, {"spare", "b"}}), "b");
+  EXPECT_EQ(Aliases(), before);
+  EXPECT_TRUE(Alias(of_a_, {{"spare", "a"}}).ok());
+  EXPECT_EQ(Aliases(), (std::map<std::string, std::string>{{"of-b", "b"}, {"spare", "a"}}));
+}
+
+TEST_F(SecondCollection, ARestoreNeedsItsTarget) {
+  ExpectDenied(Restore(of_a_, "a", "b"), "b");
+  ExpectDenied(Restore(of_a_, "a", "of-b"), "of-b");
+  ExpectDenied(Restore(of_a_, "a", "fresh"), "fresh");
+  ExpectDenied(Restore(of_a_, "b", "spare"), "b");
+  EXPECT_THAT(Operations(all_), ::testing::IsEmpty());
+  EXPECT_TRUE(Restore(of_a_, "a", "spare").ok());
+  EXPECT_EQ(Operations(all_).size(), 1u);
+}
+
+TEST_F(SecondCollection, OperationsOnOthersAreNotThere) {
+  ASSERT_TRUE(Restore(all_, "b", "fresh").ok());
+  const std::vector<std::string> names = Operations(all_);
+  ASSERT_EQ(names.size(), 1u);
+  EXPECT_THAT(Operations(of_a_), ::testing::IsEmpty());
+  google::longrunning::GetOperationRequest request;  // as the other two: its name is field 1
+  request.set_name(names[0]);
+  for (const char* method : {"GetOperation", "CancelOperation", "DeleteOperation"}) {
+    const RawReply reply =
+        RawCall(channel(), std::string("/google.longrunning.Operations/") + method,
+                request.SerializeAsString(), {{"authorization", "Bearer " + of_a_}});
+    EXPECT_EQ(reply.status.error_code(), grpc::StatusCode::NOT_FOUND) << method;
+    EXPECT_EQ(reply.status.error_message(), "operation '" + names[0] + "' does not exist");
+  }
 }
 
 class Open : public Served {};

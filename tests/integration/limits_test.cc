@@ -160,6 +160,14 @@ class Limits : public Served {
   }
   void AddPoints() {
     beyond_["payload_bytes"] = [this](uint64_t limit) { return Upsert(0, limit + 1); };
+    beyond_["payload_levels"] = [this](uint64_t limit) {
+      v1::UpdatePayloadRequest request;
+      request.set_collection("notes");
+      request.add_items()->mutable_id()->set_number(0);
+      request.mutable_items(0)->set_payload_json(R"({"a":)" + std::string(limit, '[') +
+                                                 std::string(limit, ']') + "}");
+      return Send("PointService/UpdatePayload", request);
+    };
     beyond_["points"] = [this](uint64_t limit) {
       v1::BatchGetPointsRequest request;
       request.set_collection("notes");

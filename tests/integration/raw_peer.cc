@@ -12,6 +12,9 @@ namespace mrl {
 namespace {
 
 constexpr timeval kPatience = {10, 0};
+constexpr size_t kHeadBytes = 9;  // of a frame
+constexpr uint8_t kHeaders = 1, kReset = 3, kGoAway = 7;
+constexpr uint8_t kEndStream = 1;
 
 void Literal(const std::string& name, const std::string& value, std::string* out) {
   out->push_back('\0');
@@ -59,7 +62,49 @@ bool RawPeer::Answers() {
   return true;
 }
 
-bool RawPeer::ReadToEnd() {
+void RawPeer::SetPatience(std::chrono::seconds patience) {
+  const timeval wait = {patience.count(), 0};
+  setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
+}
+
+RawPeer::End RawPeer::ReadUntil(
+    const std::function<bool(uint8_t type, uint8_t flags, uint32_t stream)>& wanted) {
+  const auto number = [this](size_t at, size_t bytes) {
+    uint32_t value = 0;
+    for (size_t i = at; i < at + bytes; ++i) value = value << 8 | static_cast<uint8_t>(unread_[i]);
+    return value;
+  };
+  char buffer[65536];
+  while (true) {
+    while (unread_.size() >= kHeadBytes && unread_.size() >= kHeadBytes + number(0, 3)) {
+      const uint32_t body = number(0, 3);
+      const bool found = wanted(static_cast<uint8_t>(number(3, 1)),
+                                static_cast<uint8_t>(number(4, 1)), number(5, 4));
+      unread_.erase(0, kHeadBytes + body);
+      if (found) return End::kFound;
+    }
+    const ssize_t bytes = recv(socket_, buffer, sizeof buffer, 0);
+    if (bytes < 0 && errno != ECONNRESET) return End::kSilence;
+    if (bytes <= 0) return End::kClosed;
+    unread_.append(buffer, static_cast<size_t>(bytes));
+  }
+}
+
+bool RawPeer::ReadToEndOf(uint32_t stream) {
+  const End end = ReadUntil([stream](uint8_t type, uint8_t flags, uint32_t of) {
+    const bool ends = type == kReset || (type == kHeaders && (flags & kEndStream) != 0);
+    return type == kGoAway || (of == stream && ends);
+  });
+  return end != End::kSilence;
+}
+
+bool RawPeer::ReadToGoAway(std::chrono::seconds patience) {
+  SetPatience(patience);
+  return ReadUntil([](uint8_t type, uint8_t, uint32_t) { return type == kGoAway; }) == End::kFound;
+}
+
+bool RawPeer::ReadToEnd(std::chrono::seconds patience) {
+  SetPatience(patience);
   char buffer[65536];
   ssize_t bytes = 1;
   while (bytes > 0) bytes = recv(socket_, buffer, sizeof buffer, 0);

@@ -1,7 +1,9 @@
 // A connection that writes HTTP/2 frames by hand.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <string>
 
 namespace mrl {
@@ -21,8 +23,13 @@ class RawPeer {
   bool Write(const std::string& bytes);
   // Whether a ping comes back.
   bool Answers();
-  // Reads until the server closes; false when it does not within 10 s of silence.
-  bool ReadToEnd();
+  // Reads until the server closes; false when it does not within so much silence.
+  bool ReadToEnd(std::chrono::seconds patience = std::chrono::seconds(10));
+  // Reads until the server has ended `stream`, by a status, a reset or GOAWAY, or has closed; false
+  // when it does not within 10 s of silence.
+  bool ReadToEndOf(uint32_t stream);
+  // Reads until the server says GOAWAY; false when it closes without, or after so much silence.
+  bool ReadToGoAway(std::chrono::seconds patience);
 
   static std::string Frame(uint8_t type, uint8_t flags, uint32_t stream, const std::string& body);
   // HEADERS of a Search, without its end.
@@ -31,6 +38,12 @@ class RawPeer {
   static std::string Reset(uint32_t stream);
 
  private:
+  enum class End { kFound, kClosed, kSilence };
+  // Takes frames until one is wanted.
+  End ReadUntil(const std::function<bool(uint8_t type, uint8_t flags, uint32_t stream)>& wanted);
+  void SetPatience(std::chrono::seconds patience);
+
+  std::string unread_;  // of the last recv, without whole frames
   int socket_ = -1;
   bool connected_ = false;
 };

@@ -3,10 +3,15 @@
 
 #include <atomic>
 #include <fstream>
+#include <map>
 #include <string>
 #include <thread>
+#include <vector>
 
+#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "mrl/v1/server.grpc.pb.h"
+#include "server/log.h"
 #include "tests/integration/operated.h"
 #include "tests/support/certificates.h"
 
@@ -18,10 +23,10 @@ using absl::StatusCode;
 class Tls : public Operated {
  protected:
   // The pair lies in a folder that a link names, and the link is exchanged: both change at once.
-  void Install(long serial) {
+  void Install(long serial) { Install(serial, authority_.Issue(serial)); }
+  void Install(long serial, const CertificateAndKey& pair) {
     const std::string folder = folder_ / ("pair" + std::to_string(serial));
     mkdir(folder.c_str(), 0700);
-    const CertificateAndKey pair = authority_.Issue(serial);
     std::ofstream(folder + "/tls.crt") << pair.cert;
     std::ofstream(folder + "/tls.key") << pair.key;
     ASSERT_EQ(symlink(folder.c_str(), (folder_ / "next").c_str()), 0);
@@ -40,6 +45,15 @@ class Tls : public Operated {
     client::ConnectionOptions options;
     options.tls_roots = roots;
     return options;
+  }
+
+  // Waits until new connections are shown this certificate.
+  void AwaitServed(long serial) {
+    const absl::Time deadline = absl::Now() + absl::Seconds(30);
+    while (ServedSerial(server_->address()) != serial && absl::Now() < deadline) {
+      absl::SleepFor(absl::Milliseconds(10));
+    }
+    EXPECT_EQ(ServedSerial(server_->address()), serial);
   }
 
   Authority authority_;
@@ -70,16 +84,128 @@ TEST_F(Tls, ServesANewCertificateAndKeepsOpenConnections) {
   });
   for (long serial = 101; serial <= 103; ++serial) {
     Install(serial);
-    const absl::Time deadline = absl::Now() + absl::Seconds(30);
-    while (ServedSerial(server_->address()) != serial && absl::Now() < deadline) {
-    }
-    EXPECT_EQ(ServedSerial(server_->address()), serial);
+    AwaitServed(serial);
     EXPECT_TRUE(Connect(Trusting(authority_.root())).GetServerInfo().ok());
   }
   done = true;
   open_connection.join();
   EXPECT_EQ(failed.load(), 0);
   EXPECT_GT(asked.load(), 0);
+}
+
+// Clients that connect anew for each call, while the certificate is exchanged.
+class TlsRotation : public Tls {
+ protected:
+  void Install(long serial) {
+    const CertificateAndKey pair = authority_.Issue(serial);
+    {
+      absl::MutexLock lock(&mutex_);
+      serials_[pair.cert] = serial;
+    }
+    Tls::Install(serial, pair);
+  }
+  void Configure(server::Config* config) override {
+    Tls::Configure(config);
+    Install(100);
+  }
+  // One call on a connection of its own, and the certificate that it was shown.
+  void Ask() {
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    const auto stub = v1::ServerService::NewStub(grpc::CreateCustomChannel(
+        server_->address(),
+        grpc::SslCredentials(
+            {.pem_root_certs = authority_.root(), .pem_private_key = "", .pem_cert_chain = ""}),
+        arguments));
+    grpc::ClientContext context;
+    v1::ServerInfo info;
+    const grpc::Status status = stub->GetServerInfo(&context, {}, &info);
+    absl::MutexLock lock(&mutex_);
+    if (!status.ok()) {
+      failures_.push_back(status.error_message());
+      return;
+    }
+    const auto shown = context.auth_context()->FindPropertyValues("x509_pem_cert");
+    const auto known = shown.empty() ? serials_.end()
+                                     : serials_.find(std::string(shown[0].data(), shown[0].size()));
+    ++calls_[known == serials_.end() ? -1 : known->second];
+  }
+  void AwaitCallsWith(long serial) {
+    absl::MutexLock lock(&mutex_);
+    const auto seen = [this, serial]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+      return calls_.count(serial) > 0;
+    };
+    EXPECT_TRUE(mutex_.AwaitWithTimeout(absl::Condition(&seen), absl::Seconds(30))) << serial;
+  }
+
+  absl::Mutex mutex_;
+  std::map<std::string, long> serials_ ABSL_GUARDED_BY(mutex_);  // by certificate
+  std::map<long, int> calls_ ABSL_GUARDED_BY(mutex_);            // by serial; -1 = unknown
+  std::vector<std::string> failures_ ABSL_GUARDED_BY(mutex_);
+};
+
+TEST_F(TlsRotation, NoNewConnectionIsRefused) {
+  constexpr int kThreads = 4;
+  constexpr long kSwaps = 10;
+  std::atomic<bool> done{false};
+  std::vector<std::thread> clients;
+  for (int i = 0; i < kThreads; ++i) {
+    clients.emplace_back([&] {
+      while (!done) Ask();
+    });
+  }
+  AwaitCallsWith(100);
+  for (long serial = 101; serial <= 100 + kSwaps; ++serial) {
+    Install(serial);
+    AwaitCallsWith(serial);
+  }
+  done = true;
+  for (std::thread& client : clients) client.join();
+  absl::MutexLock lock(&mutex_);
+  EXPECT_THAT(failures_, ::testing::IsEmpty());
+  EXPECT_EQ(calls_.size(), size_t{kSwaps + 1});
+  EXPECT_EQ(calls_.count(-1), 0u);
+}
+
+TEST_F(Tls, APairThatDoesNotFitChangesNothing) {
+  const std::string failed = "mrl_tls_reload_failed";
+  client::Client open_connection = Connect(Trusting(authority_.root()));
+  ASSERT_TRUE(open_connection.GetServerInfo().ok());
+  EXPECT_EQ(Metric(failed), 0);
+  server::SetUpLog("text", "error");
+  ::testing::internal::CaptureStderr();
+  Install(101, {authority_.Issue(101).cert, authority_.Issue(102).key});
+  Await(failed, 1);
+  for (int second = 0; second < 3; ++second) {
+    EXPECT_EQ(ServedSerial(server_->address()), 100);
+    EXPECT_TRUE(Connect(Trusting(authority_.root())).GetServerInfo().ok());
+    EXPECT_TRUE(open_connection.GetServerInfo().ok());
+    absl::SleepFor(absl::Seconds(1));  // until the files are looked at again
+  }
+  const std::string log = ::testing::internal::GetCapturedStderr();
+  server::SetUpLog("text", "critical");
+  const std::string words = "current/tls.key: the key is not that of the certificate in ";
+  EXPECT_THAT(log,
+              ::testing::HasSubstr("the TLS files are not in order, those before stay in use"));
+  EXPECT_THAT(log, ::testing::HasSubstr(words));
+  EXPECT_EQ(log.find(words), log.rfind(words)) << "said each second:\n" << log;
+  EXPECT_THAT(log, ::testing::Not(::testing::HasSubstr("BEGIN")));
+  Install(103);
+  AwaitServed(103);
+  EXPECT_EQ(Metric(failed), 0);
+  EXPECT_TRUE(open_connection.GetServerInfo().ok());
+  EXPECT_TRUE(Connect(Trusting(authority_.root())).GetServerInfo().ok());
+}
+
+// Neither is the other's, until the second one is there too.
+TEST_F(Tls, AKeyMayComeBehindItsCertificate) {
+  const CertificateAndKey pair = authority_.Issue(101);
+  std::ofstream(folder_ / "current/tls.crt") << pair.cert;
+  Await("mrl_tls_reload_failed", 1);
+  EXPECT_EQ(ServedSerial(server_->address()), 100);
+  std::ofstream(folder_ / "current/tls.key") << pair.key;
+  AwaitServed(101);
+  EXPECT_EQ(Metric("mrl_tls_reload_failed"), 0);
 }
 
 TEST_F(Tls, MetricsSayWhenTheCertificateEnds) {

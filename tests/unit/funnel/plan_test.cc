@@ -195,6 +195,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "stage 1: the code 64b8 is not stored, these are: 16b8,32b8,256b8"},
         Refusal{"16b1:20,512:10", "stage 1: the code 16b1 is not stored"},
         Refusal{"16:1000001,512:10", "stage 1: keep is 1000001, the limit is 1000000"},
+        Refusal{"scan(nprobe=2)/16:20,512:10", "scan: unknown parameter `nprobe`, scan takes none"},
         Refusal{"gpu/16:20,512:10", "the coarse kind `gpu` is not built, these are: scan, faiss"},
         Refusal{"faiss/16b8:20,512:10", "stage 1: 16b8 is a code of the kind scan"},
         Refusal{"16:20,16:20,16:20,16:20,16:20,16:20,16:20,16:20,16:20,16:20,16:20,16:20,16:20,"

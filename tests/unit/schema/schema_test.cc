@@ -89,6 +89,7 @@ TEST(Schema, KnowsItsLevels) {
 TEST(Schema, DoublesTheLadderByDefault) {
   EXPECT_THAT(DefaultLadder(100), ElementsAre(16, 32, 64, 100));
   EXPECT_THAT(DefaultLadder(8), ElementsAre(8));
+  EXPECT_EQ(DefaultLadder(0xffffffffU).size(), 29U);
 }
 
 TEST(Schema, KeepsSignsOfLongPrefixesByDefaultUnderCosine) {

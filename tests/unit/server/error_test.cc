@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "base/status.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 
@@ -50,6 +51,28 @@ TEST(Error, TheInnermostFieldStays) {
 TEST(Error, LongMessagesFitIntoTheTrailer) {
   const grpc::Status status = ToGrpc(absl::InvalidArgumentError(std::string(100'000, 'x')));
   EXPECT_LT(status.error_message().size() + status.error_details().size(), 8000u);
+}
+
+TEST(Error, TheFieldStaysWhereContextIsAdded) {
+  const grpc::Status status = ToGrpc(Annotate(InvalidField("points[1].id", "id is empty"), "x"));
+  EXPECT_EQ(status.error_message(), "x: id is empty");
+  const google::rpc::Status details = DetailsOf(status);
+  google::rpc::BadRequest bad;
+  ASSERT_TRUE(details.details(1).UnpackTo(&bad));
+  EXPECT_EQ(bad.field_violations(0).field(), "points[1].id");
+}
+
+// Strings of Protobuf that are not UTF-8 cannot be read again.
+TEST(Error, CharactersThatWereCutAreReplaced) {
+  const grpc::Status status = ToGrpc(
+      WithResource(absl::InvalidArgumentError("the name 'a\xc3' is cut"), "collection", "\xc3"));
+  EXPECT_EQ(status.error_message(), "the name 'a?' is cut");
+  EXPECT_EQ(DetailsOf(status).message(), "the name 'a?' is cut");
+  std::string eszetts = "x";
+  for (int i = 0; i < 1000; ++i) eszetts += "\xc3\x9f";
+  const grpc::Status cut = ToGrpc(absl::InvalidArgumentError(eszetts));
+  EXPECT_EQ(DetailsOf(cut).message(), cut.error_message());
+  EXPECT_EQ(cut.error_message(), eszetts.substr(0, 1499) + "?…");
 }
 
 TEST(Error, OkHasNoDetails) {
