@@ -15,7 +15,6 @@
 #include <CLI/CLI.hpp>
 
 #include "absl/synchronization/mutex.h"
-#include "base/file.h"
 #include "mrl/v1/search.grpc.pb.h"
 #include "server/grpc_port.h"
 
@@ -92,7 +91,7 @@ int Run(int argc, char** argv) {
   sigaddset(&stop, SIGINT);
   pthread_sigmask(SIG_BLOCK, &stop, nullptr);
   Floor floor(Reply(hits), touched_bytes / sizeof(uint64_t));
-  auto port = server::OpenGrpcPort(FileSystem::Posix(), config, {&floor});
+  auto port = server::OpenGrpcPort(config, /*tls=*/nullptr, {&floor});
   if (!port.ok()) {
     std::fprintf(stderr, "mrl-floor: %s\n", std::string(port.status().message()).c_str());
     return 1;
