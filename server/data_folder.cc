@@ -213,6 +213,19 @@ std::vector<DataFolder::Entry> DataFolder::List() const {
   return entries;
 }
 
+bool DataFolder::empty() const {
+  absl::MutexLock lock(&mutex_);
+  return slots_.empty();
+}
+
+bool DataFolder::ServesAny() const {
+  absl::MutexLock lock(&mutex_);
+  const auto served = [](const auto& named) {
+    return named.second->live != nullptr || named.second->idle;
+  };
+  return std::any_of(slots_.begin(), slots_.end(), served);
+}
+
 absl::Status DataFolder::Create(const std::string& name, const Schema& schema) {
   return Add(name, collection::Catalog::NewUuid(), [&](const std::string& path) {
     return collection::LiveCollection::Create(files_, path, schema);

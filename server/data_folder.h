@@ -57,6 +57,9 @@ class DataFolder {
   absl::StatusOr<Entry> Use(const std::string& name);
   // In order of names.
   std::vector<Entry> List() const;
+  bool empty() const;
+  // Whether one of them is open, or idle.
+  bool ServesAny() const;
   // ALREADY_EXISTS when a collection or an alias has the name.
   absl::Status Create(const std::string& name, const Schema& schema);
   // As Create, with what the snapshot at `snapshot_path` has, in the folder of `uuid`; OK where the

@@ -142,6 +142,18 @@ std::vector<Registry::Entry> Registry::List() const {
   return entries;
 }
 
+bool Registry::Usable() const {
+  bool none = true;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const auto& [name, entry] : entries_) {
+      if (entry.collection != nullptr) return true;
+    }
+    none = entries_.empty();
+  }
+  return data_ == nullptr ? none : data_->ServesAny() || (none && data_->empty());
+}
+
 absl::Status Registry::NeedDataFolder() const {
   if (data_ != nullptr) return absl::OkStatus();
   return absl::FailedPreconditionError(

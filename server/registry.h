@@ -36,7 +36,8 @@ class Registry {
     bool read_only = true;
     bool idle = false;  // of the data folder: it is opened when it is used
   };
-  // Told after each open, with whether the collection is served. May be called by any thread.
+  // Told after a collection was opened, or has gone, with whether it is served. May be called by
+  // any thread.
   using Observer = std::function<void(const std::string& name, bool serving)>;
 
   // `files` and `account` outlive the registry. Names are unique. Nothing is opened yet.
@@ -72,6 +73,9 @@ class Registry {
   absl::Status EditProfiles(const std::string& name, const collection::ProfileEdit& edit);
   // In order of names.
   std::vector<Entry> List() const;
+  // Whether traffic should come here: a collection is served, or opened when it is used, or there
+  // is none at all. One damaged collection does not take the others away.
+  bool Usable() const;
 
   // In the data folder; FAILED_PRECONDITION without one.
   absl::Status Create(const std::string& name, const Schema& schema, bool validate_only);

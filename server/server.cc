@@ -174,6 +174,7 @@ absl::Status Server::Open() {
   grpc::HealthCheckServiceInterface* health = grpc_->GetHealthCheckService();
   registry_.SetObserver([this, health](const std::string& name, bool serving) {
     health->SetServingStatus(name, serving);
+    UpdateHealth();
     if (serving) return;
     services_->shadow.Forget(name);
     services_->exits.Forget(name);
@@ -195,7 +196,7 @@ absl::Status Server::Open() {
   registry_.ReloadAll();
   RecoverOperations();
   readiness_.Advance(Readiness::State::kServing);
-  health->SetServingStatus("", true);
+  UpdateHealth();
   return absl::OkStatus();
 }
 
@@ -218,15 +219,22 @@ void Server::RecoverOperations() {
       records);
 }
 
-// One damaged collection does not take the others away; when none is left, traffic should go to
-// another server.
+std::string Server::WhyNotReady() const {
+  if (readiness_.state() != Readiness::State::kServing) return readiness_.name();
+  return registry_.Usable() ? "" : "no collection is served";
+}
+
+void Server::UpdateHealth() {
+  absl::MutexLock lock(&health_mutex_);
+  grpc_->GetHealthCheckService()->SetServingStatus("", WhyNotReady().empty());
+}
+
 HttpReply Server::Ready() const {
   HttpReply reply;
   size_t served = 0;
   size_t idle = 0;
   std::string damaged;
-  const std::vector<Registry::Entry> entries = registry_.List();
-  for (const Registry::Entry& entry : entries) {
+  for (const Registry::Entry& entry : registry_.List()) {
     if (entry.idle) {
       ++idle;
     } else if (entry.collection != nullptr) {
@@ -236,12 +244,10 @@ HttpReply Server::Ready() const {
                       "' is not served: ", std::string(entry.last_open.message()), "\n");
     }
   }
-  const bool serving = readiness_.state() == Readiness::State::kServing;
-  const bool none = served + idle == 0 && !entries.empty();
-  reply.code = serving && !none ? 200 : 503;
-  reply.body = !serving ? absl::StrCat("not ready: ", readiness_.name(), "\n")
-               : none   ? "not ready: no collection is served\n"
-                        : absl::StrCat("ready: ", served, " collections are served\n");
+  const std::string reason = WhyNotReady();
+  reply.code = reason.empty() ? 200 : 503;
+  reply.body = reason.empty() ? absl::StrCat("ready: ", served, " collections are served\n")
+                              : absl::StrCat("not ready: ", reason, "\n");
   if (idle > 0) absl::StrAppend(&reply.body, idle, " collections are opened when they are used\n");
   absl::StrAppend(&reply.body, damaged);
   return reply;
@@ -277,6 +283,7 @@ void Server::Reload(const Config& fresh, const std::vector<Setting>& settings) {
   services_->server.SetSettings(settings);
   const absl::Status submitted = pool_.Submit([this, indexes = fresh.indexes] {
     registry_.SetIndexes(indexes);
+    UpdateHealth();
     registry_.ReloadAll();
   });
   if (!submitted.ok()) spdlog::error("reload was not started: {}", submitted.ToString());

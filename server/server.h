@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "base/memory_account.h"
 #include "index/coarse/gpu/device_set.h"
 #include "index/schedule/worker_pool.h"
@@ -58,7 +59,12 @@ class Server {
   absl::Status Open();
   // Takes up what the data folder says was under way.
   void RecoverOperations();
+  // Decides what /readyz and the health of the server itself say. Empty = ready: it is SERVING, and
+  // has something to serve.
+  std::string WhyNotReady() const;
   HttpReply Ready() const;
+  // Sets the health of the server itself, after what WhyNotReady looks at has changed.
+  void UpdateHealth();
 
   // In the order in which they are needed: the pool is emptied before what its calls use goes.
   FileSystem& files_;
@@ -66,6 +72,7 @@ class Server {
   const int workers_;
   std::string address_;
   Readiness readiness_;
+  absl::Mutex health_mutex_;  // held by UpdateHealth, so that what was seen last is set last
   MemoryAccount account_;
   std::shared_ptr<coarse::gpu::DeviceSet> gpu_;
   Registry registry_;

@@ -176,6 +176,20 @@ class NothingServed : public HttpPort {
  protected:
   void Configure(server::Config* config) override {
     config->indexes = {{"broken", folder_ / "broken"}};
+    config->data_dir = folder_ / "data";
+  }
+  // What gRPC health says of the server itself.
+  bool Health() {
+    const auto serving = client().CheckHealth();
+    EXPECT_TRUE(serving.ok()) << serving.status();
+    return serving.value_or(false);
+  }
+  // Reload works behind the call.
+  void AwaitHealth(bool serving) {
+    const absl::Time deadline = absl::Now() + absl::Seconds(60);
+    while (Health() != serving && absl::Now() < deadline) {
+    }
+    EXPECT_EQ(Health(), serving);
   }
 };
 
@@ -184,6 +198,45 @@ TEST_F(NothingServed, IsNotReady) {
   ASSERT_TRUE(page);
   EXPECT_EQ(page->status, 503);
   EXPECT_THAT(page->body, HasSubstr("not ready: no collection is served\n"));
+  EXPECT_EQ(Health(), false);
+}
+
+TEST_F(NothingServed, IsReadyOnceACollectionIsRepaired) {
+  EXPECT_FALSE(client().ReloadCollection("broken").ok());
+  EXPECT_EQ(Health(), false) << "it is still damaged";
+  BuildSample(folder_ / "broken", 2);
+  ASSERT_TRUE(client().ReloadCollection("broken").ok());
+  EXPECT_EQ(Health(), true);
+  EXPECT_EQ(Get("/readyz")->status, 200);
+}
+
+TEST_F(NothingServed, IsReadyOnceTheListHasAnIndexThatOpens) {
+  config_.indexes.push_back({"sample", folder_ / "sample"});
+  server_->Reload(config_);
+  AwaitHealth(true);
+  EXPECT_EQ(Get("/readyz")->status, 200);
+  config_.indexes.pop_back();
+  server_->Reload(config_);
+  AwaitHealth(false);
+  EXPECT_EQ(Get("/readyz")->status, 503);
+  config_.indexes.clear();
+  server_->Reload(config_);
+  AwaitHealth(true);  // a server without collections lacks none
+  EXPECT_EQ(Get("/readyz")->status, 200);
+}
+
+TEST_F(NothingServed, IsReadyWhileACollectionThatWasCreatedExists) {
+  client::NewCollection wanted;
+  wanted.name = "made";
+  wanted.dim = 64;
+  wanted.ladder = "16,64";
+  const auto made = client().CreateCollection(wanted);
+  ASSERT_TRUE(made.ok()) << made.status();
+  EXPECT_EQ(Health(), true);
+  EXPECT_EQ(Get("/readyz")->status, 200);
+  ASSERT_TRUE(client().DeleteCollection("made").ok());
+  EXPECT_EQ(Health(), false);
+  EXPECT_EQ(Get("/readyz")->status, 503);
 }
 
 }  // namespace
