@@ -17,7 +17,7 @@ struct HttpReply {
   std::string body;
 };
 
-// Thread-safe.
+// Thread-safe. Slow clients, and many of them, do not keep others waiting: see connections.h.
 class HttpServer {
  public:
   // By path, such as /livez. Called by the server's own threads, several at a time.

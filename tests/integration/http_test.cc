@@ -8,11 +8,13 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "client/cpp/client.h"
 #include "tests/integration/operated.h"
+#include "tests/integration/raw_peer.h"
 #include "tests/support/quick_disk.h"
 
 namespace mrl {
@@ -122,6 +124,61 @@ TEST_F(HttpPort, ATakenPortIsNamed) {
   config.http_port = std::atoi(address.substr(address.find(':') + 1).c_str());
   ExpectError(server::Server::Start(FileSystem::Posix(), config).status(),
               absl::StatusCode::kUnavailable, "cannot listen on " + address + " for HTTP");
+}
+
+// Clients that send a byte of a request now and then, and never its end.
+class SlowClients {
+ public:
+  SlowClients(std::string address, size_t count) : address_(std::move(address)), count_(count) {
+    Refill();
+  }
+  // Each sends one more byte.
+  void Drip() {
+    std::erase_if(peers_, [](const auto& peer) { return !peer->Write("x"); });
+  }
+  // New ones for those that the server has closed.
+  void Refill() {
+    while (peers_.size() < count_) {
+      peers_.push_back(std::make_unique<RawPeer>(address_));
+      peers_.back()->Write("GET /livez HTTP/1.1\r\nX: ");
+    }
+  }
+  size_t open() const { return peers_.size(); }
+
+ private:
+  const std::string address_;
+  const size_t count_;
+  std::vector<std::unique_ptr<RawPeer>> peers_;
+};
+
+TEST_F(HttpPort, SlowClientsAreClosedAndKeepNoProbeWaiting) {
+  SlowClients slow(server_->http_address(), 8);
+  const absl::Time deadline = absl::Now() + absl::Seconds(60);
+  while (slow.open() > 0 && absl::Now() < deadline) {
+    const httplib::Result page = Get("/livez");
+    ASSERT_TRUE(page) << httplib::to_string(page.error());
+    EXPECT_EQ(page->status, 200);
+    absl::SleepFor(absl::Milliseconds(50));
+    slow.Drip();
+  }
+  EXPECT_EQ(slow.open(), 0u);
+}
+
+TEST_F(HttpPort, MoreSlowClientsThanItHasPlacesKeepNoProbeOut) {
+  SlowClients slow(server_->http_address(), 100);
+  for (int i = 0; i < 50; ++i) {
+    const httplib::Result page = Get("/livez");
+    ASSERT_TRUE(page) << "probe " << i << ": " << httplib::to_string(page.error());
+    EXPECT_EQ(page->status, 200);
+    slow.Drip();
+    slow.Refill();
+  }
+}
+
+TEST_F(HttpPort, ARequestWithoutEndIsNotReadOn) {
+  RawPeer peer(server_->http_address());
+  ASSERT_TRUE(peer.Write("GET /livez HTTP/1.1\r\nX: "));
+  EXPECT_FALSE(peer.Write(std::string(32 << 20, 'x')));
 }
 
 // Files of collections are not opened before Release().
