@@ -19,6 +19,7 @@ struct Config {
   int64_t seal_rows = 0;           // unsealed rows that make a segment; 0 = 64 MB of vectors
   int64_t open_collections = 100;  // of data_dir, that are kept open
   std::string bind = "127.0.0.1";
+  std::string http_bind;       // of the HTTP port; empty = bind
   int64_t grpc_port = 7600;    // 0 = any free port
   int64_t http_port = 7601;    // 0 = any free port
   bool insecure_bind = false;  // listen beyond loopback with neither TLS nor keys
@@ -50,6 +51,9 @@ struct Config {
   std::string otlp_endpoint;           // http://HOST:PORT of a collector; empty = no traces
   std::string otlp_headers;            // NAME=VALUE,…; a secret
   int64_t trace_per_million = 10'000;  // calls without a traceparent that are traced
+
+  // The address that the HTTP port listens on.
+  const std::string& HttpBind() const { return http_bind.empty() ? bind : http_bind; }
 
   // INVALID_ARGUMENT names the key, the value and the limit.
   absl::Status Validate() const;

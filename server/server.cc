@@ -165,8 +165,9 @@ absl::Status Server::ListenHttp() {
                              &services_->exits,
                              &services_->keeps})};
   };
-  MRL_ASSIGN_OR_RETURN(http_, HttpServer::Start(config_.bind, static_cast<int>(config_.http_port),
-                                                std::move(pages)));
+  MRL_ASSIGN_OR_RETURN(
+      http_,
+      HttpServer::Start(config_.HttpBind(), static_cast<int>(config_.http_port), std::move(pages)));
   return absl::OkStatus();
 }
 

@@ -198,6 +198,7 @@ def test_chart_asks_who_may_call(helm):
     ("values", "words"),
     [
         ({"config": {"grpc-port": 1}}, "/config/grpc-port"),
+        ({"config": {"http-bind": "127.0.0.1"}}, "/config/http-bind"),
         ({"image": {"repository": "mrl", "digest": "abc"}}, "/image/digest"),
         ({"replicas": 3}, "replicas"),
     ],

@@ -21,6 +21,7 @@ namespace mrl {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 class HttpPort : public Operated {};
 
@@ -124,6 +125,24 @@ TEST_F(HttpPort, ATakenPortIsNamed) {
   config.http_port = std::atoi(address.substr(address.find(':') + 1).c_str());
   ExpectError(server::Server::Start(FileSystem::Posix(), config).status(),
               absl::StatusCode::kUnavailable, "cannot listen on " + address + " for HTTP");
+}
+
+class HttpAddress : public HttpPort {
+ protected:
+  void Configure(server::Config* config) override {
+    config->bind = "127.0.0.1";
+    config->http_bind = "127.0.0.2";
+  }
+};
+
+TEST_F(HttpAddress, IsItsOwn) {
+  EXPECT_THAT(server_->address(), StartsWith("127.0.0.1:"));
+  EXPECT_THAT(server_->http_address(), StartsWith("127.0.0.2:"));
+  const httplib::Result page = Get("/livez");
+  ASSERT_TRUE(page);
+  EXPECT_EQ(page->status, 200);
+  const std::string port = server_->http_address().substr(sizeof("127.0.0.2"));
+  EXPECT_FALSE(httplib::Client("http://127.0.0.1:" + port).Get("/livez"));
 }
 
 // Clients that send a byte of a request now and then, and never its end.
