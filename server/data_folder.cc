@@ -66,6 +66,10 @@ absl::StatusOr<std::unique_ptr<DataFolder>> DataFolder::Open(FileSystem& files,
   MRL_ASSIGN_OR_RETURN(data->snapshots_, SnapshotFolder::Open(files, folder));
   const std::map<std::string, std::string> named = data->catalog_->collections();
   for (const auto& [name, uuid] : named) {
+    if (options.stopped && options.stopped()) {
+      return absl::CancelledError(
+          absl::StrCat(folder, ": stopped before every collection was open"));
+    }
     auto slot = std::make_shared<Slot>(name, uuid);
     if (named.size() <= data->open_max_) data->OpenSlot(*slot, /*again=*/false);
     absl::MutexLock lock(&data->mutex_);

@@ -268,8 +268,9 @@ absl::Status Registry::Reload(const std::string& name) {
                                          : absl::FailedPreconditionError(message);
 }
 
-void Registry::ReloadAll() {
+void Registry::ReloadAll(const std::function<bool()>& stopped) {
   for (const Entry& entry : List()) {
+    if (stopped()) return;
     Reload(entry.path.name).IgnoreError();  // logged, and kept in the entry
   }
 }

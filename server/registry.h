@@ -92,8 +92,9 @@ class Registry {
   // Opens what lies in the directory now and swaps it in. On failure the version that was served
   // stays. Reloads wait for each other.
   absl::Status Reload(const std::string& name);
-  // Every collection; failures are kept in the entries and logged.
-  void ReloadAll();
+  // Every collection, or until `stopped`, which is asked before each; failures are kept in the
+  // entries and logged.
+  void ReloadAll(const std::function<bool()>& stopped);
   // Replaces the list of --index directories: those that are gone are served no more, new ones and
   // those whose directory changed are opened by the next ReloadAll. One with the name of a
   // collection or an alias of the data folder is left out, and logged.

@@ -91,10 +91,12 @@ struct Server::Services {
   FunnelService funnel;
 };
 
-Server::Server(FileSystem& files, const Config& config, std::vector<Setting> settings, int workers)
+Server::Server(FileSystem& files, const Config& config, std::vector<Setting> settings, int workers,
+               std::function<bool()> stop)
     : files_(files),
       config_(config),
       workers_(workers),
+      stop_(std::move(stop)),
       account_(MemoryLimitOf(config)),
       registry_(files, account_, config.indexes),
       operations_(MakeRunners(registry_)),
@@ -112,9 +114,11 @@ Server::Server(FileSystem& files, const Config& config, std::vector<Setting> set
 }
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(FileSystem& files, const Config& config,
-                                                      std::vector<Setting> settings) {
+                                                      std::vector<Setting> settings,
+                                                      std::function<bool()> stop) {
   MRL_RETURN_IF_ERROR(config.Validate());
-  std::unique_ptr<Server> server(new Server(files, config, std::move(settings), WorkersOf(config)));
+  std::unique_ptr<Server> server(
+      new Server(files, config, std::move(settings), WorkersOf(config), std::move(stop)));
   MRL_RETURN_IF_ERROR(server->LoadKeys());
   MRL_RETURN_IF_ERROR(server->LoadQuotas(config.quotas));
   MRL_RETURN_IF_ERROR(server->OpenGpu());
@@ -181,24 +185,32 @@ absl::Status Server::Open() {
     services_->exits.Forget(name);
     services_->keeps.Forget(name);
   });
-  const auto warm_up = [this](const std::string& name, const collection::Collection& opened) {
-    if (config_.warm_up_queries > 0) WarmUp(name, opened, config_.warm_up_queries);
+  const auto stopping = [this] { return Stopping(); };
+  const auto warm_up = [this, stopping](const std::string& name,
+                                        const collection::Collection& opened) {
+    if (config_.warm_up_queries > 0) WarmUp(name, opened, config_.warm_up_queries, stopping);
   };
   registry_.SetPreparer(warm_up);
   if (!config_.data_dir.empty()) {
     MRL_RETURN_IF_ERROR(registry_.OpenDataFolder(
         config_.data_dir, {.seal_rows = static_cast<uint32_t>(config_.seal_rows),
                            .disk_reserve_bytes = static_cast<uint64_t>(config_.disk_reserve_bytes),
-                           .open_max = static_cast<size_t>(config_.open_collections)}));
+                           .open_max = static_cast<size_t>(config_.open_collections),
+                           .stopped = stopping}));
     for (const Registry::Entry& entry : registry_.List()) {
       if (entry.collection != nullptr) warm_up(entry.path.name, *entry.collection);
     }
   }
-  registry_.ReloadAll();
+  registry_.ReloadAll(stopping);
+  if (Stopping()) return absl::CancelledError("stopped while it started");
   RecoverOperations();
   readiness_.Advance(Readiness::State::kServing);
   UpdateHealth();
   return absl::OkStatus();
+}
+
+bool Server::Stopping() const {
+  return readiness_.state() >= Readiness::State::kDraining || (stop_ && stop_());
 }
 
 void Server::RecoverOperations() {
@@ -285,18 +297,20 @@ void Server::Reload(const Config& fresh, const std::vector<Setting>& settings) {
   const absl::Status submitted = pool_.Submit([this, indexes = fresh.indexes] {
     registry_.SetIndexes(indexes);
     UpdateHealth();
-    registry_.ReloadAll();
+    registry_.ReloadAll([this] { return Stopping(); });
   });
   if (!submitted.ok()) spdlog::error("reload was not started: {}", submitted.ToString());
 }
 
 void Server::Drain() {
   if (grpc_ == nullptr || readiness_.state() >= Readiness::State::kDraining) return;
-  readiness_.Advance(Readiness::State::kDraining);
+  const bool served = readiness_.state() == Readiness::State::kServing;
+  readiness_.Advance(served ? Readiness::State::kDraining : Readiness::State::kClosed);
   registry_.SetObserver(nullptr);
   grpc_->GetHealthCheckService()->Shutdown();
-  // Balancers need a while to notice; calls that they still send are answered.
-  absl::SleepFor(absl::Milliseconds(config_.drain_delay_ms));
+  // Balancers need a while to notice; calls that they still send are answered. A server that did
+  // not come to serve has none to wait for.
+  if (served) absl::SleepFor(absl::Milliseconds(config_.drain_delay_ms));
   // gRPC cuts off what arrives in the moment of its shutdown with CANCELLED. Callers that hear
   // UNAVAILABLE before stop or go elsewhere.
   readiness_.Advance(Readiness::State::kClosed);

@@ -1,21 +1,16 @@
 // The HTTP port, as a probe and a scraper see it.
-#include <unistd.h>
-
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <memory>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
-#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "client/cpp/client.h"
 #include "tests/integration/operated.h"
 #include "tests/integration/raw_peer.h"
-#include "tests/support/quick_disk.h"
 
 namespace mrl {
 namespace {
@@ -198,54 +193,6 @@ TEST_F(HttpPort, ARequestWithoutEndIsNotReadOn) {
   RawPeer peer(server_->http_address());
   ASSERT_TRUE(peer.Write("GET /livez HTTP/1.1\r\nX: "));
   EXPECT_FALSE(peer.Write(std::string(32 << 20, 'x')));
-}
-
-// Files of collections are not opened before Release().
-class HeldFiles : public test::QuickFiles {
- public:
-  absl::StatusOr<std::unique_ptr<ReadableFile>> Open(const std::string& path) override {
-    if (path.find("/sample/") != std::string::npos) released_.WaitForNotification();
-    return QuickFiles::Open(path);
-  }
-  void Release() { released_.Notify(); }
-
- private:
-  absl::Notification released_;
-};
-
-TEST_F(HttpPort, IsNotReadyWhileCollectionsAreOpened) {
-  const std::string http = server_->http_address(), grpc = server_->address();
-  const auto port = [](const std::string& address) {
-    return std::atoi(address.substr(address.find(':') + 1).c_str());
-  };
-  config_.http_port = port(http);
-  config_.grpc_port = port(grpc);
-  server_.reset();
-  HeldFiles files;
-  std::thread starter([&] {
-    auto started = server::Server::Start(files, config_);
-    ASSERT_TRUE(started.ok()) << started.status();
-    server_ = *std::move(started);
-  });
-  client::Client client(grpc);
-  absl::Status refused;
-  const absl::Time deadline = absl::Now() + absl::Seconds(60);
-  while (refused.message().find("starting") == std::string::npos && absl::Now() < deadline) {
-    refused = client.Search("sample", SampleVector(7, 0)).status();
-  }
-  ExpectError(refused, absl::StatusCode::kUnavailable,
-              "the server is starting: it opens its collections");
-  EXPECT_FALSE(client.CheckHealth().value_or(true));
-  const httplib::Result page = httplib::Client("http://" + http).Get("/readyz");
-  files.Release();
-  starter.join();
-  ASSERT_NE(server_, nullptr);
-  ASSERT_TRUE(page);
-  EXPECT_EQ(page->status, 503);
-  EXPECT_THAT(page->body, HasSubstr("not ready: starting\n"));
-  EXPECT_TRUE(client.CheckHealth().value_or(false));
-  EXPECT_EQ(Get("/readyz")->status, 200);
-  EXPECT_TRUE(client.Search("sample", SampleVector(7, 0)).ok());
 }
 
 class NothingServed : public HttpPort {
