@@ -72,7 +72,7 @@ int Serve(const CommandLine& line, int argc, char** argv) {
               (*server)->http_address().c_str());
   std::fflush(stdout);
   while (signals.Next() == Signals::Event::kReload) {
-    spdlog::info("SIGHUP: reloading keys, quotas, log level and collections");
+    spdlog::info("SIGHUP: reloading log level, keys, quotas, the list of indexes and collections");
     Reload(argc, argv, server->get());
   }
   spdlog::info("draining: running calls have {} ms", config.drain_timeout_ms);
