@@ -57,6 +57,8 @@ std::vector<Entry> ServedEntries() {
        "(default 100)",
        Number{&Config::open_collections, 1, 1'000'000}},
       {"bind", "Address to listen on (default 127.0.0.1)", Text{&Config::bind, {}}},
+      {"http-bind", "Address of the HTTP port, which has neither TLS nor keys (default: as --bind)",
+       Text{&Config::http_bind, {}}},
       {"grpc-port", "Port for gRPC; 0 = any free port (default 7600)",
        Number{&Config::grpc_port, 0, 65535}},
       {"http-port", "Port for /metrics, /livez, /readyz; 0 = any free port (default 7601)",
@@ -221,10 +223,16 @@ absl::Status CheckExposure(const Config& config) {
     MRL_RETURN_IF_ERROR(Exporter::Validate({config.otlp_endpoint, config.otlp_headers}));
   }
   const bool guarded = !config.tls_cert.empty() || !config.api_keys.empty();
-  if (guarded || config.insecure_bind || IsLoopback(config.bind)) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("bind is ", config.bind, ", which other machines reach, and neither tls-cert ",
-                   "nor api-keys is set; set one of them, or insecure-bind"));
+  if (guarded || config.insecure_bind) return absl::OkStatus();
+  const std::pair<const char*, std::string> addresses[] = {{"bind", config.bind},
+                                                           {"http-bind", config.HttpBind()}};
+  for (const auto& [key, address] : addresses) {
+    if (IsLoopback(address)) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat(key, " is ", address, ", which other machines reach, and neither tls-cert ",
+                     "nor api-keys is set; set one of them, or insecure-bind"));
+  }
+  return absl::OkStatus();
 }
 
 std::string Shown(const Entry& entry, const Config& config) {
@@ -283,7 +291,9 @@ absl::StatusOr<Config> MakeConfig(const ConfigTexts& texts) {
   return config;
 }
 
-std::vector<Setting> DescribeConfig(const Config& config, const ConfigTexts& texts) {
+std::vector<Setting> DescribeConfig(const Config& given, const ConfigTexts& texts) {
+  Config config = given;
+  config.http_bind = given.HttpBind();
   std::vector<Setting> settings;
   for (const Entry& entry : Table()) {
     const auto found = texts.find(entry.name);

@@ -19,6 +19,7 @@ struct Config {
   int64_t seal_rows = 0;           // unsealed rows that make a segment; 0 = 64 MB of vectors
   int64_t open_collections = 100;  // of data_dir, that are kept open
   std::string bind = "127.0.0.1";
+  std::string http_bind;       // of the HTTP port; empty = bind
   int64_t grpc_port = 7600;    // 0 = any free port
   int64_t http_port = 7601;    // 0 = any free port
   bool insecure_bind = false;  // listen beyond loopback with neither TLS nor keys
@@ -53,6 +54,9 @@ struct Config {
   // No keys: tests shorten them.
   int grpc_connection_age_ms = 30 * 60 * 1000;   // of a connection, give or take a tenth
   int grpc_connection_idle_ms = 10 * 60 * 1000;  // of one without calls
+
+  // The address that the HTTP port listens on.
+  const std::string& HttpBind() const { return http_bind.empty() ? bind : http_bind; }
 
   // INVALID_ARGUMENT names the key, the value and the limit.
   absl::Status Validate() const;

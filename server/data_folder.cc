@@ -66,6 +66,10 @@ absl::StatusOr<std::unique_ptr<DataFolder>> DataFolder::Open(FileSystem& files,
   MRL_ASSIGN_OR_RETURN(data->snapshots_, SnapshotFolder::Open(files, folder));
   const std::map<std::string, std::string> named = data->catalog_->collections();
   for (const auto& [name, uuid] : named) {
+    if (options.stopped && options.stopped()) {
+      return absl::CancelledError(
+          absl::StrCat(folder, ": stopped before every collection was open"));
+    }
     auto slot = std::make_shared<Slot>(name, uuid);
     if (named.size() <= data->open_max_) data->OpenSlot(*slot, /*again=*/false);
     absl::MutexLock lock(&data->mutex_);
@@ -211,6 +215,19 @@ std::vector<DataFolder::Entry> DataFolder::List() const {
   std::vector<Entry> entries;
   for (const auto& [name, slot] : slots_) entries.push_back(EntryOf(*slot));
   return entries;
+}
+
+bool DataFolder::empty() const {
+  absl::MutexLock lock(&mutex_);
+  return slots_.empty();
+}
+
+bool DataFolder::ServesAny() const {
+  absl::MutexLock lock(&mutex_);
+  const auto served = [](const auto& named) {
+    return named.second->live != nullptr || named.second->idle;
+  };
+  return std::any_of(slots_.begin(), slots_.end(), served);
 }
 
 absl::Status DataFolder::Create(const std::string& name, const Schema& schema) {

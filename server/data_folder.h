@@ -41,6 +41,9 @@ class DataFolder {
     // Collections that stay open; lowered to what the process may have of descriptors. What is in
     // use is not closed, so that there may be more for a while.
     size_t open_max = 100;
+    // Asked before each collection is opened at the start; once it says so, Open is CANCELLED. None
+    // = never.
+    std::function<bool()> stopped = {};
   };
 
   // Opens every collection if they are no more than open_max, and none otherwise; one that does not
@@ -57,6 +60,9 @@ class DataFolder {
   absl::StatusOr<Entry> Use(const std::string& name);
   // In order of names.
   std::vector<Entry> List() const;
+  bool empty() const;
+  // Whether one of them is open, or idle.
+  bool ServesAny() const;
   // ALREADY_EXISTS when a collection or an alias has the name.
   absl::Status Create(const std::string& name, const Schema& schema);
   // As Create, with what the snapshot at `snapshot_path` has, in the folder of `uuid`; OK where the

@@ -1,6 +1,7 @@
 #include "server/lifecycle.h"
 
 #include <pthread.h>
+#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -35,14 +36,16 @@ Signals::~Signals() {
 }
 
 void Signals::Listen() {
-  bool stopping = false;
   while (true) {
     int number = 0;
     if (sigwait(&set_, &number) != 0) continue;
     if (number == kWake) return;
     const bool stop = number == SIGTERM || number == SIGINT;
-    if (stop && stopping) _exit(128 + number);
-    stopping = stopping || stop;
+    if (stop && stopping()) _exit(128 + number);
+    if (stop) {
+      stopping_.store(true, std::memory_order_release);
+      spdlog::info("{}: stopping", number == SIGTERM ? "SIGTERM" : "SIGINT");
+    }
     absl::MutexLock lock(&mutex_);
     events_.push_back(stop ? Event::kStop : Event::kReload);
   }

@@ -3,6 +3,7 @@
 
 #include <signal.h>
 
+#include <atomic>
 #include <deque>
 #include <thread>
 
@@ -26,11 +27,14 @@ class Signals {
   // Waits for the next event: SIGHUP is kReload, SIGTERM and SIGINT are kStop. A second SIGTERM or
   // SIGINT ends the process at once with exit code 128 + signal.
   Event Next();
+  // Whether SIGTERM or SIGINT came.
+  bool stopping() const { return stopping_.load(std::memory_order_acquire); }
 
  private:
   void Listen();
 
   sigset_t set_;
+  std::atomic<bool> stopping_{false};
   absl::Mutex mutex_;
   std::deque<Event> events_ ABSL_GUARDED_BY(mutex_);
   std::thread thread_;

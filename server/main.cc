@@ -1,4 +1,5 @@
-// mrl-server: serves built collections over gRPC. Exit codes: 0 drained, 1 failure, 2 usage.
+// mrl-server: serves built collections over gRPC. Exit codes: 0 drained, or stopped before it
+// served; 1 failure; 2 usage; 128 + signal where a second one did not wait for the drain.
 #include <spdlog/spdlog.h>
 
 #include <cstdio>
@@ -60,16 +61,21 @@ int Serve(const CommandLine& line, int argc, char** argv) {
                 std::string("MRL_CPU is ") + Variable("MRL_CPU") + "; this CPU has " + supported);
   }
   Signals signals;
-  auto server = Server::Start(FileSystem::Posix(), config, line.settings);
+  auto server = Server::Start(FileSystem::Posix(), config, line.settings,
+                              [&signals] { return signals.stopping(); });
+  if (absl::IsCancelled(server.status())) {
+    spdlog::info("stopped before it served");
+    return 0;
+  }
   if (!server.ok()) return Fail(1, std::string(server.status().message()));
   std::printf("serving grpc=%s http=%s\n", (*server)->address().c_str(),
               (*server)->http_address().c_str());
   std::fflush(stdout);
   while (signals.Next() == Signals::Event::kReload) {
-    spdlog::info("SIGHUP: reloading keys, quotas, log level and collections");
+    spdlog::info("SIGHUP: reloading log level, keys, quotas, the list of indexes and collections");
     Reload(argc, argv, server->get());
   }
-  spdlog::info("stopping: running calls have {} ms", config.drain_timeout_ms);
+  spdlog::info("draining: running calls have {} ms", config.drain_timeout_ms);
   (*server)->Drain();
   return 0;
 }

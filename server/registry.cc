@@ -142,6 +142,18 @@ std::vector<Registry::Entry> Registry::List() const {
   return entries;
 }
 
+bool Registry::Usable() const {
+  bool none = true;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const auto& [name, entry] : entries_) {
+      if (entry.collection != nullptr) return true;
+    }
+    none = entries_.empty();
+  }
+  return data_ == nullptr ? none : data_->ServesAny() || (none && data_->empty());
+}
+
 absl::Status Registry::NeedDataFolder() const {
   if (data_ != nullptr) return absl::OkStatus();
   return absl::FailedPreconditionError(
@@ -256,8 +268,9 @@ absl::Status Registry::Reload(const std::string& name) {
                                          : absl::FailedPreconditionError(message);
 }
 
-void Registry::ReloadAll() {
+void Registry::ReloadAll(const std::function<bool()>& stopped) {
   for (const Entry& entry : List()) {
+    if (stopped()) return;
     Reload(entry.path.name).IgnoreError();  // logged, and kept in the entry
   }
 }

@@ -36,7 +36,8 @@ class Registry {
     bool read_only = true;
     bool idle = false;  // of the data folder: it is opened when it is used
   };
-  // Told after each open, with whether the collection is served. May be called by any thread.
+  // Told after a collection was opened, or has gone, with whether it is served. May be called by
+  // any thread.
   using Observer = std::function<void(const std::string& name, bool serving)>;
 
   // `files` and `account` outlive the registry. Names are unique. Nothing is opened yet.
@@ -72,6 +73,9 @@ class Registry {
   absl::Status EditProfiles(const std::string& name, const collection::ProfileEdit& edit);
   // In order of names.
   std::vector<Entry> List() const;
+  // Whether traffic should come here: a collection is served, or opened when it is used, or there
+  // is none at all. One damaged collection does not take the others away.
+  bool Usable() const;
 
   // In the data folder; FAILED_PRECONDITION without one.
   absl::Status Create(const std::string& name, const Schema& schema, bool validate_only);
@@ -88,8 +92,9 @@ class Registry {
   // Opens what lies in the directory now and swaps it in. On failure the version that was served
   // stays. Reloads wait for each other.
   absl::Status Reload(const std::string& name);
-  // Every collection; failures are kept in the entries and logged.
-  void ReloadAll();
+  // Every collection, or until `stopped`, which is asked before each; failures are kept in the
+  // entries and logged.
+  void ReloadAll(const std::function<bool()>& stopped);
   // Replaces the list of --index directories: those that are gone are served no more, new ones and
   // those whose directory changed are opened by the next ReloadAll. One with the name of a
   // collection or an alias of the data folder is left out, and logged.

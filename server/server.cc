@@ -91,10 +91,12 @@ struct Server::Services {
   FunnelService funnel;
 };
 
-Server::Server(FileSystem& files, const Config& config, std::vector<Setting> settings, int workers)
+Server::Server(FileSystem& files, const Config& config, std::vector<Setting> settings, int workers,
+               std::function<bool()> stop)
     : files_(files),
       config_(config),
       workers_(workers),
+      stop_(std::move(stop)),
       account_(MemoryLimitOf(config)),
       registry_(files, account_, config.indexes),
       operations_(MakeRunners(registry_)),
@@ -112,9 +114,11 @@ Server::Server(FileSystem& files, const Config& config, std::vector<Setting> set
 }
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(FileSystem& files, const Config& config,
-                                                      std::vector<Setting> settings) {
+                                                      std::vector<Setting> settings,
+                                                      std::function<bool()> stop) {
   MRL_RETURN_IF_ERROR(config.Validate());
-  std::unique_ptr<Server> server(new Server(files, config, std::move(settings), WorkersOf(config)));
+  std::unique_ptr<Server> server(
+      new Server(files, config, std::move(settings), WorkersOf(config), std::move(stop)));
   MRL_RETURN_IF_ERROR(server->LoadKeys());
   MRL_RETURN_IF_ERROR(server->LoadQuotas(config.quotas));
   MRL_RETURN_IF_ERROR(server->LoadCertificates());
@@ -158,8 +162,9 @@ absl::Status Server::ListenHttp() {
         Expose({metrics_, registry_, admission_, readiness_, exporter_.get(), workers_, &files_,
                 tls_.get(), &services_->shadow, &services_->exits, &services_->keeps})};
   };
-  MRL_ASSIGN_OR_RETURN(http_, HttpServer::Start(config_.bind, static_cast<int>(config_.http_port),
-                                                std::move(pages)));
+  MRL_ASSIGN_OR_RETURN(
+      http_,
+      HttpServer::Start(config_.HttpBind(), static_cast<int>(config_.http_port), std::move(pages)));
   return absl::OkStatus();
 }
 
@@ -167,29 +172,38 @@ absl::Status Server::Open() {
   grpc::HealthCheckServiceInterface* health = grpc_->GetHealthCheckService();
   registry_.SetObserver([this, health](const std::string& name, bool serving) {
     health->SetServingStatus(name, serving);
+    UpdateHealth();
     if (serving) return;
     services_->shadow.Forget(name);
     services_->exits.Forget(name);
     services_->keeps.Forget(name);
   });
-  const auto warm_up = [this](const std::string& name, const collection::Collection& opened) {
-    if (config_.warm_up_queries > 0) WarmUp(name, opened, config_.warm_up_queries);
+  const auto stopping = [this] { return Stopping(); };
+  const auto warm_up = [this, stopping](const std::string& name,
+                                        const collection::Collection& opened) {
+    if (config_.warm_up_queries > 0) WarmUp(name, opened, config_.warm_up_queries, stopping);
   };
   registry_.SetPreparer(warm_up);
   if (!config_.data_dir.empty()) {
     MRL_RETURN_IF_ERROR(registry_.OpenDataFolder(
         config_.data_dir, {.seal_rows = static_cast<uint32_t>(config_.seal_rows),
                            .disk_reserve_bytes = static_cast<uint64_t>(config_.disk_reserve_bytes),
-                           .open_max = static_cast<size_t>(config_.open_collections)}));
+                           .open_max = static_cast<size_t>(config_.open_collections),
+                           .stopped = stopping}));
     for (const Registry::Entry& entry : registry_.List()) {
       if (entry.collection != nullptr) warm_up(entry.path.name, *entry.collection);
     }
   }
-  registry_.ReloadAll();
+  registry_.ReloadAll(stopping);
+  if (Stopping()) return absl::CancelledError("stopped while it started");
   RecoverOperations();
   readiness_.Advance(Readiness::State::kServing);
-  health->SetServingStatus("", true);
+  UpdateHealth();
   return absl::OkStatus();
+}
+
+bool Server::Stopping() const {
+  return readiness_.state() >= Readiness::State::kDraining || (stop_ && stop_());
 }
 
 void Server::RecoverOperations() {
@@ -211,15 +225,22 @@ void Server::RecoverOperations() {
       records);
 }
 
-// One damaged collection does not take the others away; when none is left, traffic should go to
-// another server.
+std::string Server::WhyNotReady() const {
+  if (readiness_.state() != Readiness::State::kServing) return readiness_.name();
+  return registry_.Usable() ? "" : "no collection is served";
+}
+
+void Server::UpdateHealth() {
+  absl::MutexLock lock(&health_mutex_);
+  grpc_->GetHealthCheckService()->SetServingStatus("", WhyNotReady().empty());
+}
+
 HttpReply Server::Ready() const {
   HttpReply reply;
   size_t served = 0;
   size_t idle = 0;
   std::string damaged;
-  const std::vector<Registry::Entry> entries = registry_.List();
-  for (const Registry::Entry& entry : entries) {
+  for (const Registry::Entry& entry : registry_.List()) {
     if (entry.idle) {
       ++idle;
     } else if (entry.collection != nullptr) {
@@ -229,12 +250,10 @@ HttpReply Server::Ready() const {
                       "' is not served: ", std::string(entry.last_open.message()), "\n");
     }
   }
-  const bool serving = readiness_.state() == Readiness::State::kServing;
-  const bool none = served + idle == 0 && !entries.empty();
-  reply.code = serving && !none ? 200 : 503;
-  reply.body = !serving ? absl::StrCat("not ready: ", readiness_.name(), "\n")
-               : none   ? "not ready: no collection is served\n"
-                        : absl::StrCat("ready: ", served, " collections are served\n");
+  const std::string reason = WhyNotReady();
+  reply.code = reason.empty() ? 200 : 503;
+  reply.body = reason.empty() ? absl::StrCat("ready: ", served, " collections are served\n")
+                              : absl::StrCat("not ready: ", reason, "\n");
   if (idle > 0) absl::StrAppend(&reply.body, idle, " collections are opened when they are used\n");
   absl::StrAppend(&reply.body, damaged);
   return reply;
@@ -277,18 +296,21 @@ void Server::Reload(const Config& fresh, const std::vector<Setting>& settings) {
   services_->server.SetSettings(settings);
   const absl::Status submitted = pool_.Submit([this, indexes = fresh.indexes] {
     registry_.SetIndexes(indexes);
-    registry_.ReloadAll();
+    UpdateHealth();
+    registry_.ReloadAll([this] { return Stopping(); });
   });
   if (!submitted.ok()) spdlog::error("reload was not started: {}", submitted.ToString());
 }
 
 void Server::Drain() {
   if (grpc_ == nullptr || readiness_.state() >= Readiness::State::kDraining) return;
-  readiness_.Advance(Readiness::State::kDraining);
+  const bool served = readiness_.state() == Readiness::State::kServing;
+  readiness_.Advance(served ? Readiness::State::kDraining : Readiness::State::kClosed);
   registry_.SetObserver(nullptr);
   grpc_->GetHealthCheckService()->Shutdown();
-  // Balancers need a while to notice; calls that they still send are answered.
-  absl::SleepFor(absl::Milliseconds(config_.drain_delay_ms));
+  // Balancers need a while to notice; calls that they still send are answered. A server that did
+  // not come to serve has none to wait for.
+  if (served) absl::SleepFor(absl::Milliseconds(config_.drain_delay_ms));
   // gRPC cuts off what arrives in the moment of its shutdown with CANCELLED. Callers that hear
   // UNAVAILABLE before stop or go elsewhere.
   readiness_.Advance(Readiness::State::kClosed);

@@ -14,21 +14,28 @@ The service's working directory, owned by the user
 .SH SIGNALS
 .TP
 .BR SIGTERM ", " SIGINT
-Refuse new calls, let running ones end within the drain timeout, and exit with 0. A second one ends
-the process at once.
+Say that calls should go elsewhere, answer them for the drain delay, refuse new ones, let running ones
+end within the drain timeout, and exit with 0. While the server starts: exit with 0 before the next
+collection is opened. A second one ends the process at once.
 .TP
 .B SIGHUP
-Open again what lies in the collections' directories, and serve it.
+Read
+.BR log\\-level ", " quotas " and the " index
+list of the configuration again, and the files of keys and of quotas; open again what lies in the
+collections' directories, and serve it. Certificates need no signal.
 .SH EXIT STATUS
 .TP
 .B 0
-drained after a signal
+drained after a signal, or stopped by one before it served
 .TP
 .B 1
 failure
 .TP
 .B 2
 wrong usage or configuration
+.TP
+.BR 130 ", " 143
+a second SIGINT or SIGTERM (128 and its number) did not wait for the drain
 """,
     "mrl": """\
 .SH EXIT STATUS

@@ -8,22 +8,63 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/http/address.h"
+#include "server/http/connections.h"
+#include "server/http/patient_stream.h"
 
 namespace mrl::server {
 namespace {
 
-// Pages are small and quick; two threads are enough, and a slow client holds one for 5 s at most.
-constexpr size_t kThreads = 2;
-constexpr int kTimeoutS = 5;
+// Pages are small and quick. A client that is slow holds one of the places, each of which has a
+// thread, for 5 s at most, and less where others come.
+constexpr size_t kConnectionsMax = 16;
+constexpr absl::Duration kPatience = absl::Seconds(5);
+constexpr size_t kRequestBytesMax = 16 << 10;
 constexpr size_t kBodyBytesMax = 1024;
+constexpr int kBacklog = 128;  // the library's 5 would leave the sixth that comes at once waiting
+
+// The library takes the next connection once this one has a place.
+class Queue final : public httplib::TaskQueue {
+ public:
+  explicit Queue(Connections& connections) : connections_(connections) {}
+  void enqueue(std::function<void()> work) override {
+    connections_.Reserve();
+    pool_.enqueue(std::move(work));
+  }
+  void shutdown() override {
+    connections_.ShutDown();
+    pool_.shutdown();
+  }
+
+ private:
+  Connections& connections_;
+  httplib::ThreadPool pool_{kConnectionsMax};
+};
+
+// One request a connection.
+class Library final : public httplib::Server {
+ public:
+  Library() {
+    new_task_queue = [this] { return new Queue(connections_); };
+  }
+  // Once it is bound.
+  void LengthenBacklog() { ::listen(svr_sock_, kBacklog); }
+
+ private:
+  bool process_and_close_socket(socket_t socket) override {
+    connections_.Enter(socket);
+    PatientStream stream(socket, kPatience, kRequestBytesMax);
+    bool closed = false;
+    const bool answered = process_request(stream, /*close_connection=*/true, closed, nullptr);
+    connections_.Leave(socket);
+    return answered;
+  }
+
+  Connections connections_{kConnectionsMax};
+};
 
 class LibServer final : public HttpServer {
  public:
   LibServer(std::string bind, Pages pages) : bind_(std::move(bind)), pages_(std::move(pages)) {
-    server_.new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
-    server_.set_read_timeout(kTimeoutS, 0);
-    server_.set_write_timeout(kTimeoutS, 0);
-    server_.set_keep_alive_timeout(kTimeoutS);
     server_.set_payload_max_length(kBodyBytesMax);
     // The library's default also shares the port with whoever else listens on it.
     server_.set_socket_options([](socket_t socket) {
@@ -53,6 +94,7 @@ class LibServer final : public HttpServer {
       return absl::UnavailableError(
           absl::StrCat("cannot listen on ", JoinAddress(bind_, port), " for HTTP"));
     }
+    server_.LengthenBacklog();
     thread_ = std::thread([this] { server_.listen_after_bind(); });
     // Before it runs, stop would be lost.
     while (!server_.is_running()) std::this_thread::yield();
@@ -64,7 +106,7 @@ class LibServer final : public HttpServer {
   const std::string bind_;
   const Pages pages_;
   int port_ = -1;
-  httplib::Server server_;
+  Library server_;
   std::thread thread_;
 };
 

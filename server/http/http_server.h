@@ -1,5 +1,6 @@
 // The HTTP port for operators: a few read-only pages, without keys and without TLS, so that probes
-// and scrapers need neither. It tells nothing of the collections' contents.
+// and scrapers need neither. It tells names of collections, counts, and paths of damaged files, and
+// nothing of the collections' contents.
 #pragma once
 
 #include <functional>
@@ -17,7 +18,7 @@ struct HttpReply {
   std::string body;
 };
 
-// Thread-safe.
+// Thread-safe. Slow clients, and many of them, do not keep others waiting: see connections.h.
 class HttpServer {
  public:
   // By path, such as /livez. Called by the server's own threads, several at a time.

@@ -97,10 +97,11 @@ def test_pod_meets_the_restricted_standard(plain):
         assert "memory" in container["resources"]["limits"]
 
 
-def test_probes_ask_grpc_health(plain):
+def test_probes_ask_grpc_health_and_whether_the_process_lives(plain):
     container = pod(plain)["spec"]["containers"][0]
-    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+    for probe in ("startupProbe", "readinessProbe"):
         assert container[probe]["grpc"] == {"port": 7600}
+    assert container["livenessProbe"]["httpGet"] == {"port": "http", "path": "/livez"}
 
 
 def test_volumes_and_mounts_agree(plain):
@@ -215,6 +216,7 @@ def test_chart_asks_whether_replicas_may_differ():
     [
         ({"config": {"grpc-port": 1}}, "/config/grpc-port"),
         ({"config": {"data-dir": "/data"}}, "/config/data-dir"),
+        ({"config": {"http-bind": "127.0.0.1"}}, "/config/http-bind"),
         ({"image": {"repository": "mrl", "digest": "abc"}}, "/image/digest"),
         ({"replicas": 3}, "replicas"),
     ],

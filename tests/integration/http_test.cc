@@ -1,24 +1,22 @@
 // The HTTP port, as a probe and a scraper see it.
-#include <unistd.h>
-
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <memory>
 #include <string>
-#include <thread>
 #include <utility>
+#include <vector>
 
-#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "client/cpp/client.h"
 #include "tests/integration/operated.h"
-#include "tests/support/quick_disk.h"
+#include "tests/integration/raw_peer.h"
 
 namespace mrl {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 class HttpPort : public Operated {};
 
@@ -124,58 +122,97 @@ TEST_F(HttpPort, ATakenPortIsNamed) {
               absl::StatusCode::kUnavailable, "cannot listen on " + address + " for HTTP");
 }
 
-// Files of collections are not opened before Release().
-class HeldFiles : public test::QuickFiles {
- public:
-  absl::StatusOr<std::unique_ptr<ReadableFile>> Open(const std::string& path) override {
-    if (path.find("/sample/") != std::string::npos) released_.WaitForNotification();
-    return QuickFiles::Open(path);
+class HttpAddress : public HttpPort {
+ protected:
+  void Configure(server::Config* config) override {
+    config->bind = "127.0.0.1";
+    config->http_bind = "127.0.0.2";
   }
-  void Release() { released_.Notify(); }
-
- private:
-  absl::Notification released_;
 };
 
-TEST_F(HttpPort, IsNotReadyWhileCollectionsAreOpened) {
-  const std::string http = server_->http_address(), grpc = server_->address();
-  const auto port = [](const std::string& address) {
-    return std::atoi(address.substr(address.find(':') + 1).c_str());
-  };
-  config_.http_port = port(http);
-  config_.grpc_port = port(grpc);
-  server_.reset();
-  HeldFiles files;
-  std::thread starter([&] {
-    auto started = server::Server::Start(files, config_);
-    ASSERT_TRUE(started.ok()) << started.status();
-    server_ = *std::move(started);
-  });
-  client::Client client(grpc);
-  absl::Status refused;
-  const absl::Time deadline = absl::Now() + absl::Seconds(60);
-  while (refused.message().find("starting") == std::string::npos && absl::Now() < deadline) {
-    refused = client.Search("sample", SampleVector(7, 0)).status();
-  }
-  ExpectError(refused, absl::StatusCode::kUnavailable,
-              "the server is starting: it opens its collections");
-  EXPECT_FALSE(client.CheckHealth().value_or(true));
-  const httplib::Result page = httplib::Client("http://" + http).Get("/readyz");
-  files.Release();
-  starter.join();
-  ASSERT_NE(server_, nullptr);
+TEST_F(HttpAddress, IsItsOwn) {
+  EXPECT_THAT(server_->address(), StartsWith("127.0.0.1:"));
+  EXPECT_THAT(server_->http_address(), StartsWith("127.0.0.2:"));
+  const httplib::Result page = Get("/livez");
   ASSERT_TRUE(page);
-  EXPECT_EQ(page->status, 503);
-  EXPECT_THAT(page->body, HasSubstr("not ready: starting\n"));
-  EXPECT_TRUE(client.CheckHealth().value_or(false));
-  EXPECT_EQ(Get("/readyz")->status, 200);
-  EXPECT_TRUE(client.Search("sample", SampleVector(7, 0)).ok());
+  EXPECT_EQ(page->status, 200);
+  const std::string port = server_->http_address().substr(sizeof("127.0.0.2"));
+  EXPECT_FALSE(httplib::Client("http://127.0.0.1:" + port).Get("/livez"));
+}
+
+// Clients that send a byte of a request now and then, and never its end.
+class SlowClients {
+ public:
+  SlowClients(std::string address, size_t count) : address_(std::move(address)), count_(count) {
+    Refill();
+  }
+  // Each sends one more byte.
+  void Drip() {
+    std::erase_if(peers_, [](const auto& peer) { return !peer->Write("x"); });
+  }
+  // New ones for those that the server has closed.
+  void Refill() {
+    while (peers_.size() < count_) {
+      peers_.push_back(std::make_unique<RawPeer>(address_));
+      peers_.back()->Write("GET /livez HTTP/1.1\r\nX: ");
+    }
+  }
+  size_t open() const { return peers_.size(); }
+
+ private:
+  const std::string address_;
+  const size_t count_;
+  std::vector<std::unique_ptr<RawPeer>> peers_;
+};
+
+TEST_F(HttpPort, SlowClientsAreClosedAndKeepNoProbeWaiting) {
+  SlowClients slow(server_->http_address(), 8);
+  const absl::Time deadline = absl::Now() + absl::Seconds(60);
+  while (slow.open() > 0 && absl::Now() < deadline) {
+    const httplib::Result page = Get("/livez");
+    ASSERT_TRUE(page) << httplib::to_string(page.error());
+    EXPECT_EQ(page->status, 200);
+    absl::SleepFor(absl::Milliseconds(50));
+    slow.Drip();
+  }
+  EXPECT_EQ(slow.open(), 0u);
+}
+
+TEST_F(HttpPort, MoreSlowClientsThanItHasPlacesKeepNoProbeOut) {
+  SlowClients slow(server_->http_address(), 100);
+  for (int i = 0; i < 50; ++i) {
+    const httplib::Result page = Get("/livez");
+    ASSERT_TRUE(page) << "probe " << i << ": " << httplib::to_string(page.error());
+    EXPECT_EQ(page->status, 200);
+    slow.Drip();
+    slow.Refill();
+  }
+}
+
+TEST_F(HttpPort, ARequestWithoutEndIsNotReadOn) {
+  RawPeer peer(server_->http_address());
+  ASSERT_TRUE(peer.Write("GET /livez HTTP/1.1\r\nX: "));
+  EXPECT_FALSE(peer.Write(std::string(32 << 20, 'x')));
 }
 
 class NothingServed : public HttpPort {
  protected:
   void Configure(server::Config* config) override {
     config->indexes = {{"broken", folder_ / "broken"}};
+    config->data_dir = folder_ / "data";
+  }
+  // What gRPC health says of the server itself.
+  bool Health() {
+    const auto serving = client().CheckHealth();
+    EXPECT_TRUE(serving.ok()) << serving.status();
+    return serving.value_or(false);
+  }
+  // Reload works behind the call.
+  void AwaitHealth(bool serving) {
+    const absl::Time deadline = absl::Now() + absl::Seconds(60);
+    while (Health() != serving && absl::Now() < deadline) {
+    }
+    EXPECT_EQ(Health(), serving);
   }
 };
 
@@ -184,6 +221,45 @@ TEST_F(NothingServed, IsNotReady) {
   ASSERT_TRUE(page);
   EXPECT_EQ(page->status, 503);
   EXPECT_THAT(page->body, HasSubstr("not ready: no collection is served\n"));
+  EXPECT_EQ(Health(), false);
+}
+
+TEST_F(NothingServed, IsReadyOnceACollectionIsRepaired) {
+  EXPECT_FALSE(client().ReloadCollection("broken").ok());
+  EXPECT_EQ(Health(), false) << "it is still damaged";
+  BuildSample(folder_ / "broken", 2);
+  ASSERT_TRUE(client().ReloadCollection("broken").ok());
+  EXPECT_EQ(Health(), true);
+  EXPECT_EQ(Get("/readyz")->status, 200);
+}
+
+TEST_F(NothingServed, IsReadyOnceTheListHasAnIndexThatOpens) {
+  config_.indexes.push_back({"sample", folder_ / "sample"});
+  server_->Reload(config_);
+  AwaitHealth(true);
+  EXPECT_EQ(Get("/readyz")->status, 200);
+  config_.indexes.pop_back();
+  server_->Reload(config_);
+  AwaitHealth(false);
+  EXPECT_EQ(Get("/readyz")->status, 503);
+  config_.indexes.clear();
+  server_->Reload(config_);
+  AwaitHealth(true);  // a server without collections lacks none
+  EXPECT_EQ(Get("/readyz")->status, 200);
+}
+
+TEST_F(NothingServed, IsReadyWhileACollectionThatWasCreatedExists) {
+  client::NewCollection wanted;
+  wanted.name = "made";
+  wanted.dim = 64;
+  wanted.ladder = "16,64";
+  const auto made = client().CreateCollection(wanted);
+  ASSERT_TRUE(made.ok()) << made.status();
+  EXPECT_EQ(Health(), true);
+  EXPECT_EQ(Get("/readyz")->status, 200);
+  ASSERT_TRUE(client().DeleteCollection("made").ok());
+  EXPECT_EQ(Health(), false);
+  EXPECT_EQ(Get("/readyz")->status, 503);
 }
 
 }  // namespace

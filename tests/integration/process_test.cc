@@ -1,13 +1,18 @@
 // The programs themselves, as processes.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <fstream>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -22,7 +27,47 @@ namespace mrl {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
+
+// A stream of more than any window takes, of which one chunk is read: its call goes on.
+class UnreadStream {
+ public:
+  explicit UnreadStream(const std::string& address)
+      : stub_(v1::SearchService::NewStub(
+            grpc::CreateChannel(address, grpc::InsecureChannelCredentials()))) {
+    v1::BatchSearchRequest request;
+    request.set_collection("sample");
+    request.set_rows(4000);
+    std::string bytes;
+    for (uint32_t row = 0; row < request.rows(); ++row) {
+      const std::vector<float> vector = SampleVector(7, row);
+      bytes.append(reinterpret_cast<const char*>(vector.data()), vector.size() * sizeof(float));
+    }
+    request.mutable_queries()->set_dtype(v1::DTYPE_F32);
+    request.mutable_queries()->set_data(bytes);
+    request.mutable_options()->set_k(500);
+    reader_ = stub_->BatchSearch(&context_, request);
+    v1::BatchSearchResponse chunk;
+    EXPECT_TRUE(reader_->Read(&chunk));
+  }
+  ~UnreadStream() {
+    context_.TryCancel();
+    if (reader_ != nullptr) reader_->Finish();
+  }
+  // Reads what there still is, and how the call ended.
+  grpc::Status ReadToEnd() {
+    v1::BatchSearchResponse chunk;
+    while (reader_->Read(&chunk)) {
+    }
+    return std::exchange(reader_, nullptr)->Finish();
+  }
+
+ private:
+  const std::unique_ptr<v1::SearchService::Stub> stub_;
+  grpc::ClientContext context_;
+  std::unique_ptr<grpc::ClientReader<v1::BatchSearchResponse>> reader_;
+};
 
 class Process : public ::testing::Test {
  protected:
@@ -49,6 +94,13 @@ class Process : public ::testing::Test {
       address_ = line.substr(prefix.size(), line.find(' ', prefix.size()) - prefix.size());
     }
     return child;
+  }
+  // Reads what a server with its stderr in the pipe says, to the line with `text`; false when it
+  // ends without.
+  static bool ReadTo(Child& server, const std::string& text) {
+    std::string line = server.ReadLine();
+    while (!line.empty() && line.find(text) == std::string::npos) line = server.ReadLine();
+    return !line.empty();
   }
   // Runs a program to its end.
   static std::pair<int, std::string> Run(std::vector<std::string> arguments) {
@@ -77,32 +129,88 @@ TEST_F(Process, InterruptDrainsToo) {
 
 TEST_F(Process, ASecondSignalEndsItAtOnce) {
   const auto server = Serve({"--drain-timeout-ms", "600000", "--read-stall-timeout-ms", "600000"});
-  // A stream of more than any window takes, of which one chunk is read: its call goes on.
-  v1::BatchSearchRequest request;
-  request.set_collection("sample");
-  request.set_rows(4000);
-  std::string bytes;
-  for (uint32_t row = 0; row < request.rows(); ++row) {
-    const std::vector<float> vector = SampleVector(7, row);
-    bytes.append(reinterpret_cast<const char*>(vector.data()), vector.size() * sizeof(float));
-  }
-  request.mutable_queries()->set_dtype(v1::DTYPE_F32);
-  request.mutable_queries()->set_data(bytes);
-  request.mutable_options()->set_k(500);
-  const auto stub =
-      v1::SearchService::NewStub(grpc::CreateChannel(address_, grpc::InsecureChannelCredentials()));
-  grpc::ClientContext context;
-  const auto reader = stub->BatchSearch(&context, request);
-  v1::BatchSearchResponse chunk;
-  ASSERT_TRUE(reader->Read(&chunk));
+  const UnreadStream stream(address_);
   client::Client probe(address_);
   server->Signal(SIGTERM);
   while (probe.CheckHealth().value_or(false)) {
   }
   server->Signal(SIGTERM);
   EXPECT_EQ(server->Wait(), 128 + SIGTERM);
-  context.TryCancel();
-  reader->Finish();
+}
+
+TEST_F(Process, ACallThatOutlivesTheDrainIsCancelled) {
+  const auto server = Serve({"--drain-timeout-ms", "200", "--read-stall-timeout-ms", "600000"});
+  UnreadStream stream(address_);
+  server->Signal(SIGTERM);
+  EXPECT_EQ(server->Wait(), 0);
+  const grpc::StatusCode code = stream.ReadToEnd().error_code();
+  EXPECT_TRUE(code == grpc::StatusCode::CANCELLED || code == grpc::StatusCode::UNAVAILABLE) << code;
+}
+
+// The second of three collections has a pipe for a segment, which opens when the test has it open.
+TEST_F(Process, ATermDuringTheStartEndsItBeforeTheNextCollection) {
+  for (const char* name : {"first", "held", "later"}) BuildSample(folder_ / name, 1);
+  const std::string held = folder_ / "held/segments/000001.seg";
+  ASSERT_EQ(unlink(held.c_str()), 0);
+  ASSERT_EQ(mkfifo(held.c_str(), 0600), 0);
+  std::vector<std::string> arguments = {ServerBinary(), "--grpc-port", "0", "--http-port", "0"};
+  for (const char* name : {"first", "held", "later"}) {
+    arguments.insert(arguments.end(), {"--index", std::string(name) + "=" + (folder_ / name)});
+  }
+  Child server(std::move(arguments), /*with_stderr=*/true);
+  ASSERT_TRUE(ReadTo(server, "collection 'first': generation 1"));
+  server.Signal(SIGTERM);
+  ASSERT_TRUE(ReadTo(server, "SIGTERM: stopping"));
+  const int pipe = open(held.c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_GE(pipe, 0);
+  const std::string rest = server.ReadAll();
+  EXPECT_EQ(server.Wait(), 0);
+  close(pipe);
+  EXPECT_THAT(rest, HasSubstr("stopped before it served"));
+  EXPECT_THAT(rest, Not(HasSubstr("collection 'later'")));
+  EXPECT_THAT(rest, Not(HasSubstr("serving grpc=")));
+}
+
+TEST_F(Process, EveryWriteThatWasAcknowledgedOutlivesTheDrain) {
+  const std::vector<std::string> arguments = {ServerBinary(), "--data-dir", folder_ / "data"};
+  std::vector<client::Id> acknowledged;
+  constexpr int kRounds = 4, kEach = 40;
+  for (int round = 0; round <= kRounds; ++round) {
+    const auto server = Start(arguments, /*with_stderr=*/false);
+    auto client = std::make_unique<client::Client>(address_);
+    if (round == 0) {
+      client::NewCollection wanted;
+      wanted.name = "written";
+      wanted.dim = kSampleDim;
+      wanted.ladder = "16,64";
+      const auto made = client->CreateCollection(wanted);
+      ASSERT_TRUE(made.ok()) << made.status();
+    } else {
+      const auto there = client->GetPoints("written", acknowledged, /*with_vector=*/false);
+      ASSERT_TRUE(there.ok()) << there.status();
+      EXPECT_EQ(there->size(), acknowledged.size()) << "after round " << round;
+    }
+    if (round == kRounds) break;
+    std::atomic<int> answered{0};
+    std::atomic<bool> refused{false};
+    std::thread writer([&] {
+      for (uint32_t row = 0;; ++row) {
+        client::NewPoint point;
+        point.id = "r" + std::to_string(round) + "-" + std::to_string(row);
+        point.vector = SampleVector(9, row);
+        if (!client->UpsertPoints("written", {point}, /*durable=*/round % 2 == 0).ok()) break;
+        acknowledged.push_back(point.id);
+        ++answered;
+      }
+      refused = true;
+      client.reset();  // an idle client sees the end of its connection seconds late, and holds it
+    });
+    while (answered < kEach && !refused) std::this_thread::yield();
+    server->Signal(SIGTERM);
+    writer.join();
+    EXPECT_EQ(server->Wait(), 0);
+  }
+  EXPECT_GE(acknowledged.size(), static_cast<size_t>(kRounds) * kEach);
 }
 
 TEST_F(Process, HangupTakesLevelKeysAndIndexesOfTheFiles) {
@@ -139,7 +247,7 @@ TEST_F(Process, HangupTakesLevelKeysAndIndexesOfTheFiles) {
   const std::string log = server->ReadAll();
   EXPECT_EQ(server->Wait(), 0);
   EXPECT_THAT(log, HasSubstr("key=second"));
-  EXPECT_THAT(log, ::testing::Not(HasSubstr("key=first"))) << "the level was error";
+  EXPECT_THAT(log, Not(HasSubstr("key=first"))) << "the level was error";
 }
 
 TEST_F(Process, HangupReloadsEveryCollection) {

@@ -224,7 +224,8 @@ TEST_F(Reloaded, GetConfigSaysWhatIsInForce) {
 TEST_F(Reloaded, AWarmUpSearchesAndCountsNoCall) {
   const auto collection = server_->registry().Find("sample");
   ASSERT_TRUE(collection.ok()) << collection.status();
-  EXPECT_EQ(server::WarmUp("sample", **collection, 7), 7);
+  EXPECT_EQ(server::WarmUp("sample", **collection, 7, [] { return false; }), 7);
+  EXPECT_EQ(server::WarmUp("sample", **collection, 7, [] { return true; }), 0);
   EXPECT_EQ(Ended("Search", "OK"), 0);
 }
 

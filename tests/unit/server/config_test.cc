@@ -130,6 +130,25 @@ TEST_F(Configuration, ABindThatOthersReachNeedsAGuard) {
   EXPECT_TRUE(Parse({"--bind", "0.0.0.0", "--tls-cert", "c", "--tls-key", "k"}).ok());
 }
 
+TEST_F(Configuration, TheHttpPortListensWhereBindSaysUnlessItHasItsOwn) {
+  EXPECT_EQ(SourceOf(*Parse({}), "http-bind"), "127.0.0.1 from default");
+  const auto both = Parse({"--bind", "::1"});
+  EXPECT_EQ(both->config.HttpBind(), "::1");
+  EXPECT_EQ(SourceOf(*both, "http-bind"), "::1 from default");
+  environment_ = {{"MRL_HTTP_BIND", "127.0.0.2"}};
+  const auto own = Parse({"--bind", "0.0.0.0", "--api-keys", "k"});
+  EXPECT_EQ(own->config.HttpBind(), "127.0.0.2");
+  EXPECT_EQ(SourceOf(*own, "http-bind"), "127.0.0.2 from environment MRL_HTTP_BIND");
+}
+
+TEST_F(Configuration, AnHttpBindThatOthersReachNeedsAGuardOfGrpcToo) {
+  ExpectRefused({"--http-bind", "0.0.0.0"},
+                "http-bind is 0.0.0.0, which other machines reach, and neither tls-cert");
+  EXPECT_TRUE(Parse({"--http-bind", "::1"}).ok());
+  EXPECT_TRUE(Parse({"--http-bind", "0.0.0.0", "--insecure-bind"}).ok());
+  EXPECT_TRUE(Parse({"--http-bind", "0.0.0.0", "--api-keys", "k"}).ok());
+}
+
 TEST_F(Configuration, TlsFilesComeTogether) {
   ExpectRefused({"--tls-cert", "c"}, "tls-cert and tls-key are needed together");
   ExpectRefused({"--tls-key", "k"}, "tls-cert and tls-key are needed together");

@@ -64,17 +64,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- toYaml $config -}}
 {{- end -}}
 
-{{/* A probe's handler; the argument is [root, path of the HTTP port]. */}}
-{{- define "mrl.probe" -}}
-{{- $values := (index . 0).Values -}}
-{{- $type := $values.probes.type -}}
+{{/* The handler of a probe that asks whether calls should come. */}}
+{{- define "mrl.readiness" -}}
+{{- $type := .Values.probes.type -}}
 {{- if eq $type "auto" -}}
-{{- $type = ternary "grpc" "http" (empty $values.security.tlsSecret) -}}
+{{- $type = ternary "grpc" "http" (empty .Values.security.tlsSecret) -}}
 {{- end -}}
 {{- if eq $type "http" -}}
 httpGet:
   port: http
-  path: {{ index . 1 }}
+  path: /readyz
 {{- else -}}
 grpc:
   port: 7600
