@@ -44,7 +44,7 @@ void DenyPriorities() {
   if (denied) DenyPriorities();
   Config config;
   config.grpc_port = 0;
-  const auto port = OpenGrpcPort(FileSystem::Posix(), config, {});
+  const auto port = OpenGrpcPort(config, /*tls=*/nullptr, {});
   std::exit(port.ok() ? 0 : 1);
 }
 
