@@ -68,7 +68,7 @@ def test_rules_and_configuration_pass_promtool(tmp_path):
     text = (PROMETHEUS / "prometheus.yaml").read_text()
     local = tmp_path / "prometheus.yaml"
     local.write_text(text.replace("/etc/prometheus", str(PROMETHEUS)))
-    assert "11 rules found" in checked("promtool", "check", "config", local)
+    assert "12 rules found" in checked("promtool", "check", "config", local)
 
 
 def test_dashboard_expressions_parse(panels, tmp_path):
