@@ -20,7 +20,7 @@ TIER = {
     "power": ("MRL_CUTS", 200_000, ["tests/live_test", "--gtest_filter=LivePower.*"]),
     "rot": ("MRL_FLIPS", 100_000, ["tests/live_test", "--gtest_filter=BitRot.*"]),
     # Times what the normal run sends; ends with a table of what the good client saw meanwhile.
-    "abuse": ("MRL_ABUSE", 100, ["tests/production_test", "--gtest_filter=*Abuse.*"]),
+    "abuse": ("MRL_ABUSE", 10, ["tests/production_test", "--gtest_filter=*Abuse.*"]),
     "kill": ("MRL_KILLS", 3_000, ["pytest", "tests/e2e/test_kill.py"]),
 }
 
