@@ -100,21 +100,20 @@ void FromGrpc(gpr_log_func_args* line) {
   Log(level, "grpc", {{"text", line->message}});
 }
 
-// There is one for good: threads of gRPC's may be writing at any time, at the end of the program
-// too.
-spdlog::logger& MakeLogger() {
-  const auto* const logger = new std::shared_ptr<spdlog::logger>(
-      std::make_shared<spdlog::logger>("mrl", std::make_shared<spdlog::sinks::stderr_sink_mt>()));
-  spdlog::set_default_logger(*logger);
+std::shared_ptr<spdlog::logger> MakeLogger() {
+  auto logger =
+      std::make_shared<spdlog::logger>("mrl", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  spdlog::set_default_logger(logger);
   gpr_set_log_function(FromGrpc);
-  return **logger;
+  return logger;
 }
 
 }  // namespace
 
 void SetUpLog(const std::string& format, const std::string& level) {
-  static spdlog::logger& logger = MakeLogger();
-  logger.set_formatter(std::make_unique<LineFormatter>(format == "json"));
+  // One for good: threads of gRPC's may be writing at any time, at the end of the program too.
+  static const auto& logger = *new std::shared_ptr<spdlog::logger>(MakeLogger());
+  logger->set_formatter(std::make_unique<LineFormatter>(format == "json"));
   spdlog::set_level(spdlog::level::from_str(level));
 }
 
