@@ -18,6 +18,15 @@ mkdir -p "$cache"
 
 say() { printf '== [%4ds] %s\n' "$SECONDS" "$*"; }
 
+# apt_install PACKAGE…: what apt says is in apt.log.
+apt_install() {
+  local as_root=()
+  [ "$(id -u)" = 0 ] || as_root=(sudo)
+  { "${as_root[@]}" apt-get update -qq &&
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+      apt-get install -y -qq --no-install-recommends "$@"; } >"$cache/apt.log" 2>&1
+}
+
 install_packages() {
   local wanted missing=()
   wanted=$(sed 's/#.*//' deploy/packages.txt)
@@ -26,12 +35,7 @@ install_packages() {
   done
   if [ ${#missing[@]} -gt 0 ]; then
     say "installing ${#missing[@]} packages"
-    local as_root=()
-    [ "$(id -u)" = 0 ] || as_root=(sudo)
-    "${as_root[@]}" apt-get update -qq
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-      apt-get install -y -qq --no-install-recommends "${missing[@]}" >"$cache/apt.log" 2>&1 ||
-      { tail -20 "$cache/apt.log"; exit 1; }
+    apt_install "${missing[@]}" || { tail -20 "$cache/apt.log"; exit 1; }
   fi
 }
 
@@ -65,8 +69,7 @@ find_containers() {
   [ "$(id -u)" = 0 ] || { say "containers: not root, so their tests are SKIPPED"; return 0; }
   dpkg-query -W "${tools[@]}" >/dev/null 2>&1 && return
   say "installing ${tools[*]}"
-  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-    "${tools[@]}"; } >"$cache/apt.log" 2>&1 ||
+  apt_install "${tools[@]}" ||
     say "containers: their tests are SKIPPED, they cannot be installed: $(tail -1 "$cache/apt.log")"
 }
 

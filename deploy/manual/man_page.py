@@ -23,67 +23,33 @@ Read
 .BR log\\-level ", " quotas " and the " index
 list of the configuration again, and the files of keys and of quotas; open again what lies in the
 collections' directories, and serve it. Certificates need no signal.
-.SH EXIT STATUS
-.TP
-.B 0
-drained after a signal, or stopped by one before it served
-.TP
-.B 1
-failure
-.TP
-.B 2
-wrong usage or configuration
-.TP
-.BR 130 ", " 143
-a second SIGINT or SIGTERM (128 and its number) did not wait for the drain
 """,
-    "mrl": """\
-.SH EXIT STATUS
-.TP
-.B 0
-success; for
-.BR status ,
-the server is serving
-.TP
-.B 1
-failure
-.TP
-.B 2
-wrong usage
-.TP
-.B 65
-the input or the request is wrong
-.TP
-.B 69
-the server cannot be reached or is not serving
-.TP
-.B 74
-a file cannot be read or written
-.TP
-.B 130
-interrupted
-""",
-    "mrl-index": """\
-.SH EXIT STATUS
-.TP
-.B 0
-success
-.TP
-.B 1
-failure
-.TP
-.B 2
-wrong usage
-.TP
-.B 65
-the input or the value of an option is wrong, or an index is damaged
-.TP
-.B 74
-a file cannot be read or written, or memory or disk do not suffice
-.TP
-.B 130
-interrupted
-""",
+}
+# What a program ends with, as roff.
+EXIT_STATUS = {
+    "mrl-server": {
+        ".B 0": "drained after a signal, or stopped by one before it served",
+        ".B 1": "failure",
+        ".B 2": "wrong usage or configuration",
+        '.BR 130 ", " 143': "a second SIGINT or SIGTERM (128 and its number) did not wait for the drain",
+    },
+    "mrl": {
+        ".B 0": "success; for\n.BR status ,\nthe server is serving",
+        ".B 1": "failure",
+        ".B 2": "wrong usage",
+        ".B 65": "the input or the request is wrong",
+        ".B 69": "the server cannot be reached or is not serving",
+        ".B 74": "a file cannot be read or written",
+        ".B 130": "interrupted",
+    },
+    "mrl-index": {
+        ".B 0": "success",
+        ".B 1": "failure",
+        ".B 2": "wrong usage",
+        ".B 65": "the input or the value of an option is wrong, or an index is damaged",
+        ".B 74": "a file cannot be read or written, or memory or disk do not suffice",
+        ".B 130": "interrupted",
+    },
 }
 SEE_ALSO = ("mrl", "mrl-index", "mrl-server")
 
@@ -107,6 +73,11 @@ def _option(entry):
     if text and notes and not text.endswith("."):
         text += "."
     return f".TP\n{names}{value}\n{' '.join([text, *notes]).strip()}\n"
+
+
+def _exit_status(program):
+    codes = EXIT_STATUS[program].items()
+    return ".SH EXIT STATUS\n" + "".join(f".TP\n{code}\n{text}\n" for code, text in codes)
 
 
 def _footer(text):
@@ -147,4 +118,5 @@ def render(page, version, summary):
     if page.footer:
         text += ".SH NOTES\n" + _footer(page.footer)
     others = [f"\\fB{escape(name)}\\fR(1)" for name in SEE_ALSO if name != program]
-    return text + STORIES[program] + ".SH SEE ALSO\n" + ", ".join(others) + "\n"
+    text += STORIES.get(program, "") + _exit_status(program)
+    return text + ".SH SEE ALSO\n" + ", ".join(others) + "\n"
