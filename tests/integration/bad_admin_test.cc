@@ -54,14 +54,10 @@ class BadAdmin : public BadLiveCase {
     Expect(Send(method, request), StatusCode::INVALID_ARGUMENT, words,
            absl::StrCat(method, ", ", words));
   }
-  // A collection, made and only checked.
-  void ExpectCreate(v1::CreateCollectionRequest request, const std::string& words,
+  void ExpectCreate(const v1::CreateCollectionRequest& request, const std::string& words,
                     StatusCode code = StatusCode::INVALID_ARGUMENT) {
-    for (const bool validate_only : {false, true}) {
-      request.set_validate_only(validate_only);
-      Expect(Send("CollectionService/CreateCollection", request), code, words,
-             absl::StrCat("a collection, ", words));
-    }
+    ExpectBothWays("CollectionService/CreateCollection", request, code, words,
+                   absl::StrCat("a collection, ", words));
   }
   static v1::CreateCollectionRequest Good() {
     v1::CreateCollectionRequest request;
@@ -275,10 +271,8 @@ TEST_F(BadAdmin, IndexesToBuild) {
     v1::BuildIndexRequest request;
     request.set_collection("notes");
     *request.mutable_spec() = spec;
-    for (const bool validate_only : {false, true}) {
-      request.set_validate_only(validate_only);
-      ExpectInvalid("IndexService/BuildIndex", request, words);
-    }
+    ExpectBothWays("IndexService/BuildIndex", request, StatusCode::INVALID_ARGUMENT, words,
+                   absl::StrCat("an index, ", words));
   };
   v1::IndexSpec spec;
   for (const char* kind : {"", "scan", "tree", "FAISS", "ivf", "hnsw", "graph ", "gpu_scan"}) {

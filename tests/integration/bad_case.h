@@ -26,7 +26,16 @@ class BadCase : public Served {
   // One case: the code, and words, which name the thing and, where there are such, value and limit.
   void Expect(const grpc::Status& status, grpc::StatusCode code, const std::string& words,
               const std::string& what);
-  // The same of what gRPC refuses in words of its own, or in none. It is no case of a table.
+  // Two cases of a request that can be made and only validated.
+  template <typename Request>
+  void ExpectBothWays(const std::string& method, Request request, grpc::StatusCode code,
+                      const std::string& words, const std::string& what) {
+    for (const bool validate_only : {false, true}) {
+      request.set_validate_only(validate_only);
+      Expect(Send(method, request), code, words, what);
+    }
+  }
+  // As Expect, of what gRPC refuses in words of its own, or in none. It is no case of a table.
   void ExpectCode(const grpc::Status& status, grpc::StatusCode code, const std::string& what);
   // At the end of a table: that nothing was left out of it.
   void ExpectCases(int at_least) const { EXPECT_GE(cases_, at_least); }
@@ -36,8 +45,6 @@ class BadCase : public Served {
   std::shared_ptr<grpc::Channel> channel_;
 
  private:
-  void ExpectAlive(const std::string& what);
-
   std::shared_ptr<grpc::Channel> good_channel_;  // of a client that does nothing wrong
   std::string good_search_;
   int cases_ = 0;

@@ -30,13 +30,10 @@ class BadProfile : public BadLiveCase {
     request.set_funnel_text("16b8:100,64:10");
     return request;
   }
-  void ExpectCreate(v1::CreateProfileRequest request, const std::string& words,
+  void ExpectCreate(const v1::CreateProfileRequest& request, const std::string& words,
                     StatusCode code = StatusCode::INVALID_ARGUMENT) {
-    for (const bool validate_only : {false, true}) {
-      request.set_validate_only(validate_only);
-      Expect(Send("FunnelService/CreateProfile", request), code, words,
-             absl::StrCat("a profile, ", words));
-    }
+    ExpectBothWays("FunnelService/CreateProfile", request, code, words,
+                   absl::StrCat("a profile, ", words));
   }
   static v1::UpdateProfileRequest Update() {
     v1::UpdateProfileRequest request;
